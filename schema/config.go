@@ -1,0 +1,190 @@
+// Package schema defines what an operator may write: the plugin's
+// configuration, with its defaults and its rules, and the records in Redis. It
+// decides what is valid, imports the standard library only and does no I/O.
+package schema
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Config is one complete configuration of the plugin: defaults are filled in
+// and every rule holds. It must not be modified; it may be shared.
+type Config struct {
+	Mode          string `json:"mode"`           // ModeEnforce or ModeObserve
+	FailurePolicy string `json:"failure_policy"` // PolicyStop or PolicyContinue
+	Timeout       int    `json:"timeout"`        // ms, everything that a handler waits for together
+
+	Issuer                   string   `json:"issuer"`                // compared exactly with iss
+	JWKSURI                  string   `json:"jwks_uri"`              // empty: from the issuer's discovery document
+	Algorithms               []string `json:"algorithms"`            // accepted from the provider
+	Leeway                   int      `json:"leeway"`                // s
+	ClientIDClaim            []string `json:"client_id_claim"`       // path into the verified token
+	ManagementAudiences      []string `json:"management_audiences"`  // derived for a *.kinde.com issuer
+	RejectMixedAudience      bool     `json:"reject_mixed_audience"` // with a management audience
+	MaxTokenSize             int      `json:"max_token_size"`        // bytes of the compact token
+	Signing                  Signing  `json:"signing"`
+	Redis                    Redis    `json:"redis"`
+	Prefix                   string   `json:"prefix"` // of every key; derived from the issuer's host
+	Cache                    Cache    `json:"cache"`
+	Organization             Relation `json:"organization"`
+	User                     Relation `json:"user"`
+	AllowAuthorizationClaims bool     `json:"allow_authorization_claims"` // roles, groups and the like may be set
+	Claims                   []Claim  `json:"claims"`
+
+	// Fingerprint identifies the configuration: two that are written alike
+	// have the same. It covers the secrets, which it doesn't reveal.
+	Fingerprint [sha256.Size]byte `json:"-"`
+}
+
+// Signing says with which keys tokens are signed and how the keys are
+// published.
+type Signing struct {
+	JWKSFile   string `json:"jwks_file"` // private JWK set or PEM; one of JWKSFile and JWKS
+	JWKS       Secret `json:"jwks"`      // the same, inline
+	Issuer     string `json:"issuer"`    // empty: the provider's iss stays
+	MaxTTL     int    `json:"max_ttl"`   // s; 0: the provider's exp stays
+	JWKSPath   string `json:"jwks_path"`
+	JWKSMaxAge int    `json:"jwks_max_age"` // s
+}
+
+// Redis is Kong's record of a Redis server.
+type Redis struct {
+	Host       string `json:"host"`
+	Port       int    `json:"port"`
+	Timeout    int    `json:"timeout"` // ms, to connect, to send and to receive, each
+	Username   string `json:"username"`
+	Password   Secret `json:"password"`
+	Database   int    `json:"database"`
+	SSL        bool   `json:"ssl"`
+	SSLVerify  bool   `json:"ssl_verify"`
+	ServerName string `json:"server_name"` // empty: Host
+}
+
+// Cache bounds the in-process tier in front of Redis. Times are in seconds.
+type Cache struct {
+	TTL         int `json:"ttl"`          // a record is served without asking Redis
+	NegativeTTL int `json:"negative_ttl"` // "no such record" likewise
+	StaleTTL    int `json:"stale_ttl"`    // beyond TTL, while Redis doesn't answer
+	MaxEntries  int `json:"max_entries"`
+}
+
+// Relation says which property of the application names a related record, and
+// which claim of the provider's token must agree with it if it is there.
+type Relation struct {
+	From       string   `json:"from"`        // application.KEY
+	TokenClaim []string `json:"token_claim"` // path; empty: none
+}
+
+// Claim is one claim to add: from a property of a record or with a fixed
+// value, exactly one of the two.
+type Claim struct {
+	Name    string  `json:"name"`
+	From    string  `json:"from"` // application.KEY, organization.KEY or user.KEY
+	Value   string  `json:"value"`
+	Type    string  `json:"type"`
+	Default *string `json:"default"` // nil: the property is required
+}
+
+// Modes and failure policies.
+const (
+	ModeEnforce    = "enforce"
+	ModeObserve    = "observe"
+	PolicyStop     = "stop"
+	PolicyContinue = "continue"
+)
+
+// Types of a claim.
+const (
+	TypeString  = "string"
+	TypeNumber  = "number"
+	TypeBoolean = "boolean"
+	TypeStrings = "strings" // comma-separated text becomes an array of strings
+	TypeJSON    = "json"
+)
+
+// Secret is a text that must not be shown. Formatting and marshalling it
+// gives a placeholder.
+type Secret string
+
+func (Secret) String() string               { return "[redacted]" }
+func (Secret) GoString() string             { return "[redacted]" }
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+
+// Delivered decodes a configuration as Kong delivers it in start_instance:
+// complete but for what the operator left unset, and with members of Kong's
+// own beside it, which are ignored. The error joins every mistake.
+func Delivered(data []byte) (*Config, error) {
+	var given map[string]any
+	if err := json.Unmarshal(data, &given); err != nil {
+		return nil, fmt.Errorf("decode the configuration: %w", err)
+	}
+	known := Fields(root().Fields)
+	maps.DeleteFunc(given, func(name string, _ any) bool {
+		return !slices.ContainsFunc(known, func(f Field) bool { return f.Name == name })
+	})
+	dropKongs(given)
+	return Written(given)
+}
+
+// dropKongs removes what Kong puts beside the operator's fields, such as the
+// "$refs" of vault references.
+func dropKongs(record map[string]any) {
+	maps.DeleteFunc(record, func(name string, _ any) bool {
+		return strings.HasPrefix(name, "$") || strings.HasPrefix(name, "__")
+	})
+	for _, v := range record {
+		if sub, ok := v.(map[string]any); ok {
+			dropKongs(sub)
+		}
+	}
+}
+
+// Written decodes a configuration as an operator writes it: given has the
+// shapes that encoding/json gives to an any. The error joins every mistake,
+// each with its path; if it isn't nil, the configuration must not be used.
+func Written(given map[string]any) (*Config, error) {
+	complete, err := root().Complete("config", given)
+	if err != nil {
+		return nil, err
+	}
+	canonical, err := json.Marshal(complete) // map keys are sorted
+	if err != nil {
+		return nil, fmt.Errorf("encode the configuration: %w", err)
+	}
+	cfg := &Config{Fingerprint: sha256.Sum256(canonical)}
+	if err := json.NewDecoder(bytes.NewReader(canonical)).Decode(cfg); err != nil {
+		return nil, fmt.Errorf("decode the configuration: %w", err)
+	}
+	cfg.derive()
+	return cfg, cfg.validate()
+}
+
+// derive fills what has a default that depends on the issuer.
+func (c *Config) derive() {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" {
+		return
+	}
+	if c.Prefix == "" {
+		c.Prefix = "m2m:" + strings.ToLower(u.Hostname()) + ":"
+	}
+	if c.ManagementAudiences == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".kinde.com") {
+		c.ManagementAudiences = []string{"https://" + strings.ToLower(u.Host) + "/api"}
+	}
+}
+
+// Uses tells whether a claim is taken from a record of kind.
+func (c *Config) Uses(kind Kind) bool {
+	return slices.ContainsFunc(c.Claims, func(claim Claim) bool {
+		return strings.HasPrefix(claim.From, string(kind)+".")
+	})
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

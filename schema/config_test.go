@@ -1,0 +1,237 @@
+package schema
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// minimal returns the design's minimal configuration as JSON gives it to an
+// any, changed by the pairs of path and value; a nil value removes.
+func minimal(t *testing.T, changes ...any) map[string]any {
+	t.Helper()
+	var given map[string]any
+	text := `{"issuer": "https://example.kinde.com", "redis": {"host": "redis"},
+		"signing": {"jwks_file": "/etc/kong/m2m/keys.json"},
+		"claims": [{"name": "org_code", "from": "organization.code"}]}`
+	if err := json.Unmarshal([]byte(text), &given); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(changes); i += 2 {
+		node, path := given, strings.Split(changes[i].(string), ".")
+		for _, name := range path[:len(path)-1] {
+			if node[name] == nil {
+				node[name] = map[string]any{}
+			}
+			node = node[name].(map[string]any)
+		}
+		last := path[len(path)-1]
+		if changes[i+1] == nil {
+			delete(node, last)
+			continue
+		}
+		node[last] = changes[i+1]
+	}
+	return given
+}
+
+// claims returns a list of one claim made of pairs.
+func claim(pairs ...string) []any {
+	c := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		c[pairs[i]] = pairs[i+1]
+	}
+	return []any{c}
+}
+
+func TestDefaults(t *testing.T) {
+	cfg, err := Written(minimal(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Mode: "enforce", FailurePolicy: "stop", Timeout: 1000, Issuer: "https://example.kinde.com",
+		Algorithms: []string{"RS256"}, Leeway: 60, ClientIDClaim: []string{"azp"},
+		ManagementAudiences: []string{"https://example.kinde.com/api"}, MaxTokenSize: 7168,
+		Signing:      Signing{JWKSFile: "/etc/kong/m2m/keys.json", JWKSPath: "/m2m/jwks.json", JWKSMaxAge: 300},
+		Redis:        Redis{Host: "redis", Port: 6379, Timeout: 500, SSLVerify: true},
+		Prefix:       "m2m:example.kinde.com:",
+		Cache:        Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 300, MaxEntries: 10000},
+		Organization: Relation{From: "application.org_code", TokenClaim: []string{"org_code"}},
+		User:         Relation{From: "application.user_id", TokenClaim: []string{}},
+		Claims:       []Claim{{Name: "org_code", From: "organization.code", Type: "string"}},
+		Fingerprint:  cfg.Fingerprint,
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got  %+v\nwant %+v", cfg, want)
+	}
+}
+
+func TestDelivered(t *testing.T) {
+	text, err := os.ReadFile("testdata/delivered.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Delivered(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Redis.Password != "s3cr3t" || *cfg.Claims[1].Default != "free" || cfg.Prefix != "m2m:example.kinde.com:" {
+		t.Errorf("decoded wrongly: %+v", cfg)
+	}
+}
+
+// The recording holds another plugin's fields; what matters is that Kong's own
+// members beside them disturb nothing.
+func TestDeliveredRecording(t *testing.T) {
+	text, err := os.ReadFile("../../shared/kong-3.9.3/start-instance.json")
+	if err != nil {
+		t.Skip("no recordings of a real Kong beside the repository: ", err)
+	}
+	var frames []struct{ Data map[string]any }
+	if err := json.Unmarshal(text, &frames); err != nil {
+		t.Fatal(err)
+	}
+	delivered := frames[0].Data
+	for name, value := range minimal(t) {
+		delivered[name] = value
+	}
+	text, err = json.Marshal(delivered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Delivered(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Redis.Host != "redis" || cfg.Claims[0].Name != "org_code" {
+		t.Errorf("decoded wrongly: %+v", cfg)
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	of := func(changes ...any) string {
+		cfg, err := Written(minimal(t, changes...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%x", cfg.Fingerprint)
+	}
+	if of() != of("timeout", 1000.0) {
+		t.Error("a default written out changes the fingerprint")
+	}
+	if of("redis.password", "a") == of("redis.password", "b") {
+		t.Error("another password doesn't change the fingerprint")
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	cfg, err := Written(minimal(t, "redis.password", "hunter2", "signing.jwks_file", nil, "signing.jwks", "hunter2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shown := range []string{string(text), fmt.Sprintf("%v %+v %#v %s", cfg, cfg, cfg, cfg.Redis.Password)} {
+		if strings.Contains(shown, "hunter2") {
+			t.Errorf("a secret is shown: %s", shown)
+		}
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	tests := []struct {
+		name    string
+		changes []any
+		want    string
+	}{
+		{"no issuer", []any{"issuer", nil}, "config.issuer: required field missing"},
+		{"unknown field", []any{"colour", "red"}, "config.colour: unknown field"},
+		{"wrong kind", []any{"timeout", "1s"}, "config.timeout: expected an integer"},
+		{"half", []any{"timeout", 1.5}, "config.timeout: expected an integer"},
+		{"out of range", []any{"leeway", 601.0}, "config.leeway: value should be between 0 and 600"},
+		{"mode", []any{"mode", "audit"}, "config.mode: expected one of: enforce, observe"},
+		{"symmetric algorithm", []any{"algorithms", []any{"HS256"}}, "config.algorithms[0]: expected one of:"},
+		{"no algorithm", []any{"algorithms", []any{}}, "config.algorithms: length must be at least 1"},
+		{"no claims", []any{"claims", []any{}}, "config.claims: length must be at least 1"},
+		{"null element", []any{"claims", []any{nil}}, "config.claims[0]: expected a record"},
+		{"no redis host", []any{"redis", map[string]any{}}, "config.redis.host: required field missing"},
+		{"two keys", []any{"signing.jwks", "x"}, "config.signing: exactly one of these fields must be non-empty: 'jwks_file', 'jwks'"},
+		{"no key", []any{"signing", nil}, "config.signing: exactly one of these fields must be non-empty: 'jwks_file', 'jwks'"},
+		{"unresolved vault reference", []any{"signing.jwks_file", nil, "signing.jwks", ""}, "config.signing.jwks: length must be at least 1"},
+		{"claim twice sourced", []any{"claims", claim("name", "a", "from", "user.a", "value", "b")}, "config.claims[0]: exactly one of"},
+		{"claim unsourced", []any{"claims", claim("name", "a")}, "config.claims[0]: exactly one of"},
+		{"value with default", []any{"claims", claim("name", "a", "value", "b", "default", "c")}, "only one or none of these fields must be set: 'value', 'default'"},
+		{"claim type", []any{"claims", claim("name", "a", "value", "b", "type", "date")}, "config.claims[0].type: expected one of:"},
+
+		{"http issuer", []any{"issuer", "http://idp.example.com", "management_audiences", []any{}}, "config.issuer: must be an https URL"},
+		{"issuer without keys", []any{"issuer", "accounts.example.com", "prefix", "m2m:", "management_audiences", []any{}}, "config.issuer: must be an https URL"},
+		{"issuer with query", []any{"issuer", "https://a.kinde.com?x"}, "config.issuer: must have no user, query or fragment"},
+		{"jwks_uri", []any{"jwks_uri", "http://idp.example.com/jwks"}, "config.jwks_uri: must be an https URL, or http on loopback"},
+		{"no prefix", []any{"issuer", "accounts", "jwks_uri", "https://a/jwks", "management_audiences", []any{}}, "config.prefix: required"},
+		{"no management audience", []any{"issuer", "https://idp.example.com"}, "config.management_audiences: required, since the issuer isn't a *.kinde.com host"},
+		{"like kinde", []any{"issuer", "https://evilkinde.com"}, "config.management_audiences: required"},
+		{"signing issuer", []any{"signing.issuer", "http://gateway"}, "config.signing.issuer: must be an https URL"},
+		{"jwks path", []any{"signing.jwks_path", "m2m/jwks.json"}, "config.signing.jwks_path: should start with: /"},
+		{"jwks path with query", []any{"signing.jwks_path", "/jwks?x"}, "config.signing.jwks_path: must be a path"},
+		{"organization source", []any{"organization.from", "user.org"}, "config.organization.from: should start with: application."},
+		{"organization key", []any{"organization.from", "application."}, "config.organization.from: must be application.KEY"},
+		{"source", []any{"claims", claim("name", "a", "from", "team.x")}, "config.claims[0].from: must be application.KEY"},
+		{"source without key", []any{"claims", claim("name", "a", "from", "user.")}, "config.claims[0].from: must be application.KEY"},
+		{"reserved", []any{"claims", claim("name", "Sub", "from", "user.id")}, `config.claims[0].name: "Sub" is reserved`},
+		{"reserved by folding", []any{"claims", claim("name", "ſub", "from", "user.id")}, `is reserved`},
+		{"client id claim", []any{"client_id_claim", []any{"app"}, "claims", claim("name", "APP", "from", "user.id")}, "is the configured client_id_claim"},
+		{"authorization", []any{"claims", claim("name", "roles", "from", "user.roles")}, "set allow_authorization_claims"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Written(minimal(t, tt.changes...))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEveryMistakeAtOnce(t *testing.T) {
+	_, err := Written(minimal(t, "issuer", "http://idp", "jwks_uri", "ftp://x", "signing.jwks_path", "/a#b",
+		"claims", append(claim("name", "iss", "value", "x"), claim("name", "ISS", "value", "x")...)))
+	for _, want := range []string{"config.jwks_uri", "config.management_audiences", "config.signing.jwks_path",
+		"config.claims[0].name", `config.claims[1].name: "ISS" is reserved`, `config.claims[1].name: "ISS" is claims[0] already`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not reported in %v", want, err)
+		}
+	}
+}
+
+func TestEveryReservedClaim(t *testing.T) {
+	// Listed once more: a name that is dropped from the product must be noticed.
+	names := "iss sub aud exp nbf iat jti azp client_id cid appid sid act may_act cnf gty scp scope authorization_details " +
+		"idtyp oid tid token_use auth_time acr amr nonce at_hash sub_id events"
+	for _, name := range strings.Fields(names + " " + strings.ToUpper(names)) {
+		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
+			t.Errorf("%s may be set", name)
+		}
+	}
+	names = "roles groups permissions entitlements realm_access resource_access wids feature_flags"
+	for _, name := range strings.Fields(names) {
+		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"))); err == nil {
+			t.Errorf("%s may be set without allow_authorization_claims", name)
+		}
+		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err != nil {
+			t.Errorf("%s may not be set: %v", name, err)
+		}
+	}
+}
+
+func TestVaultReferenceIsNotChecked(t *testing.T) {
+	_, err := Written(minimal(t, "signing.jwks_file", nil, "signing.jwks", "{vault://env/keys}", "redis.password", "{vault://env/p}"))
+	if err != nil {
+		t.Error(err)
+	}
+}

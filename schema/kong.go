@@ -1,0 +1,152 @@
+package schema
+
+// PluginSchema is the schema that the query command gives to Kong.
+type PluginSchema struct {
+	Name   string `json:"name"`
+	Fields Fields `json:"fields"`
+}
+
+// ForKong returns the schema of the plugin called name. It can't be attached to
+// a consumer (a token route is asked before anyone is authenticated) and
+// serves HTTP only.
+func ForKong(name string) PluginSchema {
+	return PluginSchema{Name: name, Fields: Fields{
+		{Name: "consumer", Type: "foreign", Reference: "consumers", Eq: &null{}},
+		{Name: "protocols", Type: "set", Required: true, Default: []any{"http", "https"},
+			Elements: &Field{Type: "string", OneOf: []string{"http", "https"}}},
+		root(),
+	}}
+}
+
+const (
+	day  = 86400
+	year = 365 * day
+)
+
+// root is the config record: the one place where a field's default and its
+// native rules are written.
+func root() Field {
+	return Field{Name: "config", Type: "record", Required: true, Fields: Fields{
+		{Name: "mode", Type: "string", Default: ModeEnforce, OneOf: []string{ModeEnforce, ModeObserve},
+			Description: "With observe everything is done and logged, but the client receives the provider's own answer."},
+		{Name: "failure_policy", Type: "string", Default: PolicyStop, OneOf: []string{PolicyStop, PolicyContinue},
+			Description: "What a client receives when its token can't be enriched: an OAuth error, or the provider's token as it is."},
+		{Name: "timeout", Type: "integer", Default: 1000, Between: []int{1, 50000},
+			Description: "Milliseconds that one request may wait for lookups and the provider's keys, all together."},
+		{Name: "issuer", Type: "string", Required: true,
+			Description: "The provider's issuer. The iss claim of every token must be exactly this."},
+		{Name: "jwks_uri", Type: "string",
+			Description: "Where the provider publishes its keys: https, or http on loopback. Unset: as its discovery document says."},
+		{Name: "algorithms", Type: "array", Default: []any{"RS256"}, LenMin: atLeast(1),
+			Description: "Signature algorithms that are accepted from the provider; asymmetric ones only.",
+			Elements:    &Field{Type: "string", OneOf: []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}}},
+		{Name: "leeway", Type: "integer", Default: 60, Between: []int{0, 600},
+			Description: "Seconds by which the clocks of the provider and the gateway may differ."},
+		{Name: "client_id_claim", Type: "array", Default: []any{"azp"}, LenMin: atLeast(1),
+			Description: "Path to the claim of the verified token that names the application.",
+			Elements:    &Field{Type: "string"}},
+		{Name: "management_audiences", Type: "array",
+			Description: "Audiences whose tokens leave untouched. Unset: https://HOST/api for a *.kinde.com issuer, otherwise required; [] for none.",
+			Elements:    &Field{Type: "string"}},
+		{Name: "reject_mixed_audience", Type: "boolean", Default: false,
+			Description: "Refuse a token for the management API and another audience at once, instead of letting it leave untouched."},
+		{Name: "max_token_size", Type: "integer", Default: 7168, Between: []int{512, 65536},
+			Description: "Bytes that an enriched token may have. A header line of most servers ends at 8 kB."},
+		signingField(), redisField(),
+		{Name: "prefix", Type: "string", LenMax: 256,
+			Description: "Start of every key in Redis. Unset: m2m:, the issuer's host and a colon."},
+		cacheField(),
+		{Name: "organization", Type: "record", Required: true,
+			Description: "Which property of the application names its organization, and which claim of the token must agree.",
+			Fields: Fields{
+				{Name: "from", Type: "string", Default: "application.org_code", StartsWith: "application.",
+					Description: "Property that holds the organization's code."},
+				{Name: "token_claim", Type: "array", Default: []any{"org_code"}, Elements: &Field{Type: "string"},
+					Description: "Path to a claim of the provider's token that must equal the code if it is there; [] for none."},
+			}},
+		{Name: "user", Type: "record", Required: true,
+			Description: "Which property of the application names its user, and which claim of the token must agree.",
+			Fields: Fields{
+				{Name: "from", Type: "string", Default: "application.user_id", StartsWith: "application.",
+					Description: "Property that holds the user's identifier."},
+				{Name: "token_claim", Type: "array", Default: []any{}, Elements: &Field{Type: "string"},
+					Description: "Path to a claim of the provider's token that must equal the identifier if it is there; [] for none."},
+			}},
+		{Name: "allow_authorization_claims", Type: "boolean", Default: false,
+			Description: "Allow claims such as roles, groups or permissions, by which many APIs decide what a caller may do."},
+		{Name: "claims", Type: "array", Required: true, LenMin: atLeast(1), LenMax: 100,
+			Description: "The claims to add.", Elements: claimField()},
+	}}
+}
+
+func signingField() Field {
+	return Field{Name: "signing", Type: "record", Required: true,
+		Description:  "The gateway's own keys and how they are published.",
+		EntityChecks: []EntityCheck{{OnlyOneOf: []string{"jwks_file", "jwks"}}},
+		Fields: Fields{
+			{Name: "jwks_file", Type: "string",
+				Description: "File with a private JWK set or PEM keys: the first signs, all are published. Readable by the user that Kong runs as."},
+			{Name: "jwks", Type: "string", Referenceable: true, Encrypted: true,
+				Description: "The same as the content of jwks_file, for a vault reference."},
+			{Name: "issuer", Type: "string",
+				Description: "The iss of enriched tokens. Unset: the provider's stays."},
+			{Name: "max_ttl", Type: "integer", Between: []int{1, year},
+				Description: "Seconds that an enriched token may live at most. It never lives longer than the provider's."},
+			{Name: "jwks_path", Type: "string", Default: "/m2m/jwks.json", StartsWith: "/",
+				Description: "Path at which the gateway's public keys are published."},
+			{Name: "jwks_max_age", Type: "integer", Default: 300, Between: []int{0, day},
+				Description: "Seconds for which APIs may keep the published keys."},
+		}}
+}
+
+func redisField() Field {
+	return Field{Name: "redis", Type: "record", Required: true,
+		Description: "The Redis server that holds the records.",
+		Fields: Fields{
+			{Name: "host", Type: "string", Required: true, Description: "Host name or address of the server."},
+			{Name: "port", Type: "integer", Default: 6379, Between: []int{0, 65535}, Description: "Port of the server."},
+			{Name: "timeout", Type: "integer", Default: 500, Between: []int{1, 50000},
+				Description: "Milliseconds to connect, to send and to receive, each."},
+			{Name: "username", Type: "string", Referenceable: true, Description: "ACL user. Unset: the default user."},
+			{Name: "password", Type: "string", Referenceable: true, Encrypted: true, LenMin: atLeast(0),
+				Description: "Password of the user. Unset: none is sent."},
+			{Name: "database", Type: "integer", Default: 0, Between: []int{0, 65535}, Description: "Number of the database."},
+			{Name: "ssl", Type: "boolean", Default: false, Description: "Connect with TLS."},
+			{Name: "ssl_verify", Type: "boolean", Default: true, Description: "Verify the server's certificate and its name."},
+			{Name: "server_name", Type: "string", Description: "Name in the server's certificate. Unset: the host."},
+		}}
+}
+
+func cacheField() Field {
+	return Field{Name: "cache", Type: "record", Required: true,
+		Description: "The records held in the plugin's process.",
+		Fields: Fields{
+			{Name: "ttl", Type: "integer", Default: 30, Between: []int{0, day},
+				Description: "Seconds for which a record is served without asking Redis."},
+			{Name: "negative_ttl", Type: "integer", Default: 5, Between: []int{0, day},
+				Description: "Seconds for which a missing record is known to be missing."},
+			{Name: "stale_ttl", Type: "integer", Default: 300, Between: []int{0, day},
+				Description: "Further seconds for which a record is served while Redis doesn't answer."},
+			{Name: "max_entries", Type: "integer", Default: 10000, Between: []int{1, 10000000},
+				Description: "Records that are held at most."},
+		}}
+}
+
+func claimField() *Field {
+	return &Field{Type: "record",
+		EntityChecks: []EntityCheck{
+			{OnlyOneOf: []string{"from", "value"}},
+			{MutuallyExclusive: []string{"value", "default"}},
+		},
+		Fields: Fields{
+			{Name: "name", Type: "string", Required: true, LenMax: 256, Description: "Name of the claim in the token."},
+			{Name: "from", Type: "string", Description: "Property that gives the value: application.KEY, organization.KEY or user.KEY."},
+			{Name: "value", Type: "string", LenMax: 4096, Description: "A fixed value, written as text of the type."},
+			{Name: "type", Type: "string", Default: TypeString, OneOf: []string{TypeString, TypeNumber, TypeBoolean, TypeStrings, TypeJSON},
+				Description: "What the text becomes in the token; strings is a comma-separated list."},
+			{Name: "default", Type: "string", LenMin: atLeast(0), LenMax: 4096,
+				Description: "Value when the property is missing. Without it the property is required."},
+		}}
+}
+
+func atLeast(n int) *int { return &n }

@@ -1,0 +1,136 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// reserved are the claims that nobody but the provider may set: they say who
+// the caller is, for whom the token is and how it was obtained (RFC 7519
+// section 4.1, RFC 8693, RFC 9068, OpenID Connect Core, and what Entra, Okta
+// and Auth0 use alike).
+var reserved = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "client_id", "cid", "appid", "sid", "act", "may_act", "cnf",
+	"gty", "scp", "scope", "authorization_details", "idtyp", "oid", "tid", "token_use", "auth_time", "acr", "amr",
+	"nonce", "at_hash", "sub_id", "events",
+}
+
+// authorization are the claims by which APIs commonly decide what a caller may
+// do.
+var authorization = []string{
+	"roles", "groups", "permissions", "entitlements", "realm_access", "resource_access", "wids", "feature_flags",
+}
+
+// validate reports every mistake that Kong's schema can't say.
+func (c *Config) validate() error {
+	var mistakes []error
+	mistake := func(path, format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf("config.%s: %s", path, fmt.Sprintf(format, args...)))
+	}
+	c.validateProvider(mistake)
+	c.validateSigning(mistake)
+	c.validateSources(mistake)
+	for i, claim := range c.Claims {
+		c.validateClaim(i, claim, mistake)
+	}
+	return errors.Join(mistakes...)
+}
+
+type reporter func(path, format string, args ...any)
+
+func (c *Config) validateProvider(mistake reporter) {
+	u, err := url.Parse(c.Issuer)
+	isURL := err == nil && u.Host != ""
+	switch {
+	case isURL && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):
+		mistake("issuer", "must have no user, query or fragment (RFC 8414, section 2)")
+	case c.JWKSURI == "" && Fetchable(c.Issuer) != nil:
+		mistake("issuer", "must be an https URL, or http on loopback, if jwks_uri is unset")
+	}
+	if c.JWKSURI != "" && Fetchable(c.JWKSURI) != nil {
+		mistake("jwks_uri", "must be an https URL, or http on loopback")
+	}
+	if c.Prefix == "" && !isURL {
+		mistake("prefix", "required, since the issuer has no host to derive it from")
+	}
+	if c.ManagementAudiences == nil && isURL {
+		mistake("management_audiences", "required, since the issuer isn't a *.kinde.com host; [] if there are none")
+	} else if c.ManagementAudiences == nil {
+		mistake("management_audiences", "required; [] if there are none")
+	}
+}
+
+// Fetchable returns an error if keys must not be fetched from s, which isn't
+// an https URL nor an http URL on loopback.
+func Fetchable(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil {
+		return errors.New("not an https URL")
+	}
+	host := u.Hostname()
+	ip := net.ParseIP(host)
+	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
+	if u.Scheme == "https" || (u.Scheme == "http" && loopback) {
+		return nil
+	}
+	return errors.New("not an https URL, nor http on loopback")
+}
+
+func (c *Config) validateSigning(mistake reporter) {
+	if s := c.Signing.Issuer; s != "" {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			mistake("signing.issuer", "must be an https URL without user, query or fragment (RFC 8414, section 2)")
+		}
+	}
+	if strings.ContainsAny(c.Signing.JWKSPath, "?#") {
+		mistake("signing.jwks_path", "must be a path without query or fragment")
+	}
+}
+
+func (c *Config) validateSources(mistake reporter) {
+	if kind, key := Source(c.Organization.From); kind != Application || key == "" {
+		mistake("organization.from", "must be application.KEY")
+	}
+	if kind, key := Source(c.User.From); kind != Application || key == "" {
+		mistake("user.from", "must be application.KEY")
+	}
+}
+
+func (c *Config) validateClaim(i int, claim Claim, mistake reporter) {
+	path := fmt.Sprintf("claims[%d]", i)
+	anyCase := func(name string) bool { return strings.EqualFold(name, claim.Name) }
+	switch {
+	case slices.ContainsFunc(reserved, anyCase):
+		mistake(path+".name", "%q is reserved for the provider", claim.Name)
+	case anyCase(c.ClientIDClaim[0]):
+		mistake(path+".name", "%q is the configured client_id_claim", claim.Name)
+	case slices.ContainsFunc(authorization, anyCase) && !c.AllowAuthorizationClaims:
+		mistake(path+".name", "%q decides what a caller may do; set allow_authorization_claims to allow it", claim.Name)
+	}
+	for j, other := range c.Claims[:i] {
+		if strings.EqualFold(other.Name, claim.Name) {
+			mistake(path+".name", "%q is claims[%d] already", claim.Name, j)
+		}
+	}
+	if claim.From != "" {
+		if kind, key := Source(claim.From); kind == "" || key == "" {
+			mistake(path+".from", "must be application.KEY, organization.KEY or user.KEY")
+		}
+	}
+}
+
+// Source splits a source of the form KIND.KEY. The kind is empty if it isn't
+// one.
+func Source(from string) (Kind, string) {
+	kind, key, _ := strings.Cut(from, ".")
+	switch k := Kind(kind); k {
+	case Application, Organization, User:
+		return k, key
+	}
+	return "", ""
+}
