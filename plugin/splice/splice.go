@@ -1,0 +1,226 @@
+// Package splice reads one JSON object strictly and rewrites members in place:
+// what isn't rewritten keeps its bytes and its order.
+//
+// Strictly means RFC 7493 (I-JSON): UTF-8 without a byte order mark, no
+// duplicate member at any depth, no unpaired surrogate, and member names
+// compared exactly. Numbers are never decoded, so none loses precision.
+package splice
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ErrNotObject is wrapped when a text is valid JSON but not an object.
+var ErrNotObject = errors.New("not a JSON object")
+
+// Object is a parsed JSON object. Its values are parts of the text it was
+// parsed from, which must not be modified. Safe for concurrent use.
+type Object struct {
+	text    []byte
+	members []Member
+	last    int // offset of the closing brace
+}
+
+// Member is one member of an object. Value is its text as it was written,
+// without white space around it.
+type Member struct {
+	Name  string
+	Value jsontext.Value
+	at    int // offset of Value
+}
+
+// Parse parses text, which must hold one object and nothing else but white
+// space. Errors tell where text is wrong and hold no part of it, since it may
+// be a token.
+func Parse(text []byte) (*Object, error) {
+	o, err := parse(text)
+	if err != nil {
+		return nil, withoutText(err)
+	}
+	return o, nil
+}
+
+func parse(text []byte) (*Object, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
+	o := &Object{text: text, members: make([]Member, 0, 16)}
+	if dec.PeekKind() != '{' {
+		value, err := dec.ReadValue()
+		if err == nil {
+			err = ends(dec)
+		}
+		if err == nil {
+			err = fmt.Errorf("%w but a %v", ErrNotObject, value.Kind())
+		}
+		return nil, err
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	for dec.PeekKind() != '}' {
+		m, err := readMember(dec, text)
+		if err != nil {
+			return nil, err
+		}
+		o.members = append(o.members, m)
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	o.last = int(dec.InputOffset()) - 1
+	return o, ends(dec)
+}
+
+func readMember(dec *jsontext.Decoder, text []byte) (Member, error) {
+	name, err := dec.ReadToken()
+	if err != nil {
+		return Member{}, err
+	}
+	m := Member{Name: name.String()}
+	value, err := dec.ReadValue()
+	if err != nil {
+		return Member{}, err
+	}
+	end := int(dec.InputOffset())
+	m.at = end - len(value)
+	m.Value = jsontext.Value(text[m.at:end:end])
+	return m, nil
+}
+
+func ends(dec *jsontext.Decoder) error {
+	if _, err := dec.ReadToken(); err != io.EOF {
+		if err == nil {
+			err = errors.New("text after the JSON value")
+		}
+		return err
+	}
+	return nil
+}
+
+// withoutText keeps of a decoder's error what it says about the place: its
+// message quotes member names and escape sequences.
+func withoutText(err error) error {
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	what := "not valid JSON"
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		what = "a duplicate member"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		what = "unfinished JSON"
+	}
+	return fmt.Errorf("%s after offset %d", what, syntax.ByteOffset)
+}
+
+// Bytes returns the text of the object.
+func (o *Object) Bytes() []byte { return o.text }
+
+// Members returns the members in their order. The slice must not be modified.
+func (o *Object) Members() []Member { return o.members }
+
+// Get returns the value of the member called name, or nil if there is none. A
+// member that is null has the value null.
+func (o *Object) Get(name string) jsontext.Value {
+	for i := range o.members {
+		if o.members[i].Name == name {
+			return o.members[i].Value
+		}
+	}
+	return nil
+}
+
+// At returns the value at path, which leads through nested objects, or nil if
+// there is none.
+func (o *Object) At(path []string) jsontext.Value {
+	if len(path) == 0 {
+		return nil
+	}
+	value := o.Get(path[0])
+	if len(path) == 1 || value.Kind() != '{' {
+		if len(path) > 1 {
+			return nil
+		}
+		return value
+	}
+	sub, err := Parse(value)
+	if err != nil {
+		return nil
+	}
+	return sub.At(path[1:])
+}
+
+// Alike returns the name of a member that differs from name in letter case
+// only, or "". A reader that folds case would take it for the other.
+func (o *Object) Alike(name string) string {
+	for i := range o.members {
+		if n := o.members[i].Name; n != name && strings.EqualFold(n, name) {
+			return n
+		}
+	}
+	return ""
+}
+
+// With returns the text of the object with the members of changes: one that
+// exists is rewritten where it stands, others are added at the end in their
+// order. The values must be valid JSON; the names in changes must differ.
+func (o *Object) With(changes ...Member) []byte {
+	size := len(o.text)
+	for _, c := range changes {
+		size += len(c.Name) + len(c.Value) + len(`"":,`)
+	}
+	out := make([]byte, 0, size)
+	done := 0
+	for i := range o.members {
+		m := &o.members[i]
+		if c := find(changes, m.Name); c != nil {
+			out = append(out, o.text[done:m.at]...)
+			out = append(out, c.Value...)
+			done = m.at + len(m.Value)
+		}
+	}
+	out = append(out, o.text[done:o.last]...)
+	comma := len(o.members) > 0
+	for _, c := range changes {
+		if find(o.members, c.Name) != nil {
+			continue
+		}
+		if comma {
+			out = append(out, ',')
+		}
+		comma = true
+		out, _ = jsontext.AppendQuote(out, c.Name) // it replaces invalid UTF-8, so the text stays JSON
+		out = append(out, ':')
+		out = append(out, c.Value...)
+	}
+	return append(out, o.text[o.last:]...)
+}
+
+func find(members []Member, name string) *Member {
+	for i := range members {
+		if members[i].Name == name {
+			return &members[i]
+		}
+	}
+	return nil
+}
+
+// Text returns the text of a JSON string, and whether value is one.
+func Text(value jsontext.Value) (string, bool) {
+	if value.Kind() != '"' {
+		return "", false
+	}
+	raw, err := jsontext.AppendUnquote(nil, value)
+	return string(raw), err == nil
+}
+
+// Quote returns s as a JSON string. It is an error if s isn't UTF-8.
+func Quote(s string) (jsontext.Value, error) {
+	return jsontext.AppendQuote(nil, s)
+}
