@@ -1,0 +1,100 @@
+package enrich
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
+)
+
+// mapping is how one claim gets its value.
+type mapping struct {
+	name     string
+	kind     schema.Kind // "" for a fixed value
+	property string
+	typ      string
+	fallback jsontext.Value // of a missing property, or the fixed value; nil: the property is required
+}
+
+// newMappings prepares claims. The error joins every mistake, each with its
+// path.
+func newMappings(claims []schema.Claim) ([]mapping, error) {
+	var mistakes []error
+	list := make([]mapping, len(claims))
+	for i, c := range claims {
+		kind, property := schema.Source(c.From)
+		list[i] = mapping{name: c.Name, kind: kind, property: property, typ: c.Type}
+		field, text := "default", c.Default
+		if c.From == "" {
+			field, text = "value", &c.Value
+		}
+		if text == nil {
+			continue
+		}
+		value, err := convert(c.Type, *text)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("config.claims[%d].%s: %w", i, field, err))
+		}
+		list[i].fallback = value
+	}
+	return list, errors.Join(mistakes...)
+}
+
+// convert returns text as JSON of type typ. Errors don't repeat the text.
+func convert(typ, text string) (jsontext.Value, error) {
+	switch typ {
+	case schema.TypeNumber:
+		if v := jsontext.Value(text); v.Kind() == '0' && v.IsValid() {
+			return bytes.TrimSpace(v), nil
+		}
+	case schema.TypeBoolean:
+		if text == "true" || text == "false" {
+			return jsontext.Value(text), nil
+		}
+	case schema.TypeStrings:
+		return convertStrings(text)
+	case schema.TypeJSON:
+		if v := jsontext.Value(text); len(v) <= schema.MaxPropertySize && v.IsValid() && v.Compact() == nil {
+			return v, nil
+		}
+	default:
+		if v, err := splice.Quote(text); err == nil {
+			return v, nil
+		}
+	}
+	return nil, fmt.Errorf("not of type %s", typ)
+}
+
+func convertStrings(text string) (jsontext.Value, error) {
+	list := jsontext.Value("[")
+	if text != "" {
+		for i, element := range strings.Split(text, ",") {
+			quoted, err := splice.Quote(strings.TrimSpace(element))
+			if err != nil || len(quoted) == len(`""`) {
+				return nil, fmt.Errorf("not of type %s", schema.TypeStrings)
+			}
+			if i > 0 {
+				list = append(list, ',')
+			}
+			list = append(list, quoted...)
+		}
+	}
+	return append(list, ']'), nil
+}
+
+// same tells whether two JSON values are written alike, apart from white space
+// and from escapes in a plain string. Numbers are compared as written: 1 and
+// 1.0 may be the same to one reader and not to another.
+func same(a, b jsontext.Value) bool {
+	if s, ok := splice.Text(a); ok {
+		t, ok := splice.Text(b)
+		return ok && s == t
+	}
+	a, b = bytes.Clone(a), bytes.Clone(b)
+	return a.Compact() == nil && b.Compact() == nil && bytes.Equal(a, b)
+}

@@ -1,0 +1,111 @@
+package enrich
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/splice"
+)
+
+// compose returns the claims to set in the verified token.
+func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, error) {
+	changes := make([]splice.Member, 0, len(e.mappings)+2)
+	for _, m := range e.mappings {
+		if c.of(m.kind).err != nil {
+			continue // not known well enough; that ends the exchange below
+		}
+		value, err := m.value(c)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, splice.Member{Name: m.name, Value: value})
+	}
+	changes, err := e.reconcile(token.Claims, c, changes)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.unavailable(); err != nil {
+		return nil, &end{LookupUnavailable, err}
+	}
+	return changes, nil
+}
+
+// value returns the value of the claim.
+func (m mapping) value(c correlation) (jsontext.Value, error) {
+	if m.kind == "" {
+		return m.fallback, nil
+	}
+	text := c.of(m.kind).record[m.property]
+	switch {
+	case text == "" && m.fallback != nil:
+		return m.fallback, nil
+	case text == "":
+		return nil, endWith(MissingProperty, "claim %q needs %s.%s, which is missing", m.name, m.kind, m.property)
+	}
+	value, err := convert(m.typ, text)
+	if err != nil {
+		return nil, endWith(MissingProperty, "claim %q needs %s.%s, which is %w", m.name, m.kind, m.property, err)
+	}
+	return value, nil
+}
+
+// reconcile drops the changes that the token already has and ends the exchange
+// if the provider says something else than the records do.
+func (e *Enricher) reconcile(claims jws.Claims, c correlation, changes []splice.Member) ([]splice.Member, error) {
+	if err := agrees(claims, e.cfg.Organization.TokenClaim, c.organization.id); err != nil {
+		return nil, err
+	}
+	if err := agrees(claims, e.cfg.User.TokenClaim, c.user.id); err != nil {
+		return nil, err
+	}
+	kept := changes[:0]
+	for _, change := range changes {
+		if other := claims.Alike(change.Name); other != "" {
+			return nil, endWith(ClaimConflict, "the provider's claim %q may be taken for %q", other, change.Name)
+		}
+		present := claims.Get(change.Name)
+		switch {
+		case present == nil:
+			kept = append(kept, change)
+		case !same(present, change.Value):
+			return nil, endWith(ClaimConflict, "the provider's claim %q has another value", change.Name)
+		}
+	}
+	return kept, nil
+}
+
+// agrees compares the claim at path with id, if there are both.
+func agrees(claims jws.Claims, path []string, id string) error {
+	present := claims.At(path)
+	if id == "" || present == nil || present.Kind() == 'n' {
+		return nil
+	}
+	if text, ok := splice.Text(present); !ok || text != id {
+		return endWith(ClaimConflict, "the provider's claim %q names another than the record", path)
+	}
+	return nil
+}
+
+// gatewayClaims returns what the gateway sets as an issuer, and the seconds
+// that the token then lives if that is less than before, else 0.
+func (e *Enricher) gatewayClaims(claims jws.Claims, now time.Time) (changes []splice.Member, expiresIn int64, err error) {
+	if e.issuer != nil {
+		changes = append(changes, splice.Member{Name: "iss", Value: e.issuer})
+	}
+	maxTTL := int64(e.cfg.Signing.MaxTTL)
+	if maxTTL == 0 {
+		return changes, 0, nil
+	}
+	exp, err := claims.GetExpirationTime()
+	if err != nil {
+		return nil, 0, err
+	}
+	latest := now.Unix() + maxTTL
+	if exp.Unix() <= latest {
+		return changes, 0, nil
+	}
+	return append(changes, splice.Member{Name: "exp", Value: strconv.AppendInt(nil, latest, 10)}), maxTTL, nil
+}

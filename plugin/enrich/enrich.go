@@ -1,0 +1,109 @@
+// Package enrich decides what becomes of one token exchange. It is pure: it
+// knows no Kong and no Redis and no clock but the one it is given.
+package enrich
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
+)
+
+// Dependencies are what a decision asks.
+type Dependencies struct {
+	Verifier *jws.Verifier
+	Ring     func() (*jws.Ring, error) // the gateway's keys as they are now
+	Records  Records
+	Now      func() time.Time
+}
+
+// Enricher decides exchanges by one configuration. Safe for concurrent use.
+type Enricher struct {
+	cfg        *schema.Config
+	deps       Dependencies
+	mappings   []mapping
+	management audiences
+	issuer     jsontext.Value // the gateway's, nil if the provider's stays
+}
+
+// Validate returns every mistake in cfg that [schema.Written] can't see, each
+// with its path.
+func Validate(cfg *schema.Config) error {
+	_, err := newMappings(cfg.Claims)
+	return err
+}
+
+// New returns an enricher. The error is that of [Validate].
+func New(cfg *schema.Config, deps Dependencies) (*Enricher, error) {
+	mappings, err := newMappings(cfg.Claims)
+	if err != nil {
+		return nil, err
+	}
+	e := &Enricher{cfg: cfg, deps: deps, mappings: mappings, management: newAudiences(cfg.ManagementAudiences)}
+	if cfg.Signing.Issuer != "" {
+		if e.issuer, err = splice.Quote(cfg.Signing.Issuer); err != nil {
+			return nil, fmt.Errorf("config.signing.issuer: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// Enrich decides x. It waits for nothing beyond ctx.
+func (e *Enricher) Enrich(ctx context.Context, x Exchange) Result {
+	var r Result
+	err := e.decide(ctx, x, &r)
+	return settle(r, err, e.cfg)
+}
+
+// decide is the pipeline: each step either goes on or ends the exchange with
+// an outcome.
+func (e *Enricher) decide(ctx context.Context, x Exchange, r *Result) error {
+	response, err := readResponse(x)
+	if err != nil {
+		return err
+	}
+	r.Token = true
+	request, err := readRequest(x.Request)
+	if err != nil {
+		return err
+	}
+	raw, err := response.accessToken()
+	if err != nil {
+		return err
+	}
+	token, err := e.verify(ctx, raw)
+	if err != nil {
+		return err
+	}
+	if r.ClientID, err = e.identify(token, request); err != nil {
+		return err
+	}
+	verified, err := token.Claims.GetAudience()
+	if err != nil {
+		return err
+	}
+	r.Event = newEvent(e.cfg.Issuer, r.ClientID, x.ClientIP, slices.Concat(request.audience, verified), request.scope)
+	if err := e.checkAudience(verified); err != nil {
+		return err
+	}
+	known, err := e.correlate(ctx, r.ClientID)
+	if err != nil {
+		return err
+	}
+	claims, err := e.compose(token, known)
+	if err != nil {
+		return err
+	}
+	signed, expiresIn, err := e.sign(ctx, token, claims)
+	if err != nil {
+		return err
+	}
+	r.Status, r.Body = response.status, response.with(signed, expiresIn)
+	return nil
+}

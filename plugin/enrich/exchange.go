@@ -1,0 +1,109 @@
+package enrich
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"m2m-token-enricher/schema"
+)
+
+// Exchange is one token request and the provider's answer to it, as Kong hands
+// them over. Its byte slices must not be modified afterwards.
+type Exchange struct {
+	Request  Request
+	Response Response
+	ClientIP string // the forwarded client address that Kong trusts
+}
+
+// Request is what the client sent.
+type Request struct {
+	Method        string
+	Query         string // raw
+	ContentType   string
+	Authorization string
+	Body          []byte
+	BodyError     error // why Body couldn't be read, if it couldn't
+}
+
+// Response is what the upstream answered.
+type Response struct {
+	Status          int
+	ContentEncoding string
+	Body            []byte
+}
+
+// Action is what to do with the upstream's answer.
+type Action int
+
+// The zero Action refuses, so that a forgotten one lets nothing out.
+const (
+	Refuse  Action = iota // answer Status with the OAuth error
+	Pass                  // leave the upstream's answer as it is
+	Replace               // answer Status with Body
+)
+
+// Result is the decision on one exchange.
+type Result struct {
+	Outcome  Outcome
+	Action   Action
+	Status   int
+	Body     []byte // of Replace
+	Token    bool   // the answer carries a token, so it must not be stored
+	Event    Event
+	ClientID string // of the verified token, "" before it is verified
+	Cause    error  // for the operator; holds no token, secret or record content
+}
+
+// Retry tells whether the same request may succeed a little later.
+func (r Result) Retry() bool { return r.Status == http.StatusServiceUnavailable }
+
+// OAuthError returns the body of a refusal (RFC 6749, section 5.2).
+// requestID is Kong's, by which an operator finds the cause in the log.
+func (r Result) OAuthError(requestID string) []byte {
+	description := string(r.Outcome)
+	if requestID != "" {
+		description += fmt.Sprintf(" (request %s)", requestID)
+	}
+	body, err := json.Marshal(struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{rules[r.Outcome].code, description})
+	if err != nil {
+		return []byte(`{"error":"server_error"}`) // two strings always marshal
+	}
+	return body
+}
+
+// Refusal returns the decision to answer outcome's OAuth error, for what is
+// decided outside the pipeline. status overrides the outcome's own unless it
+// is 0.
+func Refusal(outcome Outcome, status int, cause error) Result {
+	return Result{Outcome: outcome, Action: Refuse, Status: cmp.Or(status, rules[outcome].status), Cause: cause}
+}
+
+// settle turns the outcome of the pipeline into what is done about it.
+func settle(r Result, err error, cfg *schema.Config) Result {
+	var e *end
+	switch {
+	case err == nil:
+		r.Outcome, r.Action = Enriched, Replace
+	case errors.As(err, &e):
+		r.Outcome, r.Cause = e.outcome, e.cause
+		r.Action, r.Status = Refuse, rules[e.outcome].status
+	default:
+		r.Outcome, r.Cause = InternalError, err
+		r.Action, r.Status = Refuse, rules[InternalError].status
+	}
+	passes := rules[r.Outcome].disposition == pass ||
+		rules[r.Outcome].disposition == policy && cfg.FailurePolicy == schema.PolicyContinue
+	if passes || cfg.Mode == schema.ModeObserve {
+		r.Action, r.Status, r.Body = Pass, 0, nil
+	}
+	return r
+}
+
+// Failed tells whether the exchange is one that an operator should know of.
+func (r Result) Failed() bool { return r.Outcome != Enriched && rules[r.Outcome].disposition != pass }

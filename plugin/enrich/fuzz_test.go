@@ -1,0 +1,149 @@
+package enrich
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/plugin/splice"
+)
+
+// FuzzResponse: whatever the upstream answers, nothing is signed but the
+// verified token's claims, and what isn't the token keeps its bytes.
+func FuzzResponse(f *testing.F) {
+	signed := newFixture(f).sign()
+	for _, seed := range []string{
+		`{"access_token":"TOKEN","expires_in":86399}`, ` {"a":"\u00e9", "access_token" : "TOKEN"} `, `{"refresh_token":"x","access_token":"TOKEN"}`,
+		`{"access_token":"x.y.z"}`, `["TOKEN"]`, `{"access_token":null}`, `{"access\u005ftoken":"TOKEN"}`, ``, `{`, "\xef\xbb\xbf{}",
+	} {
+		f.Add([]byte(strings.Replace(seed, "TOKEN", signed, 1)), "")
+	}
+	f.Add([]byte("\x1f\x8b"), "gzip")
+	fx := newFixture(f)
+	e := fx.enricher()
+	f.Fuzz(func(t *testing.T, body []byte, encoding string) {
+		x := fx.exchange
+		x.Response.Body, x.Response.ContentEncoding = body, encoding
+		before := bytes.Clone(body)
+		r := e.Enrich(context.Background(), x)
+		if !bytes.Equal(before, body) {
+			t.Fatal("the upstream's body was modified")
+		}
+		if (r.Outcome == Enriched) != (r.Action == Replace) {
+			t.Fatalf("outcome %s, action %d", r.Outcome, r.Action)
+		}
+		if r.Action != Replace {
+			return
+		}
+		text, err := inflate(x.Response)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameButToken(t, signed, text, r.Body)
+	})
+}
+
+// sameButToken fails unless the two bodies differ in the access token alone
+// and the old one is the token that the provider signed.
+func sameButToken(t *testing.T, signed string, before, after []byte) {
+	old, err := splice.Parse(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := splice.Parse(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	placeholder := splice.Member{Name: "access_token", Value: []byte("0")}
+	if !bytes.Equal(old.With(placeholder), now.With(placeholder)) {
+		t.Fatalf("before %q\nafter  %q", before, after)
+	}
+	token, _ := splice.Text(now.Get("access_token"))
+	raw, _ := splice.Text(old.Get("access_token"))
+	if raw != signed {
+		t.Fatal("a token was enriched that the provider didn't sign")
+	}
+	payload(t, gatewayRing(), token)
+}
+
+// FuzzToken: whatever the token, nothing unverified is ever signed.
+func FuzzToken(f *testing.F) {
+	fx := newFixture(f)
+	signed := fx.sign()
+	parts := strings.Split(signed, ".")
+	f.Add(signed)
+	f.Add(parts[0] + "." + parts[1] + ".")
+	f.Add("eyJhbGciOiJub25lIn0." + parts[1] + ".")
+	f.Add(parts[0] + "." + parts[1] + "." + parts[2] + "=")
+	f.Add(signed + ".")
+	f.Add("\n" + signed)
+	e := fx.enricher()
+	f.Fuzz(func(t *testing.T, token string) {
+		x := fx.exchange
+		body, err := json.Marshal(map[string]string{"access_token": token})
+		if err != nil {
+			t.Skip()
+		}
+		x.Response.Body = body
+		r := e.Enrich(context.Background(), x)
+		if r.Action == Replace && token != signed {
+			t.Fatalf("signed a token that the provider didn't: %q", token)
+		}
+		if token == signed && r.Outcome != Enriched {
+			t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+		}
+	})
+}
+
+// FuzzRequest: a token is enriched only if every reader of the request agrees
+// that it asks for client_credentials.
+func FuzzRequest(f *testing.F) {
+	fx := newFixture(f)
+	signed := fx.sign()
+	f.Add(form, "", fx.exchange.Request.Body, "")
+	f.Add(jsonType, "", []byte(`{"grant_type":"client_credentials"}`), "")
+	f.Add(form, "grant_type=x", []byte("grant_type=client_credentials"), "Basic Og==")
+	f.Add("multipart/form-data; boundary=x", "", []byte("--x"), "")
+	e := fx.enricher()
+	body, err := json.Marshal(map[string]string{"access_token": signed})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, contentType, query string, request []byte, authorization string) {
+		x := fx.exchange
+		x.Request = Request{Method: "POST", ContentType: contentType, Query: query, Body: request, Authorization: authorization}
+		x.Response.Body = body
+		r := e.Enrich(context.Background(), x)
+		if r.Action != Replace {
+			return
+		}
+		if g := lenientGrants(request); len(g) != 1 || g[0] != m2mGrant {
+			t.Fatalf("enriched with the grants %q", g)
+		}
+	})
+}
+
+// lenientGrants reads the grants as forgiving readers do: encoding/json folds
+// case and takes the last duplicate, form readers keep all.
+func lenientGrants(body []byte) []string {
+	var fields struct {
+		Grant any `json:"grant_type"`
+	}
+	if json.Unmarshal(body, &fields) == nil {
+		if s, ok := fields.Grant.(string); ok {
+			return []string{s}
+		}
+		return nil
+	}
+	values, _ := url.ParseQuery(string(body))
+	var grants []string
+	for name, v := range values {
+		if strings.EqualFold(name, "grant_type") {
+			grants = append(grants, v...)
+		}
+	}
+	return grants
+}

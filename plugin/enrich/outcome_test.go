@@ -1,0 +1,303 @@
+package enrich
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/schema"
+)
+
+// outcomes has at least one way into each row of the design's table, in its
+// order. Each also spoils what a later row is about where that is possible, so
+// that the order is held too.
+var outcomes = []struct {
+	name    string
+	spoil   func(*fixture)
+	outcome Outcome
+	status  int
+	code    string
+}{
+	{"upstream 401", func(f *fixture) { f.exchange.Response.Status = 401 }, UpstreamError, 0, ""},
+	{"upstream 503", func(f *fixture) { f.exchange.Response.Status = 503; f.exchange.Request.Body = nil }, UpstreamError, 0, ""},
+	{"307", func(f *fixture) { f.exchange.Response.Status = 307; f.exchange.Request.Body = nil }, BadTokenResponse, 502, "server_error"},
+	{"html with a token inside", func(f *fixture) {
+		f.body = []byte("<html>" + f.sign() + "</html>")
+		f.exchange.Request.Body = nil
+	}, BadTokenResponse, 502, "server_error"},
+	{"empty body", func(f *fixture) { f.body = []byte{} }, BadTokenResponse, 502, "server_error"},
+	{"json without a token", func(f *fixture) {
+		f.body = []byte(`{"keys":[]}`)
+		f.exchange.Request.Body = nil
+	}, NotTokenResponse, 0, ""},
+	{"two grants", func(f *fixture) {
+		f.exchange.Request.Body = []byte("grant_type=client_credentials&grant_type=refresh_token")
+		f.response["refresh_token"] = "r"
+	}, AmbiguousRequest, 400, "invalid_request"},
+	{"other grant", func(f *fixture) {
+		f.exchange.Request.Body = []byte("grant_type=authorization_code&code=x")
+		f.response["refresh_token"], f.token = "r", "opaque"
+	}, NotM2M, 0, ""},
+	{"refresh token", func(f *fixture) { f.response["refresh_token"], f.token = "r", "opaque" }, BadTokenResponse, 502, "server_error"},
+	{"id token", func(f *fixture) { f.response["id_token"] = "r" }, BadTokenResponse, 502, "server_error"},
+	{"access token is a number", func(f *fixture) { f.body = []byte(`{"access_token":1}`) }, BadTokenResponse, 502, "server_error"},
+	{"opaque", func(f *fixture) {
+		f.token, f.keys.err = "2YotnFZFEjr1zCsicMWpAA", jws.ErrKeysUnavailable
+	}, OpaqueToken, 502, "server_error"},
+	{"provider's keys unavailable", func(f *fixture) {
+		f.keys.err = jws.ErrKeysUnavailable
+		f.claims["iss"] = "https://evil.example"
+	}, KeysUnavailable, 503, "temporarily_unavailable"},
+	{"wrong issuer", func(f *fixture) {
+		f.claims["iss"] = "https://evil.example"
+		f.exchange.Request.Body = []byte("grant_type=client_credentials&client_id=other")
+	}, UntrustedToken, 502, "server_error"},
+	{"expired", func(f *fixture) { f.claims["exp"] = testNow.Unix() - 61 }, UntrustedToken, 502, "server_error"},
+	{"not yet valid", func(f *fixture) { f.claims["nbf"] = testNow.Unix() + 61 }, UntrustedToken, 502, "server_error"},
+	{"no exp", func(f *fixture) { delete(f.claims, "exp") }, UntrustedToken, 502, "server_error"},
+	{"no client id", func(f *fixture) { delete(f.claims, "azp") }, UntrustedToken, 502, "server_error"},
+	{"client id is a list", func(f *fixture) { f.claims["azp"] = []string{testClient} }, UntrustedToken, 502, "server_error"},
+	{"client id is a redis key", func(f *fixture) { f.claims["azp"] = "x\r\nFLUSHALL" }, UntrustedToken, 502, "server_error"},
+	{"client id too long", func(f *fixture) { f.claims["azp"] = strings.Repeat("a", 257) }, UntrustedToken, 502, "server_error"},
+	{"signed by the gateway itself", func(f *fixture) {
+		keys, err := jws.ParseProviderKeys(f.ring.PublicSet())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.keys.keys = keys
+		f.set("", "algorithms", []any{"ES256"})
+		text, err := json.Marshal(f.claims)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if f.token, err = f.ring.Sign(nil, text); err != nil {
+			f.t.Fatal(err)
+		}
+	}, UntrustedToken, 502, "server_error"},
+	{"client mismatch", func(f *fixture) {
+		f.exchange.Request.Body = []byte("grant_type=client_credentials&client_id=other")
+		f.claims["aud"] = testManagement
+	}, ClientMismatch, 502, "server_error"},
+	{"management audience", func(f *fixture) { f.claims["aud"] = testManagement; f.records = memory{} }, ManagementAudience, 0, ""},
+	{"management audience beside another", func(f *fixture) {
+		f.claims["aud"] = []string{"https://api.example.com", testManagement}
+	}, ManagementAudience, 0, ""},
+	{"mixed audience", func(f *fixture) {
+		f.claims["aud"] = []string{"https://api.example.com", testManagement}
+		f.set("", "reject_mixed_audience", true)
+	}, MixedAudience, 400, "invalid_target"},
+	{"management audience alone is not mixed", func(f *fixture) {
+		f.claims["aud"] = []string{testManagement, testManagement + "/"}
+		f.set("", "reject_mixed_audience", true)
+	}, ManagementAudience, 0, ""},
+	{"no application record", func(f *fixture) { delete(f.records, "app:"+testClient) }, UnknownApplication, 400, "unauthorized_client"},
+	{"no organization record", func(f *fixture) {
+		delete(f.records, "org:"+testOrg)
+		f.records["user:"+testUser] = schema.ErrInvalidRecord
+		addClaim(f, "email", "user.email")
+	}, UnknownOrganization, 400, "unauthorized_client"},
+	{"no user record", func(f *fixture) {
+		delete(f.records, "user:"+testUser)
+		f.records["org:"+testOrg] = schema.ErrInvalidRecord
+		addClaim(f, "email", "user.email")
+	}, UnknownUser, 400, "unauthorized_client"},
+	{"application of the wrong type", func(f *fixture) { f.records["app:"+testClient] = schema.ErrInvalidRecord }, InvalidRecord, 400, "unauthorized_client"},
+	{"organization of the wrong type", func(f *fixture) { f.records["org:"+testOrg] = schema.ErrInvalidRecord }, InvalidRecord, 400, "unauthorized_client"},
+	{"organization's code isn't its key", func(f *fixture) {
+		f.records["org:"+testOrg] = schema.Record{"code": "org_other", "name": "Other", "is_suspended": "true"}
+	}, InvalidRecord, 400, "unauthorized_client"},
+	{"user's id isn't its key", func(f *fixture) {
+		f.records["user:"+testUser] = schema.Record{"id": "kp_other", "email": "x"}
+		addClaim(f, "email", "user.email")
+	}, InvalidRecord, 400, "unauthorized_client"},
+	{"bad flag", func(f *fixture) {
+		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "name": "A", "is_suspended": "yes"}
+	}, InvalidRecord, 400, "unauthorized_client"},
+	{"organization's code can't be a key", func(f *fixture) {
+		f.records["app:"+testClient] = schema.Record{"org_code": "org a"}
+	}, InvalidRecord, 400, "unauthorized_client"},
+	{"suspended", func(f *fixture) {
+		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"}
+	}, SuspendedOrganization, 400, "unauthorized_client"},
+	{"held suspension during an outage", func(f *fixture) {
+		f.records["org:"+testOrg] = outdated{"code": testOrg, "is_suspended": "true"}
+	}, SuspendedOrganization, 400, "unauthorized_client"},
+	{"held suspension while nothing answers", func(f *fixture) {
+		f.records["app:"+testClient] = outdated{"org_code": testOrg}
+		f.records["org:"+testOrg] = outdated{"code": testOrg, "is_suspended": "true"}
+	}, SuspendedOrganization, 400, "unauthorized_client"},
+	{"missing property", func(f *fixture) {
+		f.records["org:"+testOrg] = schema.Record{"code": testOrg}
+		f.claims["org_code"] = "org_other"
+	}, MissingProperty, 400, "unauthorized_client"},
+	{"application without organization", func(f *fixture) {
+		f.records["app:"+testClient] = schema.Record{"region": "eu"}
+	}, MissingProperty, 400, "unauthorized_client"},
+	{"mistyped property", func(f *fixture) {
+		addClaim(f, "seats", "organization.plan", "type", "number", "default", "1")
+	}, MissingProperty, 400, "unauthorized_client"},
+	{"missing property known though an organization isn't", func(f *fixture) {
+		f.records["org:"+testOrg] = schema.ErrUnavailable
+		addClaim(f, "colour", "application.colour")
+	}, MissingProperty, 400, "unauthorized_client"},
+	{"token of another organization", func(f *fixture) { f.claims["org_code"] = "org_other" }, ClaimConflict, 400, "unauthorized_client"},
+	{"token of another organization in another claim", func(f *fixture) {
+		f.set("organization", "token_claim", []any{"ctx", "org"})
+		f.claims["ctx"] = map[string]any{"org": "org_other"}
+		f.records["org:"+testOrg] = schema.ErrUnavailable
+	}, ClaimConflict, 400, "unauthorized_client"},
+	{"claim differs", func(f *fixture) { f.claims["org_name"] = "Other Inc" }, ClaimConflict, 400, "unauthorized_client"},
+	{"claim differs in case only", func(f *fixture) { f.claims["Org_Name"] = "Acme Inc" }, ClaimConflict, 400, "unauthorized_client"},
+	{"redis silent", func(f *fixture) { f.records["app:"+testClient] = schema.ErrUnavailable }, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"redis silent on the organization", func(f *fixture) { f.records["org:"+testOrg] = schema.ErrUnavailable }, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"application too old", func(f *fixture) { f.records["app:"+testClient] = outdated{"org_code": testOrg} }, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"organization too old", func(f *fixture) {
+		f.records["org:"+testOrg] = outdated{"code": testOrg, "name": "Acme Inc"}
+		f.ringErr = errors.New("no key")
+	}, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"token too large", func(f *fixture) {
+		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "name": strings.Repeat("a", 4096)}
+		f.set("", "max_token_size", 4096)
+	}, TokenTooLarge, 400, "unauthorized_client"},
+	{"no signing key", func(f *fixture) { f.ring, f.ringErr = nil, errors.New("no key") }, InternalError, 500, "server_error"},
+	{"enriched", func(f *fixture) {}, Enriched, 200, ""},
+	{"201", func(f *fixture) { f.exchange.Response.Status = 201 }, Enriched, 201, ""},
+}
+
+func addClaim(f *fixture, name, from string, more ...string) {
+	claim := map[string]any{"name": name, "from": from}
+	for i := 0; i < len(more); i += 2 {
+		claim[more[i]] = more[i+1]
+	}
+	f.config["claims"] = append(f.config["claims"].([]any), claim)
+}
+
+func TestOutcomes(t *testing.T) {
+	for _, tt := range outcomes {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			tt.spoil(f)
+			r := f.run(context.Background())
+			if r.Outcome != tt.outcome || r.Status != tt.status {
+				t.Fatalf("outcome %s, status %d: %v", r.Outcome, r.Status, r.Cause)
+			}
+			want := map[bool]Action{true: Pass, false: Refuse}[tt.status == 0]
+			if tt.outcome == Enriched {
+				want = Replace
+			}
+			if r.Action != want {
+				t.Errorf("action %d, not %d", r.Action, want)
+			}
+			if r.Action != Replace && r.Body != nil {
+				t.Error("a body beside an answer that has another")
+			}
+			if want == Refuse {
+				checkRefusal(t, r, tt.code)
+			}
+		})
+	}
+}
+
+func checkRefusal(t *testing.T, r Result, code string) {
+	t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal(r.OAuthError("req-1"), &body); err != nil {
+		t.Fatal(err)
+	}
+	description := body["error_description"]
+	if body["error"] != code || !strings.Contains(description, string(r.Outcome)) || !strings.Contains(description, "req-1") {
+		t.Errorf("refused with %v", body)
+	}
+	for _, content := range []string{"Acme", testOrg, testClient} {
+		if strings.Contains(description, content) {
+			t.Errorf("the answer holds %q: %s", content, description)
+		}
+	}
+	if r.Retry() != (r.Status == 503) {
+		t.Errorf("retry: %v", r.Retry())
+	}
+}
+
+func TestEveryOutcomeIsTested(t *testing.T) {
+	tested := map[Outcome]bool{
+		BadRequest: true, // decided before the pipeline, by the access phase
+		Enriched:   true,
+	}
+	for _, tt := range outcomes {
+		tested[tt.outcome] = true
+	}
+	for _, outcome := range slices.Collect(maps.Keys(rules)) {
+		if !tested[outcome] {
+			t.Errorf("%s has no test", outcome)
+		}
+	}
+}
+
+func TestPolicyContinue(t *testing.T) {
+	continues := []Outcome{OpaqueToken, UnknownApplication, MissingProperty, LookupUnavailable, TokenTooLarge}
+	for _, tt := range outcomes {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.set("", "failure_policy", "continue")
+			tt.spoil(f)
+			r := f.run(context.Background())
+			if r.Outcome != tt.outcome {
+				t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+			}
+			passes := r.Action == Pass
+			if want := tt.status == 0 || slices.Contains(continues, tt.outcome); passes != want {
+				t.Errorf("passes: %v, want %v", passes, want)
+			}
+		})
+	}
+}
+
+func TestObserve(t *testing.T) {
+	for _, tt := range outcomes {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.set("", "mode", "observe")
+			tt.spoil(f)
+			if r := f.run(context.Background()); r.Outcome != tt.outcome || r.Action != Pass || r.Body != nil {
+				t.Errorf("outcome %s, action %d", r.Outcome, r.Action)
+			}
+		})
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if r := newFixture(t).run(ctx); r.Outcome != InternalError || r.Action != Refuse {
+		t.Errorf("outcome %s, action %d", r.Outcome, r.Action)
+	}
+}
+
+// TestCausesHoldNoSecret: what an operator's log shows must not hold what the
+// exchange is about.
+func TestCausesHoldNoSecret(t *testing.T) {
+	for _, tt := range outcomes {
+		f := newFixture(t)
+		tt.spoil(f)
+		r := f.run(context.Background())
+		if r.Cause == nil {
+			continue
+		}
+		for _, secret := range []string{f.token, f.token[:min(40, len(f.token))], "s3cret", "Acme"} {
+			if strings.Contains(r.Cause.Error(), secret) {
+				t.Errorf("%s: the cause holds a secret", tt.name)
+			}
+		}
+	}
+}
+
+func TestDecidesNothingByDefault(t *testing.T) {
+	if (Result{}).Action != Refuse {
+		t.Error("a forgotten action lets something out")
+	}
+}

@@ -1,0 +1,180 @@
+package enrich
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+)
+
+const (
+	form     = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
+)
+
+func TestGrant(t *testing.T) {
+	tests := []struct {
+		name, contentType, body string
+		outcome                 Outcome
+	}{
+		{"form", form, "grant_type=client_credentials", Enriched},
+		{"form with charset", form + "; charset=UTF-8", "grant_type=client_credentials", Enriched},
+		{"type in another case", "Application/X-WWW-Form-Urlencoded", "grant_type=client_credentials", Enriched},
+		{"escaped", form, "gr%61nt_type=client%5Fcredentials", Enriched},
+		{"json", jsonType, `{"grant_type":"client_credentials"}`, Enriched},
+		{"json with charset", jsonType + ";charset=utf-8", `{"grant_type":"client_credentials","n":1,"x":null}`, Enriched},
+		{"json escaped", jsonType, `{"grant\u005ftype":"client_credentials"}`, Enriched},
+
+		{"other", form, "grant_type=authorization_code", NotM2M},
+		{"other with client_credentials elsewhere", form, "grant_type=password&username=client_credentials", NotM2M},
+		{"extension", jsonType, `{"grant_type":"urn:ietf:params:oauth:grant-type:token-exchange"}`, NotM2M},
+
+		{"none", form, "client_id=x", AmbiguousRequest},
+		{"empty", form, "grant_type=", AmbiguousRequest},
+		{"no body", form, "", AmbiguousRequest},
+		{"no content type", "", "grant_type=client_credentials", AmbiguousRequest},
+		{"twice", form, "grant_type=client_credentials&grant_type=client_credentials", AmbiguousRequest},
+		{"twice, different", form, "grant_type=password&grant_type=client_credentials", AmbiguousRequest},
+		{"twice, one escaped", form, "grant_type=password&grant%5Ftype=client_credentials", AmbiguousRequest},
+		{"another case", form, "Grant_Type=client_credentials", AmbiguousRequest},
+		{"both cases", form, "grant_type=password&GRANT_TYPE=client_credentials", AmbiguousRequest},
+		{"value in another case", form, "grant_type=Client_Credentials", AmbiguousRequest},
+		{"value with a space", form, "grant_type=client_credentials+", AmbiguousRequest},
+		{"bad escape", form, "grant_type=client_credentials&x=%zz", AmbiguousRequest},
+		{"semicolon", form, "grant_type=client_credentials;x=1", AmbiguousRequest},
+		{"not utf-8", form, "grant_type=client_credentials&x=%ff", AmbiguousRequest},
+		{"latin-1", form + "; charset=iso-8859-1", "grant_type=client_credentials", AmbiguousRequest},
+		{"utf-16", jsonType + "; charset=utf-16", `{"grant_type":"client_credentials"}`, AmbiguousRequest},
+		{"multipart", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=grant_type\r\n\r\nclient_credentials\r\n--x--", AmbiguousRequest},
+		{"text", "text/plain", "grant_type=client_credentials", AmbiguousRequest},
+		{"bad type", "application/", "grant_type=client_credentials", AmbiguousRequest},
+		{"json duplicate", jsonType, `{"grant_type":"password","grant_type":"client_credentials"}`, AmbiguousRequest},
+		{"json duplicate elsewhere", jsonType, `{"grant_type":"client_credentials","a":1,"a":2}`, AmbiguousRequest},
+		{"json another case", jsonType, `{"Grant_Type":"client_credentials"}`, AmbiguousRequest},
+		{"json list of two", jsonType, `{"grant_type":["password","client_credentials"]}`, AmbiguousRequest},
+		{"json list of one", jsonType, `{"grant_type":["client_credentials"]}`, AmbiguousRequest},
+		{"json number", jsonType, `{"grant_type":1}`, AmbiguousRequest},
+		{"json null", jsonType, `{"grant_type":null}`, AmbiguousRequest},
+		{"json array", jsonType, `[]`, AmbiguousRequest},
+		{"json broken", jsonType, `{"grant_type":"client_credentials"`, AmbiguousRequest},
+		{"json with bom", jsonType, "\ufeff" + `{"grant_type":"client_credentials"}`, AmbiguousRequest},
+		{"form labelled json", jsonType, "grant_type=client_credentials", AmbiguousRequest},
+		{"json labelled form", form, `{"grant_type":"client_credentials"}`, AmbiguousRequest},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.exchange.Request.ContentType, f.exchange.Request.Body = tt.contentType, []byte(tt.body)
+			if r := f.run(context.Background()); r.Outcome != tt.outcome {
+				t.Errorf("outcome %s: %v", r.Outcome, r.Cause)
+			}
+		})
+	}
+}
+
+func TestQuery(t *testing.T) {
+	for query, outcome := range map[string]Outcome{
+		"":                              Enriched,
+		"x=1":                           Enriched,
+		"grant_type=client_credentials": AmbiguousRequest,
+		"grant%5ftype=password":         AmbiguousRequest,
+		"GRANT_TYPE=password":           AmbiguousRequest,
+		"x=%zz":                         AmbiguousRequest,
+		"a;grant_type=password":         AmbiguousRequest,
+	} {
+		f := newFixture(t)
+		f.exchange.Request.Query = query
+		if r := f.run(context.Background()); r.Outcome != outcome {
+			t.Errorf("%q: outcome %s", query, r.Outcome)
+		}
+	}
+}
+
+func TestUnreadableBody(t *testing.T) {
+	f := newFixture(t)
+	f.exchange.Request.BodyError = errors.New("the body is too large")
+	if r := f.run(context.Background()); r.Outcome != AmbiguousRequest {
+		t.Errorf("outcome %s", r.Outcome)
+	}
+}
+
+func TestClient(t *testing.T) {
+	basic := func(text string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(text)) }
+	assertion := func(claims string) string {
+		part := base64.RawURLEncoding.EncodeToString
+		return part([]byte(`{"alg":"RS256"}`)) + "." + part([]byte(claims)) + "." + part([]byte("signature"))
+	}
+	const grant = "grant_type=client_credentials"
+	const asserted = grant + "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion="
+	tests := []struct {
+		name, authorization, body string
+		outcome                   Outcome
+	}{
+		{"none", "", grant, Enriched},
+		{"basic", basic(testClient + ":secret:with:colons"), grant, Enriched},
+		{"basic in another case", strings.ToUpper("basic ") + basic(testClient + ":s")[6:], grant, Enriched},
+		{"basic without padding", strings.TrimRight(basic(testClient+":s"), "="), grant, Enriched},
+		{"basic and body", basic(testClient + ":s"), grant + "&client_id=" + testClient, Enriched},
+		{"assertion", "", asserted + assertion(`{"sub":"`+testClient+`","iss":"x"}`), Enriched},
+		{"another kind of assertion", "", grant + "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Asaml2-bearer&client_assertion=x", Enriched},
+		{"another scheme", "Bearer x", grant, Enriched},
+
+		{"basic of another", basic("other:s"), grant, ClientMismatch},
+		{"basic of another beside the body", basic("other:s"), grant + "&client_id=" + testClient, ClientMismatch},
+		{"basic broken", "Basic %%%", grant, ClientMismatch},
+		{"basic empty", "Basic ", grant, ClientMismatch},
+		{"body of another", "", grant + "&client_id=other", ClientMismatch},
+		{"body of two", "", grant + "&client_id=" + testClient + "&client_id=other", ClientMismatch},
+		{"body in another case", "", grant + "&client_id=" + strings.ToUpper(testClient), ClientMismatch},
+		{"assertion of another", "", asserted + assertion(`{"sub":"other"}`), ClientMismatch},
+		{"assertion without subject", "", asserted + assertion(`{}`), ClientMismatch},
+		{"assertion broken", "", asserted + "x.y", ClientMismatch},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.exchange.Request.Authorization, f.exchange.Request.Body = tt.authorization, []byte(tt.body)
+			if r := f.run(context.Background()); r.Outcome != tt.outcome {
+				t.Errorf("outcome %s: %v", r.Outcome, r.Cause)
+			}
+		})
+	}
+}
+
+func TestBasicClientIsFormEncoded(t *testing.T) {
+	f := newFixture(t)
+	f.claims["azp"] = "app:1"
+	f.records["app:app:1"] = f.records["app:"+testClient]
+	f.exchange.Request.Body = []byte("grant_type=client_credentials")
+	f.exchange.Request.Authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte("app%3A1:s"))
+	if r := f.run(context.Background()); r.Outcome != Enriched {
+		t.Errorf("outcome %s: %v", r.Outcome, r.Cause)
+	}
+}
+
+func TestEvent(t *testing.T) {
+	tests := []struct{ name, contentType, body string }{
+		{"repeated", form, "grant_type=client_credentials&audience=https%3A%2F%2Fa&audience=https%3A%2F%2Fb&scope=read+write"},
+		{"space-joined", form, "grant_type=client_credentials&audience=https%3A%2F%2Fa+https%3A%2F%2Fb&scope=read&scope=write"},
+		{"json", jsonType, `{"grant_type":"client_credentials","audience":["https://a","https://b"],"scope":"read write"}`},
+	}
+	const want = `{"request":{"auth":{"audience":["https://a","https://b","https://c"],"scope":["read","write"]},"ip":"192.168.0.1"},` +
+		`"context":{"domains":{"kindeDomain":"https://example.kinde.com"},"application":{"clientId":"299627bd8bfa493f8b17e6aec8ebfb86"},` +
+		`"workflow":{"trigger":"m2m:token_generation"}}}`
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.exchange.Request.ContentType, f.exchange.Request.Body = tt.contentType, []byte(tt.body)
+			f.claims["aud"] = []string{"https://b", "https://c"}
+			got, err := json.Marshal(f.run(context.Background()).Event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}

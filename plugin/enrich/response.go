@@ -1,0 +1,164 @@
+package enrich
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/andybalholm/brotli"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/zstd"
+
+	"m2m-token-enricher/plugin/splice"
+)
+
+// maxResponseSize is the number of bytes that a token response may have,
+// inflated.
+const maxResponseSize = 256 << 10
+
+// tokenMembers are the members of a token response that carry a token (RFC
+// 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
+var tokenMembers = []string{"access_token", "id_token", "refresh_token"}
+
+// tokenResponse is an upstream answer that carries a token.
+type tokenResponse struct {
+	body   *splice.Object
+	status int
+}
+
+// readResponse ends the exchange if the upstream's answer carries no token or
+// can't be understood.
+func readResponse(x Exchange) (tokenResponse, error) {
+	r := tokenResponse{status: x.Response.Status}
+	switch {
+	case r.status >= 400:
+		return r, &end{outcome: UpstreamError}
+	case r.status < 200 || r.status >= 300:
+		return r, endWith(BadTokenResponse, "the upstream answered status %d", r.status)
+	}
+	text, err := inflate(x.Response)
+	if err != nil {
+		return r, endWith(BadTokenResponse, "the upstream's body: %w", err)
+	}
+	if len(text) == 0 && x.Request.Method == http.MethodOptions {
+		return r, &end{outcome: NotTokenResponse} // a CORS preflight
+	}
+	r.body, err = splice.Parse(text)
+	switch {
+	case errors.Is(err, splice.ErrNotObject):
+		return r, &end{outcome: NotTokenResponse}
+	case err != nil:
+		return r, endWith(BadTokenResponse, "the upstream's body: %w", err)
+	}
+	carries := false
+	for _, name := range tokenMembers {
+		if other := r.body.Alike(name); other != "" {
+			return r, endWith(BadTokenResponse, "member %q of the upstream's body may be taken for %s", other, name)
+		}
+		carries = carries || !blank(r.body.Get(name))
+	}
+	if !carries {
+		return r, &end{outcome: NotTokenResponse}
+	}
+	return r, nil
+}
+
+// blank tells whether value carries nothing. Some providers send all members,
+// with null or an empty string in those that don't apply.
+func blank(value jsontext.Value) bool {
+	return value == nil || value.Kind() == 'n' || string(value) == `""`
+}
+
+// accessToken returns the access token of an M2M response. A refresh token
+// would let the client go on without the gateway, and an ID token speaks of a
+// user: neither belongs into it (RFC 6749, section 4.4.3).
+func (r tokenResponse) accessToken() (string, error) {
+	for _, name := range tokenMembers[1:] {
+		if !blank(r.body.Get(name)) {
+			return "", endWith(BadTokenResponse, "the upstream's body has %s beside an M2M access token", name)
+		}
+	}
+	token, ok := splice.Text(r.body.Get("access_token"))
+	if !ok {
+		return "", endWith(BadTokenResponse, "access_token of the upstream's body is not a string")
+	}
+	return token, nil
+}
+
+// with returns the body with another access token. expiresIn (s) shortens
+// expires_in; 0 leaves it.
+func (r tokenResponse) with(token string, expiresIn int64) []byte {
+	quoted, _ := splice.Quote(token) // a compact token is ASCII
+	changes := []splice.Member{{Name: "access_token", Value: quoted}}
+	if present := r.body.Get("expires_in"); expiresIn > 0 && present != nil {
+		changes = append(changes, splice.Member{Name: "expires_in", Value: shorten(present, expiresIn)})
+	}
+	return r.body.With(changes...)
+}
+
+// shorten returns the lesser of the two numbers of seconds, as a string if
+// present is one.
+func shorten(present jsontext.Value, expiresIn int64) jsontext.Value {
+	text, quoted := splice.Text(present)
+	if !quoted {
+		text = string(present)
+	}
+	if old, err := strconv.ParseFloat(text, 64); err == nil && old <= float64(expiresIn) {
+		return present
+	}
+	n := strconv.AppendInt(nil, expiresIn, 10)
+	if quoted {
+		n, _ = jsontext.AppendQuote(nil, n)
+	}
+	return n
+}
+
+// inflate returns the plain body. A body that begins with a brace is plain,
+// whatever it is labelled: gzip and zstd begin with other bytes, and a brotli
+// stream that begins with this one is empty.
+func inflate(r Response) ([]byte, error) {
+	encoding := strings.ToLower(strings.TrimSpace(r.ContentEncoding))
+	if encoding == "" || encoding == "identity" || bytes.HasPrefix(r.Body, []byte("{")) {
+		if len(r.Body) > maxResponseSize {
+			return nil, fmt.Errorf("more than %d bytes", maxResponseSize)
+		}
+		return r.Body, nil
+	}
+	plain, err := decoder(encoding, bytes.NewReader(r.Body))
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Close()
+	text, err := io.ReadAll(io.LimitReader(plain, maxResponseSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("not valid %s: %w", encoding, err)
+	}
+	if len(text) > maxResponseSize {
+		return nil, fmt.Errorf("more than %d bytes inflated", maxResponseSize)
+	}
+	return text, nil
+}
+
+func decoder(encoding string, body io.Reader) (io.ReadCloser, error) {
+	switch encoding {
+	case "gzip", "x-gzip":
+		return gzip.NewReader(body)
+	case "deflate":
+		return zlib.NewReader(body)
+	case "br":
+		return io.NopCloser(brotli.NewReader(body)), nil
+	case "zstd":
+		d, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(8<<20), zstd.WithDecoderMaxWindow(8<<20))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	}
+	return nil, errors.New("unknown content encoding") // the name is the upstream's text, it isn't repeated
+}

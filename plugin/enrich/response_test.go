@@ -1,0 +1,192 @@
+package enrich
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+)
+
+func compress(t testing.TB, encoding string, text []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var w io.WriteCloser
+	switch encoding {
+	case "gzip", "x-gzip", " GZip ":
+		w = gzip.NewWriter(&out)
+	case "deflate":
+		w = zlib.NewWriter(&out)
+	case "br":
+		w = brotli.NewWriter(&out)
+	case "zstd":
+		var err error
+		if w, err = zstd.NewWriter(&out); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		return text
+	}
+	if _, err := w.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestEncodings(t *testing.T) {
+	for encoding, outcome := range map[string]Outcome{
+		"": Enriched, "identity": Enriched, "gzip": Enriched, "x-gzip": Enriched, " GZip ": Enriched, "deflate": Enriched,
+		"br": Enriched, "zstd": Enriched,
+		"compress": BadTokenResponse, "gzip, br": BadTokenResponse,
+	} {
+		t.Run(encoding, func(t *testing.T) {
+			f := newFixture(t)
+			body, err := json.Marshal(map[string]any{"access_token": f.sign(), "expires_in": 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if outcome == BadTokenResponse {
+				body = append([]byte("\x1f\x9d"), body...)
+			}
+			f.body = compress(t, encoding, body)
+			f.exchange.Response.ContentEncoding = encoding
+			r := f.run(context.Background())
+			if r.Outcome != outcome {
+				t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+			}
+			if outcome == Enriched && !json.Valid(r.Body) {
+				t.Error("the answer isn't plain JSON")
+			}
+		})
+	}
+}
+
+func TestBombs(t *testing.T) {
+	bomb := bytes.Repeat([]byte(" "), 64<<20)
+	for _, encoding := range []string{"gzip", "deflate", "br", "zstd"} {
+		t.Run(encoding, func(t *testing.T) {
+			f := newFixture(t)
+			f.body, f.exchange.Response.ContentEncoding = compress(t, encoding, bomb), encoding
+			if r := f.run(context.Background()); r.Outcome != BadTokenResponse {
+				t.Errorf("outcome %s", r.Outcome)
+			}
+		})
+	}
+}
+
+func TestBodies(t *testing.T) {
+	const token = "TOKEN" // stands for the signed token
+	tests := []struct {
+		name, body string
+		outcome    Outcome
+	}{
+		{"plain", `{"access_token":"TOKEN"}`, Enriched},
+		{"white space", " \n{ \"access_token\" :\t\"TOKEN\" }\n", Enriched},
+		{"escaped", `{"access\u005ftoken":"TOKEN"}`, Enriched},
+		{"other tokens blank", `{"access_token":"TOKEN","refresh_token":null,"id_token":""}`, Enriched},
+		{"unknown members", `{"access_token":"TOKEN","x":{"access_token":"nested"},"n":12345678901234567890}`, Enriched},
+
+		{"nothing", `{}`, NotTokenResponse},
+		{"an array", `["TOKEN"]`, NotTokenResponse},
+		{"a string", `"TOKEN"`, NotTokenResponse},
+		{"blank", `{"access_token":null,"refresh_token":""}`, NotTokenResponse},
+
+		{"duplicate", `{"access_token":"TOKEN","access_token":"TOKEN"}`, BadTokenResponse},
+		{"duplicate by escape", `{"access_token":"TOKEN","access\u005ftoken":"x"}`, BadTokenResponse},
+		{"duplicate elsewhere", `{"access_token":"TOKEN","a":{"b":1,"b":2}}`, BadTokenResponse},
+		{"another case", `{"Access_Token":"TOKEN"}`, BadTokenResponse},
+		{"both cases", `{"access_token":"TOKEN","ACCESS_TOKEN":"x"}`, BadTokenResponse},
+		{"refresh token in another case", `{"access_token":"TOKEN","Refresh_Token":"x"}`, BadTokenResponse},
+		{"invalid utf-8", "{\"access_token\":\"TOKEN\",\"a\":\"\xff\"}", BadTokenResponse},
+		{"lone surrogate", `{"access_token":"TOKEN","a":"\ud800"}`, BadTokenResponse},
+		{"bom", "\ufeff" + `{"access_token":"TOKEN"}`, BadTokenResponse},
+		{"utf-16", "\xff\xfe{\x00}\x00", BadTokenResponse},
+		{"trailing text", `{"access_token":"TOKEN"}x`, BadTokenResponse},
+		{"two objects", `{"access_token":"TOKEN"}{}`, BadTokenResponse},
+		{"broken", `{"access_token":"TOKEN"`, BadTokenResponse},
+		{"nesting bomb", `{"access_token":"TOKEN","a":` + strings.Repeat("[", 100_000), BadTokenResponse},
+		{"nesting bomb, closed", `{"access_token":"TOKEN","a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, BadTokenResponse},
+		{"300 KiB", `{"access_token":"TOKEN","a":"` + strings.Repeat("a", 300<<10) + `"}`, BadTokenResponse},
+		{"form", "access_token=TOKEN&token_type=bearer", BadTokenResponse},
+		{"token is an object", `{"access_token":{"a":"TOKEN"}}`, BadTokenResponse},
+		{"only a refresh token", `{"refresh_token":"TOKEN"}`, BadTokenResponse},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.body = []byte(strings.Replace(tt.body, token, f.sign(), 1))
+			if r := f.run(context.Background()); r.Outcome != tt.outcome {
+				t.Errorf("outcome %s: %v", r.Outcome, r.Cause)
+			}
+		})
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	f := newFixture(t)
+	f.exchange.Request = Request{Method: "OPTIONS"}
+	f.exchange.Response = Response{Status: 204, Body: []byte{}}
+	if r := f.run(context.Background()); r.Outcome != NotTokenResponse || r.Action != Pass {
+		t.Errorf("outcome %s", r.Outcome)
+	}
+}
+
+// TestResponseKeepsItsBytes: what isn't the token stays as it was written.
+func TestResponseKeepsItsBytes(t *testing.T) {
+	f := newFixture(t)
+	const before = " { \"scope\" : \"read\", \"n\":12345678901234567890.10e2,\r\n\t\"access_token\":\"TOKEN\" ,\"expires_in\": 86399.0, \"x\":\"\\u00e9é\\/\" } \n"
+	f.body = []byte(strings.Replace(before, "TOKEN", f.sign(), 1))
+	r := f.run(context.Background())
+	token := between(t, r.Body, `"access_token":"`, `"`)
+	if got := strings.Replace(string(r.Body), token, "TOKEN", 1); got != before {
+		t.Errorf("got  %q\nwant %q", got, before)
+	}
+	payload(t, f.ring, token)
+}
+
+func between(t testing.TB, text []byte, from, to string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(string(text), from)
+	if !ok {
+		t.Fatalf("no %s in %s", from, text)
+	}
+	found, _, _ := strings.Cut(rest, to)
+	return found
+}
+
+func TestExpiresIn(t *testing.T) {
+	for _, tt := range []struct {
+		name, present string
+		maxTTL        int
+		want          string
+	}{
+		{"unset", `86399`, 0, `86399`},
+		{"shortened", `86399`, 600, `600`},
+		{"shortened string", `"86399"`, 600, `"600"`},
+		{"never lengthened", `300`, 600, `300`},
+		{"longer than the token lives", `86399`, 100_000, `86399`},
+		{"unreadable", `"soon"`, 600, `"600"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			if tt.maxTTL > 0 {
+				f.set("signing", "max_ttl", tt.maxTTL)
+			}
+			f.body = fmt.Appendf(nil, `{"access_token":%q,"expires_in":%s,"end":0}`, f.sign(), tt.present)
+			r := f.run(context.Background())
+			if got := between(t, r.Body, `"expires_in":`, `,"end"`); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}

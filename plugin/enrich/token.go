@@ -1,0 +1,68 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/splice"
+)
+
+// verify returns the provider's token if the provider vouches for it.
+func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, error) {
+	token, err := e.deps.Verifier.Verify(ctx, raw)
+	switch {
+	case errors.Is(err, jws.ErrOpaque):
+		return nil, &end{OpaqueToken, err}
+	case errors.Is(err, jws.ErrKeysUnavailable):
+		return nil, &end{KeysUnavailable, err}
+	case err != nil:
+		return nil, &end{UntrustedToken, err}
+	}
+	// A token that the gateway itself signed came through a loop of routes, or
+	// the provider's keys are the gateway's: either way nobody vouches for it.
+	if ring, err := e.deps.Ring(); err == nil && ring.Holds(token.Key) {
+		return nil, endWith(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
+	}
+	return token, nil
+}
+
+// identify returns the client that the verified token names. The request must
+// not name another.
+func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, error) {
+	id, ok := splice.Text(token.Claims.At(e.cfg.ClientIDClaim))
+	if !ok || !validID(id) {
+		return "", endWith(UntrustedToken, "%w: claim %q is not a client id", jws.ErrUntrusted, e.cfg.ClientIDClaim)
+	}
+	for _, c := range request.clients {
+		if !c.is(id) {
+			return "", endWith(ClientMismatch, "the token is for another client than the request")
+		}
+	}
+	return id, nil
+}
+
+// sign returns the token with claims set and the gateway's signature, and the
+// seconds that it lives if that is less than before, else 0.
+func (e *Enricher) sign(ctx context.Context, token *jws.Token, claims []splice.Member) (string, int64, error) {
+	gateway, expiresIn, err := e.gatewayClaims(token.Claims, e.deps.Now())
+	if err != nil {
+		return "", 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return "", 0, fmt.Errorf("sign the token: %w", err)
+	}
+	ring, err := e.deps.Ring()
+	if err != nil {
+		return "", 0, fmt.Errorf("sign the token: %w", err)
+	}
+	signed, err := ring.Sign(token.Type, token.Claims.With(append(claims, gateway...)...))
+	if err != nil {
+		return "", 0, err
+	}
+	if len(signed) > e.cfg.MaxTokenSize {
+		return "", 0, endWith(TokenTooLarge, "the enriched token has %d bytes, more than %d", len(signed), e.cfg.MaxTokenSize)
+	}
+	return signed, expiresIn, nil
+}

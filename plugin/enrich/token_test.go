@@ -1,0 +1,248 @@
+package enrich
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"m2m-token-enricher/schema"
+)
+
+// signPayload signs a payload as it is written.
+func signPayload(t testing.TB, header, payload string) string {
+	t.Helper()
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	signature, err := jwt.SigningMethodRS256.Sign(signed, providerKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+func enrichPayload(t testing.TB, f *fixture, header, text string) (token string, r Result) {
+	t.Helper()
+	f.token = signPayload(t, header, text)
+	f.body = fmt.Appendf(nil, `{"access_token":%q}`, f.token)
+	r = f.run(context.Background())
+	if r.Outcome != Enriched {
+		return "", r
+	}
+	return between(t, r.Body, `"access_token":"`, `"`), r
+}
+
+const goodHeader = `{"alg":"RS256","kid":"idp","typ":"JWT"}`
+
+func goodPayload(more string) string {
+	return fmt.Sprintf(`{"azp":%q,"iss":%q,"exp":%d%s}`, testClient, testIssuer, testNow.Unix()+600, more)
+}
+
+// TestTokenKeepsItsBytes: the provider's claims stay as they were written and
+// in their order, and the new ones follow.
+func TestTokenKeepsItsBytes(t *testing.T) {
+	f := newFixture(t)
+	const more = `,  "big":9007199254740993, "exact":1.10e1,"text":"\u00e9\/é" ,"cnf":{"x5t#S256":"a"},"Jti":"A","jti":"b","scp":["a" , "b"],"n":null `
+	token, r := enrichPayload(t, f, goodHeader, goodPayload(more))
+	if token == "" {
+		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+	}
+	want := strings.TrimSuffix(goodPayload(more), "}") + `,"org_code":"org_8ed648340ea9","org_name":"Acme Inc"}`
+	if got := payload(t, f.ring, token); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if r.ClientID != testClient {
+		t.Errorf("client %q", r.ClientID)
+	}
+}
+
+func TestHeader(t *testing.T) {
+	for before, want := range map[string]string{
+		goodHeader: `{"alg":"ES256","typ":"JWT","kid":"KID"}`,
+		`{"alg":"RS256","kid":"idp","typ":"at+jwt","x5t":"a","jku":"https://evil.example","x":1}`: `{"alg":"ES256","typ":"at+jwt","kid":"KID"}`,
+		`{"typ": "application\/AT+JWT" ,"alg":"RS256"}`:                                           `{"alg":"ES256","typ":"application\/AT+JWT","kid":"KID"}`,
+		`{"alg":"RS256","kid":"idp"}`:                                                             `{"alg":"ES256","kid":"KID"}`,
+	} {
+		f := newFixture(t)
+		token, r := enrichPayload(t, f, before, goodPayload(""))
+		if token == "" {
+			t.Fatalf("%s: outcome %s: %v", before, r.Outcome, r.Cause)
+		}
+		header, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Replace(string(header), f.ring.KeyIDs()[0], "KID", 1); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestEqualClaimsAreKept(t *testing.T) {
+	f := newFixture(t)
+	const more = `,"org_name":"Acme\u0020Inc","org_code":"org_8ed648340ea9"`
+	token, r := enrichPayload(t, f, goodHeader, goodPayload(more))
+	if token == "" {
+		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+	}
+	if got := payload(t, f.ring, token); got != goodPayload(more) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestGatewayClaims(t *testing.T) {
+	f := newFixture(t)
+	f.set("signing", "issuer", "https://gateway.example.com")
+	f.set("signing", "max_ttl", 60)
+	f.claims["exp"] = testNow.Unix() + 86399
+	r := f.run(context.Background())
+	claims := map[string]any{}
+	parts := strings.Split(between(t, r.Body, `"access_token":"`, `"`), ".")
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &claims); err != nil {
+		t.Fatal(err)
+	}
+	if claims["iss"] != "https://gateway.example.com" || claims["exp"] != float64(testNow.Unix()+60) {
+		t.Errorf("claims %v", claims)
+	}
+}
+
+func TestClaimTypes(t *testing.T) {
+	tests := []struct{ typ, text, want string }{
+		{"string", `a"b é`, `"a\"b é"`},
+		{"string", "a\xff", ""},
+		{"number", "9007199254740993", "9007199254740993"},
+		{"number", "1.10", "1.10"},
+		{"number", "-1e3", "-1e3"},
+		{"number", "1,2", ""},
+		{"number", "0x10", ""},
+		{"number", "NaN", ""},
+		{"number", `"1"`, ""},
+		{"number", "01", ""},
+		{"boolean", "true", "true"},
+		{"boolean", "false", "false"},
+		{"boolean", "TRUE", ""},
+		{"boolean", "1", ""},
+		{"strings", "a, b,c", `["a","b","c"]`},
+		{"strings", "a", `["a"]`},
+		{"strings", "a,,b", ""},
+		{"strings", "a,\xff", ""},
+		{"json", ` {"a": [1, 2.0]} `, `{"a":[1,2.0]}`},
+		{"json", `"x"`, `"x"`},
+		{"json", `{"a":1,"a":2}`, ""},
+		{"json", `"\ud800"`, ""},
+		{"json", `{}{}`, ""},
+		{"json", `"` + strings.Repeat("a", 4096) + `"`, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.typ+" "+tt.text[:min(20, len(tt.text))], func(t *testing.T) {
+			f := newFixture(t)
+			f.records["app:"+testClient] = schema.Record{"org_code": testOrg, "p": tt.text}
+			addClaim(f, "c", "application.p", "type", tt.typ)
+			r := f.run(context.Background())
+			if tt.want == "" {
+				if r.Outcome != MissingProperty {
+					t.Errorf("outcome %s", r.Outcome)
+				}
+				return
+			}
+			got := payload(t, f.ring, between(t, r.Body, `"access_token":"`, `"`))
+			if !strings.HasSuffix(got, `,"c":`+tt.want+`}`) {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDefaultsAndValues(t *testing.T) {
+	f := newFixture(t)
+	f.config["claims"] = []any{
+		map[string]any{"name": "plan", "from": "organization.tier", "default": "free"},
+		map[string]any{"name": "empty", "from": "organization.tier", "default": ""},
+		map[string]any{"name": "tags", "from": "organization.tags", "type": "strings", "default": ""},
+		map[string]any{"name": "issued_via", "value": "gateway"},
+		map[string]any{"name": "v", "value": "2", "type": "number"},
+		map[string]any{"name": "region", "from": "application.region"},
+		map[string]any{"name": "email", "from": "user.email"},
+	}
+	r := f.run(context.Background())
+	got := payload(t, f.ring, between(t, r.Body, `"access_token":"`, `"`))
+	const want = `,"plan":"free","empty":"","tags":[],"issued_via":"gateway","v":2,"region":"eu","email":"ops@acme.example"}`
+	if !strings.HasSuffix(got, want) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestOptionalOrganization(t *testing.T) {
+	f := newFixture(t)
+	f.config["claims"] = []any{map[string]any{"name": "plan", "from": "organization.plan", "default": "free"}}
+	f.records["app:"+testClient] = schema.Record{"region": "eu"}
+	r := f.run(context.Background())
+	if r.Outcome != Enriched {
+		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+	}
+	if got := payload(t, f.ring, between(t, r.Body, `"access_token":"`, `"`)); !strings.HasSuffix(got, `,"plan":"free"}`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestWrongDefaults(t *testing.T) {
+	cfg := &schema.Config{Claims: []schema.Claim{
+		{Name: "a", From: "user.a", Type: "number", Default: new(string)},
+		{Name: "b", Value: "maybe", Type: "boolean"},
+		{Name: "c", Value: "{", Type: "json"},
+	}}
+	err := Validate(cfg)
+	for _, want := range []string{"config.claims[0].default: not of type number", "config.claims[1].value: not of type boolean", "config.claims[2].value: not of type json"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
+func TestManagementAudience(t *testing.T) {
+	for audience, management := range map[string]bool{
+		"https://example.kinde.com/api":          true,
+		"https://example.kinde.com/api/":         true,
+		"HTTPS://Example.Kinde.COM/api":          true,
+		"https://example.kinde.com/api//":        false,
+		"https://example.kinde.com/API":          false,
+		"https://example.kinde.com/api?x":        false,
+		"https://example.kinde.com/api/v1":       false,
+		"https://example.kinde.com":              false,
+		"https://example.kinde.com.evil.com/api": false,
+		"https://example.kinde.com:443/api":      false,
+		"https://evil@example.kinde.com/api":     false,
+		"http://example.kinde.com/api":           false,
+		"https://xexample.kinde.com/api":         false,
+		" https://example.kinde.com/api":         false,
+		"example.kinde.com/api":                  false,
+	} {
+		t.Run(audience, func(t *testing.T) {
+			f := newFixture(t)
+			f.claims["aud"] = audience
+			r := f.run(context.Background())
+			if got := r.Outcome == ManagementAudience; got != management {
+				t.Errorf("outcome %s: %v", r.Outcome, r.Cause)
+			}
+			if management && (r.Action != Pass || !r.Token) {
+				t.Error("it doesn't leave untouched and unstored")
+			}
+		})
+	}
+}
+
+// Only verified audiences decide: what the client asked for doesn't.
+func TestRequestedManagementAudience(t *testing.T) {
+	f := newFixture(t)
+	f.exchange.Request.Body = []byte("grant_type=client_credentials&audience=https%3A%2F%2Fexample.kinde.com%2Fapi")
+	if r := f.run(context.Background()); r.Outcome != Enriched {
+		t.Errorf("outcome %s", r.Outcome)
+	}
+}
