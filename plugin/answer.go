@@ -1,0 +1,109 @@
+package plugin
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"m2m-token-enricher/plugin/enrich"
+)
+
+// stale are the headers that speak of a body which is no longer the answer's.
+// Kong keeps every header that it isn't told to delete.
+var stale = []string{
+	"ETag", "Last-Modified", "Digest", "Content-Digest", "Repr-Digest", "Content-MD5", "Signature", "Signature-Input",
+	"Age", "Expires", "Content-Encoding",
+}
+
+// answer does what r decides and logs what an operator should know.
+func answer(k kong, r enrich.Result) {
+	requestID := ""
+	if r.Failed() {
+		requestID = k.requestID()
+		log(k, r, requestID)
+	}
+	switch r.Action {
+	case enrich.Pass:
+		if r.Token {
+			keepFromCaches(k)
+		}
+	case enrich.Replace:
+		k.exit(r.Status, r.Body, changed())
+	default:
+		k.exit(r.Status, r.OAuthError(requestID), refused(r))
+	}
+}
+
+// keepFromCaches marks an answer that stays (RFC 6749, section 5.1).
+func keepFromCaches(k kong) {
+	for _, h := range [][2]string{{"Cache-Control", "no-store"}, {"Pragma", "no-cache"}} {
+		if err := k.setHeader(h[0], h[1]); err != nil {
+			return // Kong is gone, and with it the client
+		}
+	}
+}
+
+// changed are the headers of an answer whose body is the gateway's.
+func changed() map[string][]string {
+	headers := map[string][]string{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
+	for _, name := range stale {
+		headers[name] = []string{}
+	}
+	return headers
+}
+
+func refused(r enrich.Result) map[string][]string {
+	headers := changed()
+	headers["Content-Type"] = []string{"application/json; charset=utf-8"}
+	headers["Location"] = []string{}
+	switch {
+	case r.Retry():
+		headers["Retry-After"] = []string{"1"} // the pause after which a dependency is asked again, s
+	case r.Status == http.StatusMethodNotAllowed:
+		headers["Allow"] = []string{"POST, OPTIONS"}
+	}
+	return headers
+}
+
+// log writes one line about r: as an error if the gateway or what it depends
+// on failed, otherwise as a warning.
+func log(k kong, r enrich.Result, requestID string) {
+	if r.Outcome == enrich.InternalError || r.Outcome == enrich.KeysUnavailable || r.Outcome == enrich.LookupUnavailable {
+		k.fail(logLine(r, requestID))
+		return
+	}
+	k.warn(logLine(r, requestID))
+}
+
+func logLine(r enrich.Result, requestID string) string {
+	var line strings.Builder
+	fmt.Fprintf(&line, "outcome=%s", r.Outcome)
+	if r.ClientID != "" {
+		fmt.Fprintf(&line, " client=%q", r.ClientID)
+	}
+	if requestID != "" {
+		fmt.Fprintf(&line, " request=%q", requestID)
+	}
+	if r.Action == enrich.Pass {
+		line.WriteString(" answer=upstream")
+	}
+	if r.Cause != nil {
+		fmt.Fprintf(&line, " cause=%q", r.Cause.Error())
+	}
+	return line.String()
+}
+
+// publish answers with the gateway's JWK set. nginx answers a matching
+// If-None-Match with 304 by itself, and a HEAD without the body.
+func publish(k kong, r *runningConfig) {
+	ring, err := r.keys.Ring()
+	if err != nil {
+		answer(k, enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err))
+		return
+	}
+	k.exit(http.StatusOK, ring.PublicSet(), map[string][]string{
+		"Content-Type":  {"application/jwk-set+json"},
+		"Cache-Control": {fmt.Sprintf("public, max-age=%d", r.cfg.Signing.JWKSMaxAge)},
+		"ETag":          {ring.ETag()},
+	})
+}

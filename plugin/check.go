@@ -1,0 +1,85 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"m2m-token-enricher/schema"
+)
+
+// How long and how far Check looks.
+const (
+	checkTimeout = 10 * time.Second
+	countLimit   = 1_000_000
+)
+
+// Finding is one line of a check: what is right, or the mistake.
+type Finding struct {
+	What    string
+	Mistake error
+}
+
+// Check tries a configuration as an operator writes it: its rules, the
+// gateway's keys, the provider's keys and Redis. It serves no request.
+func Check(ctx context.Context, given map[string]any) []Finding {
+	cfg, err := validated(schema.Written(given))
+	if err != nil {
+		return each("configuration", err)
+	}
+	findings := []Finding{{What: fmt.Sprintf("configuration: issuer %s, %d claims, prefix %s", cfg.Issuer, len(cfg.Claims), cfg.Prefix)}}
+	r, err := open(cfg)
+	if err != nil {
+		return append(findings, each("configuration", err)...)
+	}
+	defer r.close()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return append(findings, r.checkKeys(), r.checkProvider(ctx), r.checkRecords(ctx))
+}
+
+func (r *runningConfig) checkKeys() Finding {
+	if schema.IsReference(string(r.cfg.Signing.JWKS)) {
+		return Finding{What: "signing keys: not checked, only Kong can resolve the vault reference"}
+	}
+	ring, err := r.keys.Ring()
+	if err != nil {
+		return Finding{"signing keys", err}
+	}
+	return Finding{What: fmt.Sprintf("signing keys: %d, %s signs with %s", len(ring.KeyIDs()), ring.KeyIDs()[0], ring.Algorithm())}
+}
+
+func (r *runningConfig) checkProvider(ctx context.Context) Finding {
+	keys, err := r.provider.Keys(ctx)
+	if err != nil {
+		return Finding{"provider's keys", err}
+	}
+	return Finding{What: fmt.Sprintf("provider's keys: %d", len(keys))}
+}
+
+func (r *runningConfig) checkRecords(ctx context.Context) Finding {
+	if schema.IsReference(r.cfg.Redis.Username) || schema.IsReference(string(r.cfg.Redis.Password)) {
+		return Finding{What: "redis: not checked, only Kong can resolve the vault reference"}
+	}
+	n, err := r.records.Count(ctx, countLimit)
+	if err != nil {
+		return Finding{fmt.Sprintf("redis at %s:%d", r.cfg.Redis.Host, r.cfg.Redis.Port), err}
+	}
+	more := ""
+	if n == countLimit {
+		more = " or more"
+	}
+	return Finding{What: fmt.Sprintf("redis at %s:%d: %d%s applications", r.cfg.Redis.Host, r.cfg.Redis.Port, n, more)}
+}
+
+// each makes a finding of every joined error.
+func each(what string, err error) []Finding {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var findings []Finding
+		for _, e := range joined.Unwrap() {
+			findings = append(findings, each(what, e)...)
+		}
+		return findings
+	}
+	return []Finding{{what, err}}
+}

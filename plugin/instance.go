@@ -1,0 +1,121 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/Kong/go-pdk"
+
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/schema"
+)
+
+// Instance is one plugin instance: a configuration that Kong delivered. Kong
+// makes one for each worker, and all anew at each rebuild of its
+// configuration. Handlers run in parallel.
+type Instance struct {
+	runtimes *runtimes
+	cfg      *schema.Config
+	mistakes error // why the configuration can't be used
+}
+
+// UnmarshalJSON starts the instance. It doesn't fail on a mistake in the
+// configuration: Kong would answer each request with a 500 and the operator
+// would never learn why. The events say it instead.
+func (i *Instance) UnmarshalJSON(data []byte) error {
+	defer func() {
+		if v := recover(); v != nil {
+			i.mistakes = panicked(v)
+		}
+	}()
+	if i.cfg, i.mistakes = validated(schema.Delivered(data)); i.mistakes == nil {
+		_, i.mistakes = i.runtimes.get(i.cfg)
+	}
+	return nil
+}
+
+// validated adds the mistakes in a decoded configuration that only the core
+// can see.
+func validated(cfg *schema.Config, err error) (*schema.Config, error) {
+	if cfg == nil {
+		return nil, err
+	}
+	return cfg, errors.Join(err, enrich.Validate(cfg))
+}
+
+// Access publishes the gateway's keys and keeps away what would get around the
+// response phase.
+func (i *Instance) Access(p *pdk.PDK) {
+	i.handle(kong{p}, func(k kong, r *runningConfig) error {
+		request, err := k.accessRequest()
+		if err != nil {
+			return err
+		}
+		read := request.method == http.MethodGet || request.method == http.MethodHead
+		switch upgrade := strings.ToLower(strings.TrimSpace(request.upgrade)); {
+		case read && request.path == i.cfg.Signing.JWKSPath:
+			publish(k, r)
+		case i.cfg.Mode == schema.ModeObserve:
+		case upgrade != "" && upgrade != "h2c":
+			// Kong doesn't buffer what may become a websocket, so the response
+			// phase wouldn't run.
+			answer(k, enrich.Refusal(enrich.BadRequest, 0, fmt.Errorf("the request asks for an upgrade")))
+		case request.method != http.MethodPost && request.method != http.MethodOptions:
+			answer(k, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, fmt.Errorf("the method is not POST")))
+		}
+		return nil
+	})
+}
+
+// Response enriches the token in the upstream's answer.
+func (i *Instance) Response(p *pdk.PDK) {
+	i.handle(kong{p}, func(k kong, r *runningConfig) error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
+		defer cancel()
+		x, err := k.exchange()
+		if err != nil {
+			return err
+		}
+		answer(k, r.enricher.Enrich(ctx, x))
+		return nil
+	})
+}
+
+// handle runs a handler and ends the event whatever happens: Kong would repeat
+// for ever an event whose connection just closes.
+func (i *Instance) handle(k kong, handler func(kong, *runningConfig) error) {
+	defer func() {
+		if v := recover(); v != nil {
+			answer(k, enrich.Refusal(enrich.InternalError, 0, panicked(v)))
+		}
+	}()
+	if i.mistakes != nil {
+		answer(k, enrich.Refusal(enrich.InternalError, 0, fmt.Errorf("the configuration can't be used: %w", i.mistakes)))
+		return
+	}
+	r, err := i.runtimes.get(i.cfg)
+	if err == nil {
+		if warning := r.keys.Warning(); warning != nil {
+			k.fail(logLine(enrich.Result{Outcome: enrich.InternalError, Cause: warning}, ""))
+		}
+		err = handler(k, r)
+	}
+	if err != nil {
+		answer(k, enrich.Refusal(enrich.InternalError, 0, err))
+	}
+}
+
+// panicked describes a panic without its value, which could hold anything.
+func panicked(v any) error {
+	what := fmt.Sprintf("%T", v)
+	if err, ok := v.(runtime.Error); ok {
+		what = err.Error()
+	}
+	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+}

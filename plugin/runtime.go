@@ -1,0 +1,118 @@
+package plugin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"m2m-token-enricher/cache"
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/schema"
+)
+
+// unusedAfter is how long a configuration may be idle before its connections
+// go. Kong doesn't say when it no longer uses one; should it be used again, it
+// is opened again.
+const unusedAfter = time.Hour
+
+// runningConfig is a configuration with the clients that it needs: to Redis,
+// to the provider's keys and to the gateway's key file.
+type runningConfig struct {
+	cfg      *schema.Config
+	enricher *enrich.Enricher
+	provider *jws.Provider
+	records  *cache.Records
+	keys     *jws.KeyFile
+	used     time.Time // guarded by runtimes.mu
+}
+
+// open starts nothing that fails later than now: clients connect when they are
+// used. The error joins every mistake in cfg.
+func open(cfg *schema.Config) (*runningConfig, error) {
+	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, nil, time.Now)
+	r := &runningConfig{
+		cfg:      cfg,
+		provider: provider,
+		records:  cache.New(cfg),
+		keys:     jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now),
+	}
+	leeway := time.Duration(cfg.Leeway) * time.Second
+	var err error
+	r.enricher, err = enrich.New(cfg, enrich.Dependencies{
+		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, leeway, provider, time.Now),
+		Ring:     r.keys.Ring,
+		Records:  r.records,
+		Now:      time.Now,
+	})
+	if err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// warm fetches the provider's keys before the first token needs them. That it
+// fails is for the first token to say.
+func (r *runningConfig) warm() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, _ = r.provider.Keys(ctx)
+}
+
+func (r *runningConfig) close() error {
+	r.provider.Close()
+	return r.records.Close()
+}
+
+// runtimes are the running configurations, each shared by all instances that
+// have it. Safe for concurrent use.
+type runtimes struct {
+	now  func() time.Time
+	open func(*schema.Config) (*runningConfig, error)
+
+	mu      sync.Mutex
+	running map[[sha256.Size]byte]*runningConfig
+	swept   time.Time
+}
+
+func newRuntimes() *runtimes {
+	return &runtimes{now: time.Now, open: open, running: map[[sha256.Size]byte]*runningConfig{}}
+}
+
+// get returns the running configuration of cfg and opens it if it isn't
+// running.
+func (rs *runtimes) get(cfg *schema.Config) (*runningConfig, error) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	now := rs.now()
+	rs.sweep(now)
+	r := rs.running[cfg.Fingerprint]
+	if r == nil {
+		var err error
+		if r, err = rs.open(cfg); err != nil {
+			return nil, fmt.Errorf("open the configuration: %w", err)
+		}
+		rs.running[cfg.Fingerprint] = r
+		go r.warm()
+	}
+	r.used = now
+	return r, nil
+}
+
+// sweep closes what is unused. No event can still run in it: events are
+// shorter than unusedAfter.
+func (rs *runtimes) sweep(now time.Time) {
+	if now.Sub(rs.swept) < unusedAfter/60 {
+		return
+	}
+	rs.swept = now
+	for fingerprint, r := range rs.running {
+		if now.Sub(r.used) >= unusedAfter {
+			delete(rs.running, fingerprint)
+			_ = r.close() // nothing can be done about it, and nothing depends on it
+		}
+	}
+}
