@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"sigs.k8s.io/yaml"
+
+	"m2m-token-enricher/plugin"
+)
+
+// check tries every block of the plugin in a declarative configuration of
+// Kong.
+func check(args []string, stdout, stderr io.Writer) int {
+	if len(args) != 1 {
+		fmt.Fprintf(stderr, "usage: %s check KONG_YML\n", plugin.Name)
+		return 2
+	}
+	text, err := os.ReadFile(args[0])
+	if err != nil {
+		return done(fmt.Errorf("check: %w", err), stderr)
+	}
+	var declared any
+	if err := yaml.Unmarshal(text, &declared); err != nil {
+		return done(fmt.Errorf("check %s: %w", args[0], err), stderr)
+	}
+	blocks := findBlocks("", declared)
+	if len(blocks) == 0 {
+		return done(fmt.Errorf("check %s: no plugin named %s in it", args[0], plugin.Name), stderr)
+	}
+	code := 0
+	for _, b := range blocks {
+		for _, f := range plugin.Check(context.Background(), b.config) {
+			if f.Mistake != nil {
+				code = 1
+				fmt.Fprintf(stdout, "mistake  %s: %s: %v\n", b.path, f.What, f.Mistake)
+				continue
+			}
+			fmt.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)
+		}
+	}
+	return code
+}
+
+// block is the configuration of the plugin at one place of kong.yml.
+type block struct {
+	path   string
+	config map[string]any
+}
+
+// findBlocks finds the plugin wherever Kong allows it: at the top, on services
+// and on routes.
+func findBlocks(path string, node any) []block {
+	var found []block
+	switch v := node.(type) {
+	case map[string]any:
+		if v["name"] == plugin.Name {
+			config, _ := v["config"].(map[string]any)
+			return []block{{path, config}}
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			below := name
+			if path != "" {
+				below = path + "." + name
+			}
+			found = append(found, findBlocks(below, v[name])...)
+		}
+	case []any:
+		for i, element := range v {
+			found = append(found, findBlocks(fmt.Sprintf("%s[%d]", path, i), element)...)
+		}
+	}
+	return found
+}

@@ -1,0 +1,103 @@
+// Command m2m-token-enricher is the plugin server that Kong starts, and the
+// commands of those who operate it.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"m2m-token-enricher/plugin"
+)
+
+const about = `m2m-token-enricher is a plugin of Kong Gateway: it adds claims to machine-to-machine
+tokens on their way from the identity provider to the client and signs them with
+the gateway's keys. Kong starts it; in kong.conf:
+
+  plugins = bundled,m2m-token-enricher
+  pluginserver_names = m2m_token_enricher
+  pluginserver_m2m_token_enricher_socket = /usr/local/kong/m2m-token-enricher.socket
+  pluginserver_m2m_token_enricher_start_cmd = /usr/local/bin/m2m-token-enricher -kong-prefix /usr/local/kong
+  pluginserver_m2m_token_enricher_query_cmd = /usr/local/bin/m2m-token-enricher -dump
+
+For operators:
+
+  m2m-token-enricher keys generate [--type rsa|ec|ed25519] FILE
+        write a new private JWK set; an existing file is never overwritten
+  m2m-token-enricher check KONG_YML
+        try every block of the plugin: its rules, keys, provider and Redis
+
+Flags:
+`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run returns the process's exit code: 0 done, 1 a mistake was found or
+// something failed, 2 the command line is wrong.
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "keys":
+			return keys(args[1:], stdout, stderr)
+		case "check":
+			return check(args[1:], stdout, stderr)
+		}
+	}
+	return serve(args, stdout, stderr)
+}
+
+// serve follows the flags that Kong gives. The plugin server of go-pdk defines
+// most of them on the default flag set and parses it again.
+func serve(args []string, stdout, stderr io.Writer) int {
+	flags := flag.CommandLine
+	version := flags.Bool("version", false, "Print the version")
+	flags.SetOutput(stderr)
+	flags.Usage = func() { usage(stderr) }
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	switch {
+	case isSet(flags, "help"):
+		usage(stdout)
+		return 0
+	case *version:
+		fmt.Fprintf(stdout, "%s %s (%s)\n", plugin.Name, plugin.Version, runtime.Version())
+		return 0
+	case isSet(flags, "dump"):
+		return done(plugin.Dump(stdout), stderr)
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "%s: unknown command %q; see -help\n", plugin.Name, flags.Arg(0))
+		return 2
+	case flags.NFlag() == 0:
+		usage(stderr)
+		return 2
+	}
+	return done(plugin.Serve(), stderr)
+}
+
+func isSet(flags *flag.FlagSet, name string) bool {
+	f := flags.Lookup(name)
+	return f != nil && f.Value.String() == "true"
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, about)
+	flags := flag.CommandLine
+	before := flags.Output()
+	flags.SetOutput(w)
+	flags.PrintDefaults()
+	flags.SetOutput(before)
+}
+
+// done reports err, if there is one, and returns the exit code.
+func done(err error, stderr io.Writer) int {
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", plugin.Name, err)
+		return 1
+	}
+	return 0
+}
