@@ -1,0 +1,54 @@
+package kongtest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxLog bounds each log that is kept. The oldest part goes first.
+const maxLog = 4 << 20
+
+// tail is a writer that remembers the last maxLog bytes. Safe for concurrent
+// use.
+type tail struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.data = append(t.data, p...)
+	if over := len(t.data) - maxLog; over > 0 {
+		t.data = append([]byte(nil), t.data[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.data)
+}
+
+// levels are the names of nginx' log levels that log_level=notice keeps.
+var levels = map[string]bool{"emerg": true, "alert": true, "crit": true, "error": true, "warn": true, "notice": true}
+
+// logf writes a line to the gateway's log in the format of nginx' error log.
+func (s *StandIn) logf(level, format string, args ...any) {
+	if !levels[level] {
+		return
+	}
+	message := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\\n") // one event is one line
+	now := time.Now().Format("2006/01/02 15:04:05")
+	fmt.Fprintf(&s.log, "%s [%s] %d#0: %s\n", now, level, os.Getpid(), message)
+}
+
+// logf writes a line that belongs to a request.
+func (x *exchange) logf(level, format string, args ...any) {
+	x.gateway.logf(level, "*%d [kong] %s, client: %s, server: kong, request: \"%s %s %s\", host: %q, request_id: %q",
+		x.serial, fmt.Sprintf(format, args...), x.clientIP, x.r.Method, x.r.URL.RequestURI(), x.r.Proto, x.r.Host, x.id)
+}

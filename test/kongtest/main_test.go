@@ -1,0 +1,40 @@
+package kongtest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// noRacePause lets a child that was built with -race end without a pause.
+const noRacePause = "atexit_sleep_ms=0"
+
+// TestMain also lets the test binary stand for the programs that a gateway
+// starts, under the names that they are linked to.
+func TestMain(m *testing.M) {
+	switch filepath.Base(os.Args[0]) {
+	case "probe":
+		runProbe(os.Args[1:])
+	case "kong":
+		runFakeKong(os.Args[1:])
+	default:
+		os.Setenv("GORACE", noRacePause)
+		goleak.VerifyTestMain(m)
+	}
+}
+
+// linkSelf links the test binary to name in a new directory.
+func linkSelf(t *testing.T, name string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(self, link); err != nil {
+		t.Fatal(err)
+	}
+	return link
+}

@@ -1,0 +1,94 @@
+package kongtest
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"slices"
+)
+
+// proxy takes a request through the gateway's phases.
+func (s *StandIn) proxy(w http.ResponseWriter, r *http.Request) {
+	x := s.newExchange(r)
+	gen := s.generation.Load()
+	route, matched := gen.router.match(r.Method, x.scheme, x.path)
+	switch {
+	case route == nil:
+		x.fail(http.StatusNotFound, "no Route matched with those values")
+	case x.scheme == "http" && !slices.Contains(route.Protocols, "http"):
+		x.refusePlain(route.HTTPSRedirectStatusCode)
+	default:
+		x.route, x.plugin = route, route.plugin
+		if status := x.readBody(w); status != 0 {
+			x.failWith(status)
+			break
+		}
+		x.prepare(matched)
+		x.run(w)
+		return
+	}
+	x.send(w)
+}
+
+// refusePlain answers a plain request for a route that is https only.
+func (x *exchange) refusePlain(status int) {
+	if status != http.StatusUpgradeRequired {
+		x.header.Set("Location", "https://"+x.host+x.r.URL.RequestURI())
+		x.fail(status, "")
+		return
+	}
+	x.header.Set("Upgrade", "TLS/1.2, HTTP/1.1")
+	x.fail(status, "Please use HTTPS protocol")
+	x.header.Set("Connection", "Upgrade")
+}
+
+// run takes x through access, upstream and response, answers the client and
+// leaves the log phase to run by itself.
+func (x *exchange) run(w http.ResponseWriter) {
+	defer x.finish()
+	ctx := x.r.Context()
+	if x.pluginPhase(ctx, "access") {
+		x.send(w)
+		return
+	}
+	if !x.buffered() {
+		x.stream(ctx, w)
+		return
+	}
+	if x.fetch(ctx) {
+		x.pluginPhase(ctx, "response")
+	}
+	x.send(w)
+}
+
+// pluginPhase runs the plugin's handler of a phase, if there is one, and
+// reports whether that settled the answer. A failed handler is a 500, which in
+// the response phase keeps every header of the upstream.
+func (x *exchange) pluginPhase(ctx context.Context, phase string) (settled bool) {
+	if x.plugin == nil || !x.plugin.info.has(phase) {
+		return false
+	}
+	exited, err := x.worker.handle(ctx, x, phase)
+	if err != nil {
+		x.logf("error", "[%s] pluginserver error: %v", x.plugin.info.Name, err)
+		x.failWith(http.StatusInternalServerError)
+		return true
+	}
+	return exited
+}
+
+// finish runs what comes after the answer: nginx removes the body's file, and
+// the plugin's log phase runs on its own time.
+func (x *exchange) finish() {
+	if x.bodyFile != "" {
+		os.Remove(x.bodyFile)
+	}
+	if x.plugin == nil || !x.plugin.info.has("log") {
+		return
+	}
+	x.gateway.background(func(ctx context.Context) {
+		if _, err := x.worker.handle(ctx, x, "log"); err != nil {
+			x.logf("error", "[%s] pluginserver error: %v", x.plugin.info.Name, err)
+		}
+	})
+}

@@ -1,0 +1,277 @@
+package kongtest
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Kong/go-pdk"
+)
+
+// arena is a gateway between a client, an upstream and a plugin.
+type arena struct {
+	*StandIn
+	t      *testing.T
+	client *http.Client
+}
+
+// newArena runs a gateway with plugin on the route /oauth2.
+func newArena(t *testing.T, plugin *fakePlugin, upstream http.HandlerFunc) *arena {
+	t.Helper()
+	up := httptest.NewServer(upstream)
+	t.Cleanup(up.Close)
+	return newArenaWith(t, plugin, tokenRoute(up.URL))
+}
+
+func newArenaWith(t *testing.T, plugin *fakePlugin, config []byte) *arena {
+	t.Helper()
+	socket := listenUnix(t, plugin.serve)
+	s := serveWith(t, Options{Config: config}, probe(plugin.phases()...), socket)
+	return &arena{StandIn: s, t: t, client: newClient(t)}
+}
+
+func newClient(t *testing.T) *http.Client {
+	tr := &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	t.Cleanup(tr.CloseIdleConnections)
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: tr, CheckRedirect: noRedirect}
+}
+
+// ask sends a request and returns the answer with its whole body. header are
+// pairs of names and values.
+func (a *arena) ask(method, path, body string, header ...string) (*http.Response, string) {
+	a.t.Helper()
+	req, err := http.NewRequestWithContext(a.t.Context(), method, a.URL()+path, strings.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	res, err := a.client.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil && err != io.ErrUnexpectedEOF {
+		a.t.Fatal(err)
+	}
+	return res, string(answer)
+}
+
+func (a *arena) expect(method, path string, status int, part string) *http.Response {
+	a.t.Helper()
+	res, body := a.ask(method, path, "")
+	if res.StatusCode != status || !strings.Contains(body, part) {
+		a.t.Errorf("%s %s: %d %q, want %d and %q\n%s", method, path, res.StatusCode, body, status, part, a.Log())
+	}
+	return res
+}
+
+func answer(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) }
+}
+
+func TestExitInAccessSkipsTheUpstream(t *testing.T) {
+	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){
+		"access":   func(k *pdk.PDK) { k.Response.Exit(403, []byte("no"), http.Header{"X-Why": {"because"}}) },
+		"response": func(k *pdk.PDK) { k.Response.Exit(500, nil, nil) },
+	}}
+	a := newArena(t, plugin, func(http.ResponseWriter, *http.Request) { t.Error("the upstream was asked") })
+	res := a.expect("GET", "/oauth2/token", 403, "no")
+	if res.Header.Get("X-Why") != "because" || res.Header.Get("X-Kong-Response-Latency") == "" || res.Header.Get("Via") != "" {
+		t.Errorf("headers %v", res.Header)
+	}
+}
+
+func TestNoRoute(t *testing.T) {
+	a := newArena(t, &fakePlugin{}, answer(""))
+	res := a.expect("GET", "/elsewhere", 404, `"message":"no Route matched with those values"`)
+	if res.Header.Get("Server") != kongVersion {
+		t.Errorf("headers %v", res.Header)
+	}
+}
+
+func TestUpstreamFailures(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	for _, test := range []struct {
+		name     string
+		upstream http.HandlerFunc
+		status   int
+		message  string
+	}{
+		{"reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			502, "An invalid response was received from the upstream server"},
+		{"silence", func(_ http.ResponseWriter, r *http.Request) { hold(r, stop) },
+			504, "The upstream server is timing out"},
+		{"truncated", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			io.WriteString(w, "half")
+		}, 200, "The upstream server responded with 200"},
+		{"stalled", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+			hold(r, stop)
+		}, 200, "The upstream server responded with 200"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){
+				"response": func(*pdk.PDK) { t.Error("the response phase ran") },
+			}}
+			up := httptest.NewServer(test.upstream)
+			defer up.Close()
+			config := strings.Replace(string(tokenRoute(up.URL)), "  routes:", "  read_timeout: 100\n  routes:", 1)
+			a := newArenaWith(t, plugin, []byte(config))
+			a.expect("GET", "/oauth2/token", test.status, test.message)
+		})
+	}
+}
+
+// hold keeps a request until its client or the test gives up.
+func hold(r *http.Request, stop <-chan struct{}) {
+	select {
+	case <-r.Context().Done():
+	case <-stop:
+	}
+}
+
+func TestUpstreamDown(t *testing.T) {
+	a := newArenaWith(t, &fakePlugin{}, tokenRoute("http://127.0.0.1:1"))
+	a.expect("GET", "/oauth2/token", 502, "An invalid response was received from the upstream server")
+}
+
+func TestUnknownMethodBecomesGet(t *testing.T) {
+	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){"response": func(*pdk.PDK) {}}}
+	a := newArena(t, plugin, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Method) })
+	a.expect("BREW", "/oauth2/token", 200, "GET")
+	a.expect("PATCH", "/oauth2/token", 200, "PATCH")
+}
+
+func TestLargeRequestBodyIsAFile(t *testing.T) {
+	for _, size := range []int{0, bodyBuffer, bodyBuffer + 1, 100_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){
+				"response": func(k *pdk.PDK) {
+					body, err := k.Request.GetRawBody()
+					k.Response.Exit(200, fmt.Appendf(nil, "%d %v", len(body), err), nil)
+				},
+			}}
+			a := newArena(t, plugin, answer(""))
+			_, got := a.ask("POST", "/oauth2/token", strings.Repeat("x", size))
+			if want := fmt.Sprintf("%d <nil>", size); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			files, _ := os.ReadDir(a.prefix + "/client_body_temp")
+			if len(files) > 0 {
+				t.Errorf("left behind: %v", files)
+			}
+		})
+	}
+}
+
+func TestBodyLimit(t *testing.T) {
+	a := newArena(t, &fakePlugin{}, answer(""))
+	res, body := a.ask("POST", "/oauth2/token", strings.Repeat("x", maxBody+1))
+	if res.StatusCode != 413 || !strings.Contains(body, "Payload too large") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
+func TestWebsocketUpgrade(t *testing.T) {
+	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){
+		"response": func(*pdk.PDK) { t.Error("the response phase ran") },
+	}}
+	a := newArena(t, plugin, func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+		line, _ := rw.ReadString('\n')
+		io.WriteString(conn, "echo "+line)
+	})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(a.URL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(conn, "GET /oauth2/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\nhello\n")
+	in := bufio.NewReader(conn)
+	res, err := http.ReadResponse(in, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatal(res, err)
+	}
+	if line, err := in.ReadString('\n'); line != "echo hello\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+	if !strings.Contains(a.Log(), "response buffering was turned off") {
+		t.Errorf("log: %s", a.Log())
+	}
+}
+
+func TestOtherUpgradesStayBuffered(t *testing.T) {
+	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){
+		"response": func(k *pdk.PDK) { k.Response.Exit(200, []byte("replaced"), nil) },
+	}}
+	a := newArena(t, plugin, func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			t.Error("Upgrade reached the upstream")
+		}
+	})
+	if _, body := a.ask("GET", "/oauth2/token", "", "Upgrade", "h2c", "Connection", "Upgrade"); body != "replaced" {
+		t.Errorf("got %q", body)
+	}
+}
+
+func TestStreamingPassesOnAsItComes(t *testing.T) {
+	more := make(chan struct{})
+	a := newArena(t, &fakePlugin{}, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "first\n")
+		w.(http.Flusher).Flush()
+		hold(r, more)
+		io.WriteString(w, "second\n")
+	})
+	res, err := a.client.Get(a.URL() + "/oauth2/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	in := bufio.NewReader(res.Body)
+	for _, want := range []string{"first\n", "second\n"} {
+		if line, err := in.ReadString('\n'); line != want {
+			t.Fatalf("%q, %v", line, err)
+		}
+		if want == "first\n" {
+			close(more)
+		}
+	}
+}
+
+func TestHTTPSOnlyRoute(t *testing.T) {
+	up := httptest.NewServer(answer("secure"))
+	defer up.Close()
+	config := strings.Replace(string(tokenRoute(up.URL)), "    paths:", "    protocols: [https]\n    paths:", 1)
+	a := newArenaWith(t, &fakePlugin{}, []byte(config))
+	a.expect("GET", "/oauth2/token", 426, "Please use HTTPS protocol")
+	res, err := a.client.Get(a.TLSURL() + "/oauth2/token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Errorf("status %d over TLS", res.StatusCode)
+	}
+}

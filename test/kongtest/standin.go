@@ -1,0 +1,196 @@
+package kongtest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// StandIn is a gateway that behaves as Kong 3.9 does towards clients,
+// upstreams and one external plugin. Where it can't or doesn't:
+//
+//   - It has services, routes by path and method, and the plugin under test;
+//     anything else in a configuration is an error.
+//   - Its own errors are JSON whatever the client accepts.
+//   - net/http writes no Content-Length with a 204 or 304, and reads a message
+//     with Pragma: no-cache as if it had Cache-Control: no-cache, too.
+//   - Bodies have a limit, and an event that the plugin ends by closing the
+//     connection is repeated a thousand times only.
+//   - Regular expressions are Go's.
+type StandIn struct {
+	prefix  string // of Kong: the socket and large request bodies are in it
+	socket  string
+	nodeID  string
+	info    *pluginInfo // nil without a plugin
+	workers []*worker
+	process *process // nil if someone else listens on the socket
+	log     tail
+	front   *front
+
+	ctx    context.Context // ends with the gateway
+	cancel context.CancelFunc
+
+	generation atomic.Pointer[generation]
+	sequence   atomic.Int64 // __seq__, node-wide
+	turn       atomic.Uint64
+	closing    atomic.Bool
+	serial     atomic.Int64
+	spooled    atomic.Int64
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	active   int            // requests and log phases
+	running  sync.WaitGroup // the same, to wait for
+	pdkCalls map[string]int
+
+	reloading   sync.Mutex // guards what follows
+	reloaded    bool
+	generations []*generation // all of them: a request may still use an old one
+}
+
+// StartStandIn runs a stand-in and returns once it serves. ctx bounds the
+// start only.
+func StartStandIn(ctx context.Context, o Options) (*StandIn, error) {
+	if o.Plugin == "" {
+		return newStandIn(o, nil, "", time.Minute)
+	}
+	bin, err := filepath.Abs(o.Plugin)
+	if err != nil {
+		return nil, err
+	}
+	info, err := queryPlugin(ctx, bin)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStandIn(o, info, "", time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	if s.process, err = startProcess(s, bin, o.Env); err == nil {
+		err = s.process.ready(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// newStandIn makes a gateway that serves already but runs no process. Someone
+// listens on socket, or will on the prefix's if socket is empty. timeout
+// bounds every event.
+func newStandIn(o Options, info *pluginInfo, socket string, timeout time.Duration) (*StandIn, error) {
+	prefix, err := os.MkdirTemp("", "kong") // short: a socket's path has at most 107 bytes
+	if err != nil {
+		return nil, err
+	}
+	s := &StandIn{prefix: prefix, socket: socket, info: info, nodeID: entityID("nodes", prefix), pdkCalls: map[string]int{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.sequence.Store(1)
+	if info != nil && socket == "" {
+		s.socket = filepath.Join(prefix, info.Name+".socket")
+	}
+	for i := range max(o.Workers, 0) {
+		s.addWorker(i, timeout)
+	}
+	if o.Workers <= 0 {
+		s.addWorker(0, timeout)
+		s.addWorker(1, timeout)
+	}
+	if err := s.Reload(o.Config); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if s.front, err = listen(s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *StandIn) addWorker(number int, timeout time.Duration) {
+	s.workers = append(s.workers, &worker{number: number, pool: &pool{socket: s.socket, timeout: timeout}})
+}
+
+func (s *StandIn) nextWorker() *worker {
+	return s.workers[s.turn.Add(1)%uint64(len(s.workers))]
+}
+
+// URL implements [Gateway].
+func (s *StandIn) URL() string { return "http://" + s.front.plain.Addr().String() }
+
+// TLSURL implements [Gateway].
+func (s *StandIn) TLSURL() string { return "https://" + s.front.tls.Addr().String() }
+
+// Log implements [Gateway].
+func (s *StandIn) Log() string { return s.log.String() }
+
+// Reload implements [Gateway]. As in Kong, an identical configuration is a new
+// one, too: every worker starts its instances again, and its first event still
+// carries an instance that the plugin doesn't know.
+func (s *StandIn) Reload(config []byte) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	g, err := s.newGeneration(config)
+	if err != nil {
+		return err
+	}
+	s.reloaded = true
+	s.generations = append(s.generations, g)
+	if old := s.generation.Swap(g); old != nil {
+		old.close()
+	}
+	return nil
+}
+
+// KillPlugin kills the plugin's process and returns when it is gone. The
+// gateway respawns it at once.
+func (s *StandIn) KillPlugin() {
+	if s.process == nil {
+		return
+	}
+	if dead := s.process.signal(syscall.SIGKILL); dead != nil {
+		<-dead
+	}
+}
+
+// PluginPID returns the process id of the plugin, zero while it isn't running.
+func (s *StandIn) PluginPID() int {
+	if s.process == nil {
+		return 0
+	}
+	s.process.mu.Lock()
+	defer s.process.mu.Unlock()
+	if s.process.cmd == nil {
+		return 0
+	}
+	return s.process.cmd.Process.Pid
+}
+
+// PluginOutput returns what the plugin wrote to stdout and stderr. Kong logs
+// that at level info, which the default level hides.
+func (s *StandIn) PluginOutput() string {
+	if s.process == nil {
+		return ""
+	}
+	return s.process.output.String()
+}
+
+// PDKCalls returns how often the plugin called each method of the PDK.
+func (s *StandIn) PDKCalls() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.pdkCalls)
+}
+
+func (s *StandIn) count(method string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pdkCalls) < 1000 || s.pdkCalls[method] > 0 { // names come from the plugin
+		s.pdkCalls[strings.Clone(method)]++
+	}
+}
