@@ -1,0 +1,103 @@
+// Package test holds the suites that look at the product from outside.
+package test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "m2m-token-enricher"
+
+// arrows are the packages of the product and what each may import of the
+// others. Data flows from left to right in cmd → plugin → enrich → jws →
+// splice; nothing points back.
+var arrows = map[string][]string{
+	"schema":                 {},
+	"plugin/splice":          {},
+	"plugin/jws":             {"schema", "plugin/splice"},
+	"plugin/enrich":          {"schema", "plugin/splice", "plugin/jws"},
+	"cache":                  {"schema"},
+	"plugin":                 {"schema", "cache", "plugin/jws", "plugin/enrich"},
+	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws"},
+}
+
+// owners are the only packages of the product that may import a module.
+var owners = map[string][]string{
+	"github.com/Kong/go-pdk":           {"plugin"},
+	"github.com/redis/go-redis":        {"cache"},
+	"github.com/golang-jwt/jwt":        {"plugin/jws"},
+	"github.com/go-jose/go-jose":       {"plugin/jws"},
+	"github.com/MicahParks/keyfunc":    {"plugin/jws"},
+	"sigs.k8s.io/yaml":                 {"cmd/m2m-token-enricher"},
+	"github.com/andybalholm/brotli":    {"plugin/enrich"},
+	"github.com/klauspost/compress":    {"plugin/enrich"},
+	"github.com/hashicorp/golang-lru":  {"cache"},
+	"github.com/go-json-experiment":    {"plugin/splice", "plugin/jws", "plugin/enrich"},
+	"github.com/alicebob/miniredis":    {},
+	"github.com/google/go-cmp":         {},
+	module + "/test":                   {},
+	"google.golang.org/protobuf/proto": {},
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+func TestArrows(t *testing.T) {
+	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+		words := strings.Fields(line)
+		pkg := strings.TrimPrefix(words[0], module+"/")
+		if strings.HasPrefix(pkg, "test") {
+			continue
+		}
+		allowed, ok := arrows[pkg]
+		if !ok {
+			t.Errorf("%s has no place in the design", pkg)
+		}
+		for _, imported := range words[1:] {
+			if sub, ours := strings.CutPrefix(imported, module+"/"); ours && !slices.Contains(allowed, sub) {
+				t.Errorf("%s imports %s against the arrows", pkg, sub)
+			}
+			for path, owner := range owners {
+				if strings.HasPrefix(imported, path) && !slices.Contains(owner, pkg) {
+					t.Errorf("%s imports %s, which is for %v", pkg, imported, owner)
+				}
+			}
+		}
+	}
+}
+
+// TestCoreIsPure: what is reachable counts, not only what is imported.
+func TestCoreIsPure(t *testing.T) {
+	for pkg, forbidden := range map[string][]string{
+		"./plugin/enrich": {"github.com/Kong/go-pdk", "github.com/redis/go-redis", module + "/cache"},
+		"./schema":        {"github.com/", "golang.org/", "go.", "sigs."},
+		"./cache":         {"github.com/Kong/go-pdk", module + "/plugin"},
+	} {
+		for _, dep := range goList(t, "-deps", pkg) {
+			for _, path := range forbidden {
+				if strings.HasPrefix(dep, path) {
+					t.Errorf("%s reaches %s", pkg, dep)
+				}
+			}
+		}
+	}
+}
+
+// TestProductUsesNoTestCode: the binary holds nothing of the test folder.
+func TestProductUsesNoTestCode(t *testing.T) {
+	for _, dep := range goList(t, "-deps", "./cmd/...") {
+		if strings.HasPrefix(dep, module+"/test") || dep == "testing" || strings.Contains(dep, "miniredis") {
+			t.Errorf("the binary holds %s", dep)
+		}
+	}
+}
