@@ -1,0 +1,136 @@
+// Command demo shows the plugin's main job with nothing but Go installed: an
+// embedded Redis, a stub provider and a stand-in gateway that runs the
+// repository's own kong.yml and the real plugin.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"m2m-token-enricher/test/idptest"
+	"m2m-token-enricher/test/kongtest"
+	"m2m-token-enricher/test/stage"
+)
+
+const (
+	client  = "299627bd8bfa493f8b17e6aec8ebfb86"
+	unknown = "0f6ac7a1d2b24f0b8e1a2c3d4e5f6071"
+	secret  = "demo-secret"
+)
+
+func main() {
+	binary := flag.String("binary", "bin/m2m-token-enricher", "the plugin's executable")
+	config := flag.String("config", "kong.yml", "the declarative configuration")
+	up := flag.Bool("up", false, "keep running until interrupted")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := run(ctx, *binary, *config, *up); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, binary, config string, up bool) (err error) {
+	d, err := start(ctx, binary, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if up {
+		d.explain()
+		<-ctx.Done()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return d.show(ctx)
+}
+
+// demo is everything that runs.
+type demo struct {
+	redis    *miniredis.Miniredis
+	provider *idptest.Provider
+	api      *httptest.Server
+	gateway  kongtest.Gateway
+	dir      string
+}
+
+func start(ctx context.Context, binary, config string) (_ *demo, err error) {
+	d := &demo{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if d.dir, err = os.MkdirTemp("", "m2m-demo-"); err != nil {
+		return nil, err
+	}
+	if d.redis, err = miniredis.Run(); err != nil {
+		return nil, fmt.Errorf("start the embedded Redis: %w", err)
+	}
+	d.redis.HSet("m2m:example.kinde.com:app:"+client, "org_code", "org_8ed648340ea9")
+	d.redis.HSet("m2m:example.kinde.com:org:org_8ed648340ea9", "code", "org_8ed648340ea9", "name", "Acme Inc")
+
+	if d.provider, err = idptest.Start(stage.Issuer); err != nil {
+		return nil, fmt.Errorf("start the stub provider: %w", err)
+	}
+	d.provider.Add(client, secret)
+	d.provider.Add(unknown, secret)
+	d.api = httptest.NewServer(stage.API(stage.Issuer, func() string { return d.gateway.URL() + "/m2m/jwks.json" }))
+	return d, d.startGateway(ctx, binary, config)
+}
+
+func (d *demo) startGateway(ctx context.Context, binary, config string) error {
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		return err
+	}
+	keyFile := filepath.Join(d.dir, "keys.json")
+	if out, err := exec.CommandContext(ctx, binary, "keys", "generate", keyFile).CombinedOutput(); err != nil {
+		return fmt.Errorf("generate a key: %w: %s", err, out)
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	text, err = stage.Configure(text, stage.Addresses{
+		Provider: d.provider.URL(), JWKSURI: d.provider.JWKSURI(), Redis: d.redis.Addr(), KeyFile: keyFile, API: d.api.URL,
+	})
+	if err != nil {
+		return err
+	}
+	d.gateway, err = kongtest.Start(ctx, kongtest.Options{Config: text, Plugin: binary})
+	if err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	return nil
+}
+
+func (d *demo) close() error {
+	var err error
+	if d.gateway != nil {
+		err = d.gateway.Close()
+	}
+	if d.api != nil {
+		d.api.Close()
+	}
+	if d.provider != nil {
+		d.provider.Close()
+	}
+	if d.redis != nil {
+		d.redis.Close()
+	}
+	return errors.Join(err, os.RemoveAll(d.dir))
+}

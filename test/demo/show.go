@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"m2m-token-enricher/test/stage"
+)
+
+// added is the start of a line that shows a new claim, and its end: green on a
+// terminal.
+func added() (string, string) {
+	if info, err := os.Stdout.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("NO_COLOR") != "" {
+		return "", ""
+	}
+	return "\x1b[32m", "\x1b[0m"
+}
+
+// show plays the demo: each step says what is asked and what came back, and
+// fails if that isn't what the product promises.
+func (d *demo) show(ctx context.Context) error {
+	steps := []struct {
+		title string
+		play  func(context.Context) error
+	}{
+		{"A token straight from the provider says which application calls:", d.showBefore},
+		{"The same request through the gateway; what it added is marked with +:", d.showAfter},
+		{"A token for the provider's management API leaves untouched:", d.showManagement},
+		{"An application without a record is refused:", d.showUnknown},
+	}
+	for i, step := range steps {
+		fmt.Printf("%d. %s\n\n", i+1, step.title)
+		if err := step.play(ctx); err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+		fmt.Println()
+	}
+	return nil
+}
+
+func (d *demo) showBefore(ctx context.Context) error {
+	a, err := ask(ctx, d.provider.URL(), client, "https://api.example.com")
+	if err != nil {
+		return err
+	}
+	printCurl(d.provider.URL(), client, "https://api.example.com")
+	return printClaims(a.token, nil)
+}
+
+func (d *demo) showAfter(ctx context.Context) error {
+	raw, err := ask(ctx, d.provider.URL(), client, "https://api.example.com")
+	if err != nil {
+		return err
+	}
+	a, err := ask(ctx, d.gateway.URL(), client, "https://api.example.com")
+	if err != nil {
+		return err
+	}
+	before, err := claimsOf(raw.token)
+	if err != nil {
+		return err
+	}
+	printCurl(d.gateway.URL(), client, "https://api.example.com")
+	if err := printClaims(a.token, before); err != nil {
+		return err
+	}
+	jwks := d.gateway.URL() + "/m2m/jwks.json"
+	claims, err := stage.Verify(ctx, jwks, stage.Issuer, a.token)
+	if err != nil {
+		return fmt.Errorf("verify the new token: %w", err)
+	}
+	if claims["org_code"] != "org_8ed648340ea9" || claims["org_name"] != "Acme Inc" {
+		return fmt.Errorf("the new token names %v", claims["org_code"])
+	}
+	if _, err := stage.Verify(ctx, jwks, stage.Issuer, raw.token); err == nil {
+		return errors.New("the provider's own token verifies with the gateway's keys")
+	}
+	fmt.Printf("   It verifies with the keys at %s;\n   the provider's own token doesn't.\n", jwks)
+	return d.showAPI(ctx, a.token, raw.token)
+}
+
+// showAPI sends both tokens to the API behind the gateway.
+func (d *demo) showAPI(ctx context.Context, enriched, raw string) error {
+	for _, call := range []struct {
+		name, token string
+		status      int
+	}{{"enriched", enriched, http.StatusOK}, {"provider's", raw, http.StatusUnauthorized}} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.gateway.URL()+"/orders", nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+call.token)
+		resp, body, err := do(req)
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode != call.status {
+			return fmt.Errorf("the API answers the %s token with %d", call.name, resp.StatusCode)
+		}
+		fmt.Printf("   GET /orders with the %s token: %d %s\n", call.name, resp.StatusCode, strings.TrimSpace(string(body)))
+	}
+	return nil
+}
+
+func (d *demo) showManagement(ctx context.Context) error {
+	a, err := ask(ctx, d.gateway.URL(), client, stage.Issuer+"/api")
+	if err != nil {
+		return err
+	}
+	printCurl(d.gateway.URL(), client, stage.Issuer+"/api")
+	if err := printClaims(a.token, nil); err != nil {
+		return err
+	}
+	if _, err := stage.Verify(ctx, d.provider.JWKSURI(), stage.Issuer, a.token); err != nil {
+		return fmt.Errorf("verify with the provider's keys: %w", err)
+	}
+	fmt.Println("   It is the provider's own: it verifies with the provider's keys.")
+	return nil
+}
+
+func (d *demo) showUnknown(ctx context.Context) error {
+	a, err := ask(ctx, d.gateway.URL(), unknown, "https://api.example.com")
+	if err != nil {
+		return err
+	}
+	printCurl(d.gateway.URL(), unknown, "https://api.example.com")
+	fmt.Printf("   %d %s\n", a.status, a.body)
+	if a.status != http.StatusBadRequest || a.token != "" {
+		return fmt.Errorf("it wasn't refused but answered with status %d", a.status)
+	}
+	return nil
+}
+
+// explain prints what to try while the demo runs.
+func (d *demo) explain() {
+	fmt.Printf("The gateway listens at %s until you press Ctrl-C.\n\nAn enriched token, the published keys, a management token, a refused application:\n\n", d.gateway.URL())
+	printCurl(d.gateway.URL(), client, "https://api.example.com")
+	fmt.Printf("   $ curl -s %s/m2m/jwks.json\n", d.gateway.URL())
+	printCurl(d.gateway.URL(), client, stage.Issuer+"/api")
+	printCurl(d.gateway.URL(), unknown, "https://api.example.com")
+	host, port, _ := strings.Cut(d.redis.Addr(), ":")
+	fmt.Printf("The records are in an embedded Redis, which redis-cli can read and write:\n\n   $ redis-cli -h %s -p %s HGETALL m2m:example.kinde.com:app:%s\n", host, port, client)
+}
+
+func printCurl(url, id, audience string) {
+	fmt.Printf("   $ curl -s %s/oauth2/token -d grant_type=client_credentials \\\n       -d client_id=%s -d client_secret=%s -d audience=%s\n\n", url, id, secret, audience)
+}
+
+// answer is what a token endpoint answered.
+type answer struct {
+	status int
+	body   string
+	token  string
+}
+
+func ask(ctx context.Context, base, id, audience string) (answer, error) {
+	form := url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}, "audience": {audience},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/oauth2/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, body, err := do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	var fields struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return answer{}, fmt.Errorf("%s answered %d with no JSON: %w", base, resp.StatusCode, err)
+	}
+	return answer{resp.StatusCode, strings.TrimSpace(string(body)), fields.Token}, nil
+}
+
+func do(req *http.Request) (*http.Response, []byte, error) {
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return resp, body, err
+}
+
+func claimsOf(token string) (map[string]json.RawMessage, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the answer holds no signed token")
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, err
+	}
+	var claims map[string]json.RawMessage
+	return claims, json.Unmarshal(text, &claims)
+}
+
+// printClaims prints a token's claims, and marks those that aren't in before
+// unless that is nil.
+func printClaims(token string, before map[string]json.RawMessage) error {
+	claims, err := claimsOf(token)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		if _, ok := before[name]; before != nil && !ok {
+			from, to := added()
+			fmt.Printf("   %s+ %-9s %s%s\n", from, name, claims[name], to)
+			continue
+		}
+		fmt.Printf("     %-9s %s\n", name, claims[name])
+	}
+	fmt.Println()
+	return nil
+}
