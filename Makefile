@@ -1,0 +1,56 @@
+GO      ?= go
+BINARY  := bin/m2m-token-enricher
+FUZZ    ?= 10s
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: all build demo demo-up test fuzz bench lint needs clean
+
+all: build
+
+# The one static binary that Kong starts.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BINARY) ./cmd/m2m-token-enricher
+
+# The main job, with nothing but Go installed.
+demo: build
+	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml
+
+# The same, kept running to be tried with curl.
+demo-up: build
+	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml -up
+
+# Every test. KONG_BIN=/path/to/kong runs the end-to-end suite on a real Kong.
+test: needs
+	$(GO) test -race ./...
+	@$(MAKE) --no-print-directory fuzz
+
+# Each fuzz target for a while; FUZZ=1h for longer.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  dir=$$($(GO) list -f '{{.Dir}}' $$pkg); \
+	  for target in $$(cat $$dir/*_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p'); do \
+	    echo "fuzz $$pkg $$target"; \
+	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZ) $$pkg; \
+	  done; \
+	done
+
+# The tables of docs/performance.md.
+bench: build
+	$(GO) test -run='^$$' -bench=. ./plugin/...
+	$(GO) run ./test/bench -binary $(BINARY) -config kong.yml
+
+lint:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@sh .ci/vulncheck $(GO) run $(GOVULNCHECK) ./...
+
+# What the tests need beside Go: a real redis-server, and a C compiler for the
+# race detector.
+needs:
+	@sh .ci/needs
+
+clean:
+	rm -rf bin
