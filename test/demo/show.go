@@ -149,7 +149,8 @@ func (d *demo) explain() {
 	printCurl(d.gateway.URL(), client, stage.Issuer+"/api")
 	printCurl(d.gateway.URL(), unknown, "https://api.example.com")
 	host, port, _ := strings.Cut(d.redis.Addr(), ":")
-	fmt.Printf("The records are in an embedded Redis, which redis-cli can read and write:\n\n   $ redis-cli -h %s -p %s HGETALL m2m:example.kinde.com:app:%s\n", host, port, client)
+	fmt.Printf("The records are in an embedded Redis. This makes the refused application known (ask again after 5 s):\n\n"+
+		"   $ redis-cli -h %s -p %s HSET m2m:example.kinde.com:app:%s org_code org_8ed648340ea9\n", host, port, unknown)
 }
 
 func printCurl(url, id, audience string) {
