@@ -56,22 +56,8 @@ func root() Field {
 		{Name: "prefix", Type: "string", LenMax: 256,
 			Description: "Start of every key in Redis. Unset: m2m:, the issuer's host and a colon."},
 		cacheField(),
-		{Name: "organization", Type: "record", Required: true,
-			Description: "Which property of the application names its organization, and which claim of the token must agree.",
-			Fields: Fields{
-				{Name: "from", Type: "string", Default: "application.org_code", StartsWith: "application.",
-					Description: "Property that holds the organization's code."},
-				{Name: "token_claim", Type: "array", Default: []any{"org_code"}, Elements: &Field{Type: "string"},
-					Description: "Path to a claim of the provider's token that must equal the code if it is there; [] for none."},
-			}},
-		{Name: "user", Type: "record", Required: true,
-			Description: "Which property of the application names its user, and which claim of the token must agree.",
-			Fields: Fields{
-				{Name: "from", Type: "string", Default: "application.user_id", StartsWith: "application.",
-					Description: "Property that holds the user's identifier."},
-				{Name: "token_claim", Type: "array", Default: []any{}, Elements: &Field{Type: "string"},
-					Description: "Path to a claim of the provider's token that must equal the identifier if it is there; [] for none."},
-			}},
+		relationField("organization", "application.org_code", []any{"org_code"}),
+		relationField("user", "application.user_id", []any{}),
 		{Name: "allow_authorization_claims", Type: "boolean", Default: false,
 			Description: "Allow claims such as roles, groups or permissions, by which many APIs decide what a caller may do."},
 		{Name: "claims", Type: "array", Required: true, LenMin: atLeast(1), LenMax: 100,
@@ -129,6 +115,17 @@ func cacheField() Field {
 				Description: "Further seconds for which a record is served while Redis doesn't answer."},
 			{Name: "max_entries", Type: "integer", Default: 10000, Between: []int{1, 10000000},
 				Description: "Records that are held at most."},
+		}}
+}
+
+func relationField(name, from string, tokenClaim []any) Field {
+	return Field{Name: name, Type: "record", Required: true,
+		Description: "Which property of the application names its " + name + ", and which claim of the token must agree.",
+		Fields: Fields{
+			{Name: "from", Type: "string", Default: from, StartsWith: "application.",
+				Description: "Property of the application that names its " + name + "."},
+			{Name: "token_claim", Type: "array", Default: tokenClaim, Elements: &Field{Type: "string"},
+				Description: "Path to a claim of the provider's token that must be the same if it is there; [] for none."},
 		}}
 }
 

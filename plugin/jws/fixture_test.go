@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -24,15 +25,18 @@ const issuer = "https://idp.example"
 // start is when the tests begin.
 var start = time.Unix(1_800_000_000, 0)
 
-// The tests' keys. RSA keys take long to make, so there are two.
+// The tests' keys. RSA keys take long to make, so there are few. Those of EC
+// and Ed25519 are always the same, so that a fuzz target's processes share them.
 var (
 	rsaKey   = sync.OnceValue(func() *rsa.PrivateKey { return made(rsa.GenerateKey(rand.Reader, 2048)) })
 	otherRSA = sync.OnceValue(func() *rsa.PrivateKey { return made(rsa.GenerateKey(rand.Reader, 2048)) })
 	weakRSA  = sync.OnceValue(func() *rsa.PrivateKey { return made(rsa.GenerateKey(rand.Reader, 1024)) })
-	ecKey    = sync.OnceValue(func() *ecdsa.PrivateKey { return made(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
+	ecKey    = sync.OnceValue(func() *ecdsa.PrivateKey { return made(ecdsa.ParseRawPrivateKey(elliptic.P256(), seed(32))) })
 	p384Key  = sync.OnceValue(func() *ecdsa.PrivateKey { return made(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
-	edKey    = sync.OnceValue(func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, 32)) })
+	edKey    = sync.OnceValue(func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(seed(32)) })
 )
+
+func seed(n int) []byte { return bytes.Repeat([]byte{1}, n) }
 
 func made[K any](key K, err error) K {
 	if err != nil {

@@ -193,7 +193,7 @@ func TestSignVerified(t *testing.T) {
 func TestThumbprint(t *testing.T) {
 	const (
 		okp = `{"kty":"OKP","crv":"Ed25519","kid":"foreign","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",` +
-			`"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo"}`
+			`"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
 		rsa = `{"kty":"RSA","e":"AQAB","alg":"RS256","kid":"2011-04-29","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7a` +
 			`PFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZ` +
 			`gnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}`
@@ -252,5 +252,5 @@ func x25519(t *testing.T) *ecdh.PrivateKey {
 	return key
 }
 
-// member returns the text of an octet member of a private key's JWK.
+// octets returns b as a JWK has it.
 func octets(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -22,7 +22,8 @@ type KeySource interface {
 	// Safe for concurrent use; the set must not be modified.
 	Keys(ctx context.Context) (ProviderKeys, error)
 	// Renewed returns the keys after a chance to learn of new ones, for a
-	// token whose kid is in no set that Keys returned.
+	// token whose key is not in the set that Keys returned. The error wraps
+	// ErrKeysUnavailable.
 	Renewed(ctx context.Context) (ProviderKeys, error)
 }
 
