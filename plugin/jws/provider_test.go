@@ -135,30 +135,31 @@ func bad(t *testing.T) map[string]http.HandlerFunc {
 	good := set(t, public("bad", rsaKey()))
 	hs := jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "bad"}
 	return map[string]http.HandlerFunc{
-		"500":                      status(500, good),
-		"404":                      status(404, good),
-		"201":                      status(201, good),
-		"empty":                    text(""),
-		"204":                      status(204, ""),
-		"HTML":                     text("<!DOCTYPE html><title>Welcome</title>"),
-		"no set":                   text(`{"error":"x"}`),
-		"null":                     text("null"),
-		"list":                     text("[]"),
-		"keys null":                text(`{"keys":null}`),
-		"keys an object":           text(`{"keys":{}}`),
-		"no keys":                  text(`{"keys":[]}`),
-		"keys that aren't objects": text(`{"keys":[1,null,"x",[]]}`),
-		"unfinished":               text(good[:len(good)-1]),
-		"text after":               text(good + "x"),
-		"only symmetric keys":      text(set(t, hs)),
-		"weak key":                 text(set(t, public("bad", weakRSA()))),
-		"private RSA key":          text(set(t, private(rsaKey()), public("bad", ecKey()))),
-		"private EC key":           text(set(t, public("bad", rsaKey()), private(ecKey()))),
-		"private Ed25519 key":      text(set(t, public("bad", rsaKey()), private(edKey()))),
-		"too many keys":            text(set(t, many...)),
-		"too large":                text(good + strings.Repeat(" ", maxSetSize)),
-		"only encryption keys":     text(strings.Replace(good, `"kty"`, `"use":"enc","kty"`, 1)),
-		"unknown type":             text(`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`),
+		"500":                          status(500, good),
+		"404":                          status(404, good),
+		"201":                          status(201, good),
+		"empty":                        text(""),
+		"204":                          status(204, ""),
+		"HTML":                         text("<!DOCTYPE html><title>Welcome</title>"),
+		"no set":                       text(`{"error":"x"}`),
+		"null":                         text("null"),
+		"list":                         text("[]"),
+		"keys null":                    text(`{"keys":null}`),
+		"keys an object":               text(`{"keys":{}}`),
+		"no keys":                      text(`{"keys":[]}`),
+		"keys that aren't objects":     text(`{"keys":[1,null,"x",[]]}`),
+		"unfinished":                   text(good[:len(good)-1]),
+		"text after":                   text(good + "x"),
+		"only symmetric keys":          text(set(t, hs)),
+		"weak key":                     text(set(t, public("bad", weakRSA()))),
+		"private RSA key":              text(set(t, private(rsaKey()), public("bad", ecKey()))),
+		"private EC key":               text(set(t, public("bad", rsaKey()), private(ecKey()))),
+		"private Ed25519 key":          text(set(t, public("bad", rsaKey()), private(edKey()))),
+		"private key that is unusable": text(strings.Replace(good, `[`, `[{"kty":"RSA","n":"AQ","e":"AQAB","d":"AQ"},`, 1)),
+		"too many keys":                text(set(t, many...)),
+		"too large":                    text(good + strings.Repeat(" ", maxSetSize)),
+		"only encryption keys":         text(strings.Replace(good, `"kty"`, `"use":"enc","kty"`, 1)),
+		"unknown type":                 text(`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`),
 		"cut off": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9999")
 			io.WriteString(w, good)
@@ -206,7 +207,7 @@ func TestProviderBadAnswer(t *testing.T) {
 func TestProviderSkipsKeys(t *testing.T) {
 	hs := jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "symmetric"}
 	usable := set(t, public("weak", weakRSA()), hs, public("k1", rsaKey()))
-	keys := heldKeys(t, strings.Replace(usable, `"keys":[`, `"keys":[{"kty":"AKP","kid":"unknown"},7,{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},`, 1))
+	keys := heldKeys(t, strings.Replace(usable, `"keys":[`, `"keys":[{"kty":"AKP","kid":"unknown"},7,{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":null},`, 1))
 	if kids(keys) != "k1" {
 		t.Errorf("the keys are %s, want k1", kids(keys))
 	}

@@ -1,7 +1,6 @@
 package jws
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -9,10 +8,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,13 +29,13 @@ const (
 // Ring is the gateway's keys: the first signs, all are published. Immutable
 // and safe for concurrent use.
 type Ring struct {
-	signer Signer
+	signer signer
 	set    []byte
 	kids   []string
 }
 
-// Signer is the key that signs.
-type Signer struct {
+// signer is the key that signs.
+type signer struct {
 	method  jwt.SigningMethod
 	private crypto.Signer
 	kid     string
@@ -76,134 +73,9 @@ func ParseRing(text []byte) (*Ring, error) {
 	if !ok {
 		return nil, errors.New("key 1: it must be private, since the first key signs")
 	}
-	ring.signer = Signer{jwt.GetSigningMethod(public.Keys[0].Algorithm), private, ring.kids[0]}
+	ring.signer = signer{jwt.GetSigningMethod(public.Keys[0].Algorithm), private, ring.kids[0]}
 	ring.set, err = json.Marshal(public)
 	return ring, err
-}
-
-func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
-	if len(text) > MaxRingSize {
-		return nil, fmt.Errorf("more than %d bytes", MaxRingSize)
-	}
-	text = bytes.TrimSpace(text)
-	switch {
-	case len(text) == 0:
-		return nil, errors.New("no keys: it is empty")
-	case bytes.HasPrefix(text, []byte("-----BEGIN")):
-		return parsePEM(text)
-	}
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errors.New("neither a JWK set nor PEM")
-	}
-	keys := make([]jose.JSONWebKey, len(set.Keys))
-	for i, raw := range set.Keys {
-		if err := keys[i].UnmarshalJSON(raw); err != nil {
-			return nil, fmt.Errorf("key %d: not a valid JWK of a supported type", i+1)
-		}
-	}
-	return keys, nil
-}
-
-func parsePEM(text []byte) ([]jose.JSONWebKey, error) {
-	var keys []jose.JSONWebKey
-	for len(text) > 0 {
-		block, rest := pem.Decode(text) // it skips text and damaged blocks
-		if block == nil || bytes.LastIndex(text[:len(text)-len(rest)], []byte("-----BEGIN")) != 0 {
-			return nil, fmt.Errorf("key %d: a damaged PEM block, or text around it", len(keys)+1)
-		}
-		key, err := parseBlock(block)
-		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", len(keys)+1, err)
-		}
-		if key != nil {
-			keys = append(keys, jose.JSONWebKey{Key: key})
-		}
-		text = bytes.TrimSpace(rest)
-	}
-	return keys, nil
-}
-
-// parseBlock returns nil for a block that is no key: OpenSSL writes EC
-// parameters before an EC key.
-func parseBlock(block *pem.Block) (key any, err error) {
-	switch block.Type {
-	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(block.Bytes)
-	case "PUBLIC KEY":
-		key, err = x509.ParsePKIXPublicKey(block.Bytes)
-	case "EC PARAMETERS":
-		return nil, nil
-	default:
-		return nil, fmt.Errorf("a PEM block of type %q is not supported", block.Type)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("not a valid %s", block.Type)
-	}
-	return key, nil
-}
-
-// publish returns what is published of key: its public part, the algorithm
-// that it signs with and its thumbprint as kid.
-func publish(key jose.JSONWebKey) (jose.JSONWebKey, error) {
-	if key.Use != "" && key.Use != "sig" {
-		return key, fmt.Errorf("its use is %q, not sig", key.Use)
-	}
-	pub := jose.JSONWebKey{Key: key.Public().Key, Use: "sig"}
-	var algorithms []string
-	switch k := pub.Key.(type) {
-	case *rsa.PublicKey:
-		if k.N.BitLen() < minRSABits {
-			return pub, fmt.Errorf("an RSA key of %d bits is too weak", k.N.BitLen())
-		}
-		algorithms = []string{"RS256", "PS256"}
-	case *ecdsa.PublicKey:
-		if k.Curve != elliptic.P256() {
-			return pub, fmt.Errorf("curve %s is not supported", k.Curve.Params().Name)
-		}
-		algorithms = []string{"ES256"}
-	case ed25519.PublicKey:
-		algorithms = []string{"EdDSA"}
-	default:
-		return pub, errors.New("its type is not supported")
-	}
-	pub.Algorithm = algorithms[0]
-	if key.Algorithm != "" {
-		pub.Algorithm = ""
-		for _, alg := range algorithms {
-			if alg == key.Algorithm {
-				pub.Algorithm = alg
-			}
-		}
-		if pub.Algorithm == "" {
-			return pub, fmt.Errorf("its algorithm %q is not supported", key.Algorithm)
-		}
-	}
-	kid, err := thumbprint(pub)
-	pub.KeyID = kid
-	return pub, err
-}
-
-// pair tells whether pub verifies what private signs. A JWK states both parts,
-// and the parser doesn't compare those of an EC key.
-func pair(private crypto.Signer, pub jose.JSONWebKey) bool {
-	method := jwt.GetSigningMethod(pub.Algorithm)
-	signature, err := method.Sign("", private)
-	return err == nil && method.Verify("", signature, pub.Key) == nil
-}
-
-func thumbprint(key jose.JSONWebKey) (string, error) {
-	sum, err := key.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return "", fmt.Errorf("thumbprint (RFC 7638): %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
 // PublicSet returns the JWK set to publish. It must not be modified.
@@ -224,12 +96,7 @@ func (r *Ring) Algorithm() string { return r.signer.method.Alg() }
 
 // Holds tells whether the key with this thumbprint is in the ring.
 func (r *Ring) Holds(thumbprint string) bool {
-	for _, kid := range r.kids {
-		if kid == thumbprint {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.kids, thumbprint)
 }
 
 // Sign returns payload as a token in compact serialization, signed with the

@@ -2,10 +2,6 @@ package jws
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -111,69 +107,4 @@ func (v *Verifier) readClaims(payload []byte) (Claims, error) {
 		return Claims{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
 	return claims, nil
-}
-
-// ProviderKey is a public key that a provider signs with.
-type ProviderKey struct {
-	KeyID      string // "" if the provider gave none
-	Algorithm  string // "" if the provider doesn't restrict it
-	Public     crypto.PublicKey
-	Thumbprint string // RFC 7638, SHA-256, base64url
-}
-
-// ProviderKeys are the keys of a provider.
-type ProviderKeys []ProviderKey
-
-// verify returns the key that signed c, which has header h. A key without a
-// kid may have signed any token, and any key one without a kid.
-func (keys ProviderKeys) verify(c *compact, h header) (ProviderKey, error) {
-	err := fmt.Errorf("%w: its key is not in the provider's set", ErrUntrusted)
-	for _, key := range keys {
-		if !key.makes(h.alg) || (h.kid != "" && key.KeyID != "" && key.KeyID != h.kid) {
-			continue
-		}
-		if signingMethod(h.alg).Verify(c.signed, c.signature, key.Public) == nil {
-			return key, nil
-		}
-		err = fmt.Errorf("%w: its signature is wrong", ErrUntrusted)
-	}
-	return ProviderKey{}, err
-}
-
-// signingMethod returns the method alg. In PS256 and its like the salt is as
-// long as the hash (RFC 7518, section 3.5); golang-jwt verifies any length.
-func signingMethod(alg string) jwt.SigningMethod {
-	method := jwt.GetSigningMethod(alg)
-	if pss, ok := method.(*jwt.SigningMethodRSAPSS); ok {
-		return &jwt.SigningMethodRSAPSS{SigningMethodRSA: pss.SigningMethodRSA, Options: pss.Options}
-	}
-	return method
-}
-
-// name tells whether the kid of h is that of one of keys, so that a newer set
-// would hold no other for it.
-func (keys ProviderKeys) name(h header) bool {
-	return h.kid != "" && slices.ContainsFunc(keys, func(key ProviderKey) bool {
-		return key.KeyID == h.kid && key.makes(h.alg)
-	})
-}
-
-// makes tells whether the key makes signatures of alg.
-func (key ProviderKey) makes(alg string) bool {
-	return (key.Algorithm == "" || key.Algorithm == alg) && fits(alg, key.Public)
-}
-
-// fits tells whether signatures of alg are made with a key like public (RFC
-// 7518 section 3, RFC 8037 section 3.1).
-func fits(alg string, public crypto.PublicKey) bool {
-	switch key := public.(type) {
-	case *rsa.PublicKey:
-		return len(alg) == 5 && (alg[:2] == "RS" || alg[:2] == "PS")
-	case *ecdsa.PublicKey:
-		bits := map[string]int{"ES256": 256, "ES384": 384, "ES512": 521}
-		return bits[alg] == key.Curve.Params().BitSize
-	case ed25519.PublicKey:
-		return alg == "EdDSA"
-	}
-	return false
 }

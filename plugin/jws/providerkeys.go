@@ -1,0 +1,139 @@
+package jws
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// maxSetKeys is the number of keys that a provider may publish.
+const maxSetKeys = 50
+
+// ProviderKey is a public key that a provider signs with.
+type ProviderKey struct {
+	KeyID      string // "" if the provider gave none
+	Algorithm  string // "" if the provider doesn't restrict it
+	Public     crypto.PublicKey
+	Thumbprint string // RFC 7638, SHA-256, base64url
+}
+
+// ProviderKeys are the keys of a provider.
+type ProviderKeys []ProviderKey
+
+// verify returns the key that signed c, which has header h. A key without a
+// kid may have signed any token, and any key one without a kid.
+func (keys ProviderKeys) verify(c *compact, h header) (ProviderKey, error) {
+	err := fmt.Errorf("%w: its key is not in the provider's set", ErrUntrusted)
+	for _, key := range keys {
+		if !key.makes(h.alg) || (h.kid != "" && key.KeyID != "" && key.KeyID != h.kid) {
+			continue
+		}
+		if signingMethod(h.alg).Verify(c.signed, c.signature, key.Public) == nil {
+			return key, nil
+		}
+		err = fmt.Errorf("%w: its signature is wrong", ErrUntrusted)
+	}
+	return ProviderKey{}, err
+}
+
+// signingMethod returns the method alg. In PS256 and its like the salt is as
+// long as the hash (RFC 7518, section 3.5); golang-jwt verifies any length.
+func signingMethod(alg string) jwt.SigningMethod {
+	method := jwt.GetSigningMethod(alg)
+	if pss, ok := method.(*jwt.SigningMethodRSAPSS); ok {
+		return &jwt.SigningMethodRSAPSS{SigningMethodRSA: pss.SigningMethodRSA, Options: pss.Options}
+	}
+	return method
+}
+
+// name tells whether the kid of h is that of one of keys, so that a newer set
+// would hold no other for it.
+func (keys ProviderKeys) name(h header) bool {
+	return h.kid != "" && slices.ContainsFunc(keys, func(key ProviderKey) bool {
+		return key.KeyID == h.kid && key.makes(h.alg)
+	})
+}
+
+// makes tells whether the key makes signatures of alg.
+func (key ProviderKey) makes(alg string) bool {
+	return (key.Algorithm == "" || key.Algorithm == alg) && fits(alg, key.Public)
+}
+
+// fits tells whether signatures of alg are made with a key like public (RFC
+// 7518 section 3, RFC 8037 section 3.1).
+func fits(alg string, public crypto.PublicKey) bool {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		return len(alg) == 5 && (alg[:2] == "RS" || alg[:2] == "PS")
+	case *ecdsa.PublicKey:
+		bits := map[string]int{"ES256": 256, "ES384": 384, "ES512": 521}
+		return bits[alg] == key.Curve.Params().BitSize
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}
+
+// ParseProviderKeys reads the keys of a provider's JWK set that signatures can
+// be verified with; keys of other uses and types are skipped (RFC 7517,
+// section 5). A set without a usable key, or with a private one in it, is an
+// error.
+func ParseProviderKeys(text []byte) (ProviderKeys, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, errors.New("not a JWK set")
+	}
+	if len(set.Keys) > maxSetKeys {
+		return nil, fmt.Errorf("more than %d keys", maxSetKeys)
+	}
+	var keys ProviderKeys
+	for i, raw := range set.Keys {
+		var private struct {
+			D any `json:"d"` // RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2
+		}
+		if json.Unmarshal(raw, &private) == nil && private.D != nil {
+			return nil, fmt.Errorf("key %d is private", i+1)
+		}
+		var jwk jose.JSONWebKey
+		if jwk.UnmarshalJSON(raw) != nil {
+			continue
+		}
+		if key, ok := verifies(jwk, raw); ok {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("no key that a signature can be verified with")
+	}
+	return keys, nil
+}
+
+func verifies(jwk jose.JSONWebKey, raw []byte) (ProviderKey, bool) {
+	var ops struct {
+		KeyOps []string `json:"key_ops"`
+	}
+	if json.Unmarshal(raw, &ops) != nil || (ops.KeyOps != nil && !slices.Contains(ops.KeyOps, "verify")) {
+		return ProviderKey{}, false
+	}
+	if jwk.Use != "" && jwk.Use != "sig" {
+		return ProviderKey{}, false
+	}
+	if k, ok := jwk.Key.(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {
+		return ProviderKey{}, false
+	}
+	print, err := thumbprint(jwk)
+	if err != nil {
+		return ProviderKey{}, false
+	}
+	return ProviderKey{KeyID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key, Thumbprint: print}, true
+}

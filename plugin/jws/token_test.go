@@ -1,0 +1,58 @@
+package jws
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+func TestStrings(t *testing.T) {
+	tests := []struct {
+		value string
+		want  []string
+		ok    bool
+	}{
+		{`["a","\u0062", "" ]`, []string{"a", "b", ""}, true},
+		{`[]`, nil, true},
+		{`["a",1]`, nil, false},
+		{`["a",["b"]]`, nil, false},
+		{`[null]`, nil, false},
+		{`"a"`, nil, false},
+		{`{"a":"b"}`, nil, false},
+		{`null`, nil, false},
+		{``, nil, false},
+	}
+	for _, tt := range tests {
+		got, err := Strings(jsontext.Value(tt.value))
+		if !slices.Equal(got, tt.want) || (err == nil) != tt.ok {
+			t.Errorf("Strings(%s) = %q, %v", tt.value, got, err)
+		}
+	}
+}
+
+func TestUnverifiedSubject(t *testing.T) {
+	segments := func(payload string) string { return encode(`{"alg":"HS256"}`) + "." + encode(payload) + ".AA" }
+	tests := []struct{ name, token, want string }{
+		{"an assertion", segments(`{"sub":"\u0061pp","exp":1}`), "app"},
+		{"an unsigned one", encode(`{"alg":"none"}`) + "." + encode(`{"sub":"app"}`) + ".", "app"},
+		{"no sub", segments(`{"SUB":"secret"}`), ""},
+		{"sub a number", segments(`{"sub":9223372036854775807}`), ""},
+		{"two subs", segments(`{"sub":"secret","sub":"secret"}`), ""},
+		{"not an object", segments(`["secret"]`), ""},
+		{"opaque", "secret", ""},
+		{"header with a duplicate", encode(`{"alg":"none","alg":"none"}`) + "." + encode(`{"sub":"secret"}`) + ".", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := UnverifiedSubject(tt.token)
+			if got != tt.want || (err == nil) != (tt.want != "") {
+				t.Errorf("UnverifiedSubject = %q, %v, want %q", got, err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("UnverifiedSubject = %q, which holds a part of the token", err)
+			}
+		})
+	}
+}
