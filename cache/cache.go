@@ -105,7 +105,7 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 		}
 		ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
 		defer cancel()
-		record, err := r.store.fetch(ctx, kind, id)
+		record, err := r.fetchSafely(ctx, key, kind, id)
 		if errors.Is(err, schema.ErrUnavailable) {
 			r.pause.begin(r.now())
 			return nil, err
@@ -124,6 +124,17 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 	case <-ctx.Done():
 		return entry{}, fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, ctx.Err())
 	}
+}
+
+// fetchSafely is the store's fetch, but for a panic in the driver: it would end
+// the process, since a fetch runs in a goroutine of its own.
+func (r *Records) fetchSafely(ctx context.Context, key string, kind schema.Kind, id string) (record schema.Record, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			record, err = nil, fmt.Errorf("%s: %w: panic of type %T", key, schema.ErrUnavailable, v)
+		}
+	}()
+	return r.store.fetch(ctx, kind, id)
 }
 
 // Count asks Redis how many application records there are; it stops counting

@@ -1,0 +1,334 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"m2m-token-enricher/schema"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// scripted is a store whose next answers are set by the test.
+type scripted struct {
+	mu     sync.Mutex
+	answer func(ctx context.Context, id string) (schema.Record, error)
+	asked  int
+}
+
+func (s *scripted) fetch(ctx context.Context, _ schema.Kind, id string) (schema.Record, error) {
+	s.mu.Lock()
+	s.asked++
+	answer := s.answer
+	s.mu.Unlock()
+	return answer(ctx, id)
+}
+
+func (s *scripted) count(context.Context, int) (int, error) { return 0, nil }
+func (s *scripted) close() error                            { return nil }
+
+func (s *scripted) next(record schema.Record, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = func(context.Context, string) (schema.Record, error) { return record, err }
+}
+
+func (s *scripted) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+var (
+	good     = schema.Record{"org_code": "org_a"}
+	noRecord = fmt.Errorf("k: %w", schema.ErrNoRecord)
+	invalid  = fmt.Errorf("k: %w", schema.ErrInvalidRecord)
+	silent   = fmt.Errorf("k: %w: connection refused", schema.ErrUnavailable)
+)
+
+// tier runs f in a bubble whose time the test moves, with a tier of ttl 30,
+// negative ttl 5 and stale ttl 300 over a scripted store.
+func tier(t *testing.T, f func(t *testing.T, r *Records, s *scripted)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{}
+		s.next(good, nil)
+		cfg := &schema.Config{Prefix: "p:", Redis: schema.Redis{Timeout: 500}, Cache: schema.Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 300, MaxEntries: 100}}
+		r := newRecords(cfg, s, time.Now)
+		f(t, r, s)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// pass lets time pass. In a bubble it takes none.
+func pass(d time.Duration) { <-time.After(d) }
+
+func ask(t *testing.T, r *Records) (schema.Record, error) {
+	t.Helper()
+	return r.Record(t.Context(), schema.Application, "a")
+}
+
+// expect fails the test unless the next answer is record with err, and the
+// store was asked so often until then.
+func expect(t *testing.T, r *Records, s *scripted, record schema.Record, err error, asked int) {
+	t.Helper()
+	got, gotErr := ask(t, r)
+	if fmt.Sprint(got) != fmt.Sprint(record) || !errors.Is(gotErr, err) {
+		t.Errorf("got %v, %v; want %v, %v", got, gotErr, record, err)
+	}
+	if s.times() != asked {
+		t.Errorf("the store was asked %d times, not %d", s.times(), asked)
+	}
+}
+
+func TestTTL(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		expect(t, r, s, good, nil, 1)
+		pass(30*time.Second - 1)
+		s.next(schema.Record{"org_code": "org_b"}, nil)
+		expect(t, r, s, good, nil, 1)
+		pass(1)
+		expect(t, r, s, schema.Record{"org_code": "org_b"}, nil, 2)
+	})
+}
+
+func TestNegativeTTL(t *testing.T) {
+	for _, no := range []error{noRecord, invalid} {
+		tier(t, func(t *testing.T, r *Records, s *scripted) {
+			s.next(nil, no)
+			expect(t, r, s, nil, no, 1)
+			pass(5*time.Second - 1)
+			s.next(good, nil)
+			expect(t, r, s, nil, no, 1)
+			pass(1)
+			expect(t, r, s, good, nil, 2)
+		})
+	}
+}
+
+func TestStaleWhileSilent(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		expect(t, r, s, good, nil, 1)
+		s.next(nil, silent)
+		pass(30 * time.Second)
+		expect(t, r, s, good, nil, 2)
+		pass(300*time.Second - 1)
+		expect(t, r, s, good, nil, 3)
+		pass(1)
+		expect(t, r, s, good, schema.ErrUnavailable, 3) // the store is left alone
+		pass(time.Second)
+		expect(t, r, s, good, schema.ErrUnavailable, 4)
+		s.next(schema.Record{"org_code": "org_b"}, nil)
+		pass(time.Second)
+		expect(t, r, s, schema.Record{"org_code": "org_b"}, nil, 5)
+	})
+}
+
+// TestDeletedIsNotStale: that there is no record any more replaces the one
+// that was held.
+func TestDeletedIsNotStale(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		expect(t, r, s, good, nil, 1)
+		pass(30 * time.Second)
+		s.next(nil, noRecord)
+		expect(t, r, s, nil, schema.ErrNoRecord, 2)
+		pass(5 * time.Second)
+		s.next(nil, silent)
+		expect(t, r, s, nil, schema.ErrUnavailable, 3)
+	})
+}
+
+func TestAbsenceNeverAnswersAnOutage(t *testing.T) {
+	for _, no := range []error{noRecord, invalid} {
+		tier(t, func(t *testing.T, r *Records, s *scripted) {
+			s.next(nil, no)
+			expect(t, r, s, nil, no, 1)
+			s.next(nil, silent)
+			pass(5 * time.Second)
+			expect(t, r, s, nil, schema.ErrUnavailable, 2)
+			if _, err := ask(t, r); errors.Is(err, no) {
+				t.Errorf("an outage is answered with %v", err)
+			}
+		})
+	}
+}
+
+func TestPause(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		s.next(nil, silent)
+		expect(t, r, s, nil, schema.ErrUnavailable, 1)
+		for range 10 {
+			expect(t, r, s, nil, schema.ErrUnavailable, 1)
+		}
+		pass(time.Second - 1)
+		expect(t, r, s, nil, schema.ErrUnavailable, 1)
+		pass(1)
+
+		// One request tries, while the others are still kept from it.
+		release := make(chan struct{})
+		s.mu.Lock()
+		s.answer = func(context.Context, string) (schema.Record, error) { <-release; return good, nil }
+		s.mu.Unlock()
+		var tried sync.WaitGroup
+		tried.Go(func() {
+			if _, err := r.Record(t.Context(), schema.Application, "trial"); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		for i := range 5 {
+			if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint("other", i)); !errors.Is(err, schema.ErrUnavailable) {
+				t.Errorf("a request isn't kept from the store: %v", err)
+			}
+		}
+		close(release)
+		tried.Wait()
+		expect(t, r, s, good, nil, 3)
+	})
+}
+
+func TestDefiniteAnswersDontPause(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		s.next(nil, invalid)
+		expect(t, r, s, nil, schema.ErrInvalidRecord, 1)
+		s.next(good, nil)
+		if _, err := r.Record(t.Context(), schema.Application, "b"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOneFlight(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		release := make(chan struct{})
+		s.answer = func(context.Context, string) (schema.Record, error) { <-release; return good, nil }
+		var callers sync.WaitGroup
+		var wrong atomic.Int32
+		for range 10_000 {
+			callers.Go(func() {
+				if record, err := ask(t, r); err != nil || record["org_code"] != "org_a" {
+					wrong.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		close(release)
+		callers.Wait()
+		if wrong.Load() > 0 || s.times() != 1 {
+			t.Errorf("%d wrong answers, asked %d times", wrong.Load(), s.times())
+		}
+	})
+}
+
+// TestCallersDeadline: a caller waits no longer than it may, and what it waited
+// for goes on for the others.
+func TestCallersDeadline(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		s.answer = func(context.Context, string) (schema.Record, error) { pass(time.Second); return good, nil }
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			begin := time.Now()
+			if _, err := r.Record(ctx, schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			if waited := time.Since(begin); waited != 100*time.Millisecond {
+				t.Errorf("waited %v", waited)
+			}
+		})
+		callers.Go(func() { expect(t, r, s, good, nil, 1) })
+		callers.Wait()
+	})
+}
+
+// TestStoreIsBounded: a store that never answers is given up after its
+// timeouts to connect, to send and to receive.
+func TestStoreIsBounded(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
+		}
+		begin := time.Now()
+		if _, err := ask(t, r); !errors.Is(err, schema.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		if waited := time.Since(begin); waited != 1500*time.Millisecond {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
+func TestCloseEndsFlights(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
+		}
+		var caller sync.WaitGroup
+		caller.Go(func() {
+			if _, err := ask(t, r); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		})
+		synctest.Wait()
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		caller.Wait()
+	})
+}
+
+func TestPanicInTheStore(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		s.answer = func(context.Context, string) (schema.Record, error) { panic("a secret") }
+		if _, err := ask(t, r); !errors.Is(err, schema.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestMaxEntries(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		for i := range 1000 {
+			if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := r.held.Len(); n != 100 {
+			t.Errorf("%d records are held", n)
+		}
+	})
+}
+
+func TestKindsDontMix(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		expect(t, r, s, good, nil, 1)
+		s.next(schema.Record{"name": "A"}, nil)
+		if record, err := r.Record(t.Context(), schema.Organization, "a"); err != nil || record["name"] != "A" {
+			t.Errorf("got %v, %v", record, err)
+		}
+	})
+}
+
+func TestErrorsNameTheKey(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		s.next(nil, silent)
+		_, _ = ask(t, r)
+		if _, err := ask(t, r); !strings.Contains(err.Error(), "p:app:a") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
