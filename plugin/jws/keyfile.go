@@ -5,14 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
 )
 
-// keyFilePoll is how often the key file is read again. It is read, not
-// watched: Kubernetes swaps links, and network mounts notify nobody.
-const keyFilePoll = 5 * time.Second
+// How the key file is followed.
+const (
+	// keyFilePoll is how often the file is read again. It is read, not watched:
+	// Kubernetes swaps links, and network mounts notify nobody.
+	keyFilePoll = 5 * time.Second
+	// keyFilePatience is how long a request waits for a read. A mount that
+	// hangs holds up nobody for longer; the ring from before serves meanwhile.
+	keyFilePatience = 100 * time.Millisecond
+	// warnAgain is how often a warning is repeated while its cause lasts.
+	warnAgain = time.Hour
+)
 
 // KeyFile is where the gateway's key ring comes from: a file, whose new
 // content is live a few seconds later, or a text. A bad new content keeps the
@@ -22,11 +31,13 @@ type KeyFile struct {
 	now  func() time.Time
 
 	mu      sync.Mutex
-	read    time.Time // last time that the file was read
-	text    []byte    // last content, good or bad
-	ring    *Ring     // last good one
-	failure error     // of the last content
-	warned  bool      // failure was given out as a warning
+	begun   time.Time     // when the last read began
+	reading chan struct{} // closed at the end of the read under way; nil if none is
+	text    []byte        // last content, good or bad; nil if it couldn't be read
+	ring    *Ring         // last good one
+	failure error         // why the last content isn't the ring
+	exposed error         // that others may read the file
+	warned  time.Time     // when the present warning was given out last
 }
 
 // NewKeyFile reads the ring from the file at path or, if path is empty, from
@@ -34,87 +45,138 @@ type KeyFile struct {
 func NewKeyFile(path, text string, now func() time.Time) *KeyFile {
 	f := &KeyFile{path: path, now: now}
 	if path == "" {
-		f.take([]byte(text))
+		f.take(content{text: []byte(text)})
 	}
 	return f
 }
 
 // Ring returns the current ring. It is an error if there never was a good one.
 func (f *KeyFile) Ring() (*Ring, error) {
+	f.follow()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.refresh()
-	if f.ring == nil {
-		return nil, fmt.Errorf("no signing key: %w", f.failure)
+	switch {
+	case f.ring != nil:
+		return f.ring, nil
+	case f.failure == nil:
+		return nil, fmt.Errorf("no signing key: %s is still being read", f.path)
 	}
-	return f.ring, nil
+	return nil, fmt.Errorf("no signing key: %w", f.failure)
 }
 
-// Warning returns once why the file's present content isn't used, if an older
-// ring still is, and nil otherwise.
+// Warning returns what an operator should know of a file whose ring is in use:
+// that its present content is not that ring, or that others may read it. It
+// does so once, and again every hour while that lasts; otherwise it returns
+// nil.
 func (f *KeyFile) Warning() error {
+	f.follow()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.refresh()
-	if f.ring == nil || f.failure == nil || f.warned {
+	warning := f.exposed
+	if f.failure != nil {
+		warning = fmt.Errorf("the signing keys are those from before: %w", f.failure)
+	}
+	now := f.now()
+	if f.ring == nil || warning == nil || (!f.warned.IsZero() && now.Sub(f.warned) < warnAgain) {
 		return nil
 	}
-	f.warned = true
-	return fmt.Errorf("the signing keys are those from before: %w", f.failure)
+	f.warned = now
+	return warning
 }
 
-func (f *KeyFile) refresh() {
+// follow starts a read if it is time for one, and waits a little for the one
+// that is under way.
+func (f *KeyFile) follow() {
+	f.mu.Lock()
+	now := f.now()
+	if f.due(now) {
+		f.begun, f.reading = now, make(chan struct{})
+		go f.reread(f.reading)
+	}
+	reading, begun := f.reading, f.begun
+	f.mu.Unlock()
+	if reading == nil || now.Sub(begun) > keyFilePatience {
+		return
+	}
+	patience := time.NewTimer(keyFilePatience)
+	defer patience.Stop()
+	select {
+	case <-reading:
+	case <-patience.C:
+	}
+}
+
+func (f *KeyFile) due(now time.Time) bool {
 	wait := keyFilePoll
 	if f.ring == nil {
 		wait = retryInterval
 	}
-	if f.path == "" || (!f.read.IsZero() && f.now().Sub(f.read) < wait) {
-		return
-	}
-	f.read = f.now()
-	text, err := readKeyFile(f.path)
-	if err != nil {
-		f.text = nil
-		f.fail(err)
-		return
-	}
-	if f.text == nil || !bytes.Equal(text, f.text) {
-		f.take(text)
-	}
+	age := now.Sub(f.begun)
+	return f.path != "" && f.reading == nil && (age >= wait || age < 0)
 }
 
-func (f *KeyFile) take(text []byte) {
-	f.text = text
-	ring, err := ParseRing(text)
-	if err != nil {
-		if f.path != "" {
-			err = fmt.Errorf("%s: %w", f.path, err)
+func (f *KeyFile) reread(done chan struct{}) {
+	defer close(done)
+	c := readKeyFile(f.path)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = nil
+	if c.err == nil && f.text != nil && bytes.Equal(c.text, f.text) && sameError(c.exposed, f.exposed) {
+		return
+	}
+	f.take(c)
+}
+
+// content is what a read found.
+type content struct {
+	text    []byte
+	exposed error
+	err     error
+}
+
+// take makes c the present content.
+func (f *KeyFile) take(c content) {
+	var ring *Ring
+	if c.err == nil {
+		if ring, c.err = ParseRing(c.text); c.err != nil && f.path != "" {
+			c.err = fmt.Errorf("%s: %w", f.path, c.err)
 		}
-		f.fail(err)
-		return
 	}
-	f.ring, f.failure, f.warned = ring, nil, false
+	if !sameError(c.err, f.failure) || !sameError(c.exposed, f.exposed) {
+		f.warned = time.Time{}
+	}
+	f.text, f.failure, f.exposed = c.text, c.err, c.exposed
+	if ring != nil {
+		f.ring = ring
+	}
 }
 
-func (f *KeyFile) fail(err error) {
-	if f.failure == nil || f.failure.Error() != err.Error() {
-		f.warned = false
-	}
-	f.failure = err
-}
+func sameError(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 
-func readKeyFile(path string) ([]byte, error) {
+func readKeyFile(path string) content {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err // it names the path
+		return content{err: err} // it names the path
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return content{err: err}
+	}
 	text, err := io.ReadAll(io.LimitReader(file, MaxRingSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return content{err: fmt.Errorf("read %s: %w", path, err)}
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
-		return nil, errors.New(path + " is empty")
+		return content{err: errors.New(path + " is empty")}
 	}
-	return text, nil
+	return content{text: text, exposed: exposure(path, info.Mode())}
+}
+
+// exposure warns of private keys that others than their owner may read.
+func exposure(path string, mode fs.FileMode) error {
+	if mode.Perm()&0o077 == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s may be read by others than its owner (mode %04o)", path, mode.Perm())
 }

@@ -1,0 +1,81 @@
+package jws
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestKeyFileWarnsHourly: a bad file is told of once, again every hour while
+// it stays bad, and at once if it is bad in another way.
+func TestKeyFileWarnsHourly(t *testing.T) {
+	f := newKeyFile(t)
+	f.write(set(t, private(ecKey())))
+	f.want("ES256")
+	f.write("{")
+	f.advance(keyFilePoll)
+	f.wantWarning("neither a JWK set nor PEM")
+	f.advance(warnAgain - time.Second)
+	f.wantWarning("")
+	f.advance(time.Second)
+	f.wantWarning("neither a JWK set nor PEM")
+	f.write(`{"keys":[]}`)
+	f.advance(keyFilePoll)
+	f.wantWarning("0 keys")
+	f.want("ES256")
+	f.write(set(t, private(edKey())))
+	f.advance(keyFilePoll)
+	f.wantWarning("")
+	f.want("EdDSA")
+}
+
+func TestKeyFileThatOthersMayRead(t *testing.T) {
+	f := newKeyFile(t)
+	f.write(set(t, private(ecKey())))
+	if err := os.Chmod(f.path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	f.want("ES256")
+	f.wantWarning("may be read by others than its owner (mode 0640)")
+	f.wantWarning("")
+	f.advance(warnAgain)
+	f.wantWarning("mode 0640")
+	if err := os.Chmod(f.path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.advance(keyFilePoll)
+	f.wantWarning("")
+}
+
+// TestKeyFileOnAHungMount: the ring from before serves, and nobody waits for
+// long. A pipe without a writer hangs like a mount.
+func TestKeyFileOnAHungMount(t *testing.T) {
+	f := newKeyFile(t)
+	f.write(set(t, private(ecKey())))
+	f.want("ES256")
+	if err := os.Remove(f.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(f.path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.advance(keyFilePoll)
+	for range 100 {
+		f.want("ES256") // a hundred waits of the patience would take 10 s
+		f.advance(keyFilePatience + 1)
+	}
+	pipe, err := os.OpenFile(f.path, os.O_WRONLY, 0) // lets the read go on
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipe.WriteString(set(t, private(edKey()))); err != nil {
+		t.Fatal(err)
+	}
+	f.KeyFile.mu.Lock()
+	reading := f.reading
+	f.KeyFile.mu.Unlock()
+	pipe.Close()
+	<-reading
+	f.want("EdDSA")
+}
