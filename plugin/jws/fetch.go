@@ -19,14 +19,25 @@ const (
 	maxMetadata = 64 << 10
 )
 
-// get fetches the provider's keys.
-func (p *Provider) get(ctx context.Context) (ProviderKeys, error) {
+// Metadata is what the gateway needs of an issuer's discovery document.
+type Metadata struct {
+	JWKSURI       string
+	TokenEndpoint string
+	// AuthMethods and AuthAlgorithms say how clients authenticate at the token
+	// endpoint (RFC 8414, section 2). Nil if the document doesn't say.
+	AuthMethods    []string
+	AuthAlgorithms []string
+	Scopes         []string
+}
+
+func (p *Provider) getKeys(ctx context.Context) (ProviderKeys, error) {
 	uri := p.jwksURI
 	if uri == "" {
-		var err error
-		if uri, err = p.discover(ctx); err != nil {
+		metadata, err := p.getMetadata(ctx)
+		if err != nil {
 			return nil, err
 		}
+		uri = metadata.JWKSURI
 	}
 	text, err := p.getJSON(ctx, uri, maxSetSize)
 	if err != nil {
@@ -39,36 +50,49 @@ func (p *Provider) get(ctx context.Context) (ProviderKeys, error) {
 	return keys, nil
 }
 
-// discover returns the jwks_uri of the issuer's metadata: OpenID Connect
-// Discovery 1.0 section 4, or RFC 8414 section 3 where there is none.
-func (p *Provider) discover(ctx context.Context) (string, error) {
+// getMetadata fetches the issuer's discovery document: that of OpenID Connect
+// Discovery 1.0 section 4, or of RFC 8414 section 3 where there is none.
+func (p *Provider) getMetadata(ctx context.Context) (Metadata, error) {
 	text, err := p.getJSON(ctx, strings.TrimSuffix(p.issuer, "/")+"/.well-known/openid-configuration", maxMetadata)
 	if err != nil {
-		u, uerr := url.Parse(p.issuer)
-		if uerr != nil {
-			return "", uerr
+		u, parseErr := url.Parse(p.issuer)
+		if parseErr != nil {
+			return Metadata{}, parseErr
 		}
-		path := strings.TrimSuffix(u.Path, "/")
-		u.Path = "/.well-known/oauth-authorization-server" + path
+		u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
 		var second error
 		if text, second = p.getJSON(ctx, u.String(), maxMetadata); second != nil {
-			return "", errors.Join(err, second)
+			return Metadata{}, errors.Join(err, second)
 		}
 	}
-	var metadata struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+	metadata, err := parseMetadata(text, p.issuer)
+	if err != nil {
+		return Metadata{}, fmt.Errorf("discovery document of %s: %w", p.issuer, err)
 	}
-	if err := json.Unmarshal(text, &metadata); err != nil {
-		return "", fmt.Errorf("discovery document of %s: %w", p.issuer, err)
+	return metadata, nil
+}
+
+// parseMetadata reads the discovery document of issuer, which must name it
+// exactly (RFC 8414, section 3.3).
+func parseMetadata(text []byte, issuer string) (Metadata, error) {
+	var document struct {
+		Issuer         string   `json:"issuer"`
+		JWKSURI        string   `json:"jwks_uri"`
+		TokenEndpoint  string   `json:"token_endpoint"`
+		AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
+		AuthAlgorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+		Scopes         []string `json:"scopes_supported"`
 	}
-	if metadata.Issuer != p.issuer { // RFC 8414 section 3.3
-		return "", fmt.Errorf("discovery document of %s is that of issuer %q", p.issuer, metadata.Issuer)
+	if err := json.Unmarshal(text, &document); err != nil {
+		return Metadata{}, err
 	}
-	if err := schema.Fetchable(metadata.JWKSURI); err != nil {
-		return "", fmt.Errorf("discovery document of %s: jwks_uri %q: %w", p.issuer, metadata.JWKSURI, err)
+	if document.Issuer != issuer {
+		return Metadata{}, fmt.Errorf("it is that of issuer %q", document.Issuer)
 	}
-	return metadata.JWKSURI, nil
+	if err := schema.Fetchable(document.JWKSURI); err != nil {
+		return Metadata{}, fmt.Errorf("jwks_uri %q: %w", document.JWKSURI, err)
+	}
+	return Metadata{document.JWKSURI, document.TokenEndpoint, document.AuthMethods, document.AuthAlgorithms, document.Scopes}, nil
 }
 
 func (p *Provider) getJSON(ctx context.Context, uri string, limit int64) ([]byte, error) {

@@ -77,7 +77,7 @@ func status(code int, body string) http.HandlerFunc {
 
 // settle waits for the fetch that is under way, if there is one.
 func settle(p *Provider) {
-	p.flight.Do("fetch", func() (any, error) { return nil, nil })
+	p.keys.flight.Do("fetch", func() (any, error) { return nil, nil })
 }
 
 // kids returns the kids of keys, separated by spaces.

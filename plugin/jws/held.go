@@ -1,0 +1,145 @@
+package jws
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// How what a provider publishes is held.
+const (
+	fetchTimeout  = 5 * time.Second  // one fetch, discovery included
+	freshFor      = 5 * time.Minute  // it is fetched anew in the background after this
+	heldFor       = 24 * time.Hour   // and not used any more after this
+	renewInterval = 10 * time.Second // between fetches that a request asks for, and between background ones
+	retryInterval = time.Second      // between fetches that fail while nothing is held
+)
+
+// held is something that a provider publishes: fetched when it is needed,
+// once for all that wait, and kept over bad answers. Safe for concurrent use.
+type held[T any] struct {
+	get func(context.Context) (T, error)
+	now func() time.Time
+	ctx context.Context // its end ends fetches
+
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	value   T
+	since   time.Time // last good fetch; zero: there was none
+	tried   time.Time // last fetch, good or not
+	renewed time.Time // last fetch that a request asked for
+	failure error     // of the last fetch
+}
+
+// current returns the value. It waits for the provider, until ctx, only if
+// none is held. The error wraps ErrKeysUnavailable.
+func (h *held[T]) current(ctx context.Context) (T, error) {
+	value, state, failure := h.state()
+	switch state {
+	case absent:
+		return h.fetch(ctx)
+	case aged:
+		h.flight.DoChan("fetch", h.fetchOnce) // ends by itself, nobody waits for it
+	}
+	return value, failure
+}
+
+// renew returns the value after a chance to learn of a new one. Requests that
+// come while the provider is being asked wait for the same answer.
+func (h *held[T]) renew(ctx context.Context) (T, error) {
+	select {
+	case <-h.flight.DoChan("renew", h.renewOnce):
+		return h.current(ctx)
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("%w: %w", ErrKeysUnavailable, ctx.Err())
+	}
+}
+
+// renewOnce fetches unless that was done a short while ago. Its outcome is in
+// h.
+func (h *held[T]) renewOnce() (any, error) {
+	h.mu.Lock()
+	due := h.now().Sub(h.renewed) >= renewInterval
+	if due {
+		h.renewed = h.now()
+	}
+	h.mu.Unlock()
+	if due {
+		h.flight.Do("fetch", h.fetchOnce)
+	}
+	return nil, nil
+}
+
+// What a request does about the present state.
+type heldState int
+
+const (
+	usable heldState = iota
+	aged             // usable, and the caller must start a fetch
+	absent           // the caller must wait for a fetch
+	failed           // the last fetch failed a moment ago
+)
+
+// state returns the value, if it is usable, and why there is none, if a fetch
+// just failed. It says aged to one caller only.
+func (h *held[T]) state() (value T, state heldState, failure error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	if age := now.Sub(h.since); !h.since.IsZero() && age < heldFor {
+		if age >= freshFor && now.Sub(h.tried) >= renewInterval {
+			h.tried = now
+			return h.value, aged, nil
+		}
+		return h.value, usable, nil
+	}
+	if h.failure != nil && now.Sub(h.tried) < retryInterval {
+		return value, failed, h.failure
+	}
+	return value, absent, nil
+}
+
+// fetch asks the provider, once for all that wait, each until its own ctx.
+func (h *held[T]) fetch(ctx context.Context) (value T, err error) {
+	select {
+	case r := <-h.flight.DoChan("fetch", h.fetchOnce):
+		if r.Err != nil {
+			return value, r.Err
+		}
+		return r.Val.(T), nil
+	case <-ctx.Done():
+		return value, fmt.Errorf("%w: %w", ErrKeysUnavailable, ctx.Err())
+	}
+}
+
+func (h *held[T]) fetchOnce() (any, error) {
+	ctx, cancel := context.WithTimeout(h.ctx, fetchTimeout)
+	defer cancel()
+	value, err := h.getSafely(ctx)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tried, h.failure = h.now(), err
+	if err == nil {
+		h.value, h.since = value, h.tried
+	}
+	return value, err
+}
+
+// getSafely is get, but for a panic in a parser of what the provider sent: it
+// would end the process, since a fetch runs in a goroutine of its own.
+func (h *held[T]) getSafely(ctx context.Context) (value T, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic of type %T while the answer was read", v)
+		}
+	}()
+	return h.get(ctx)
+}
