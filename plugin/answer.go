@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/schema"
 )
 
 // stale are the headers that speak of a body which is no longer the answer's.
@@ -93,17 +94,28 @@ func logLine(r enrich.Result, requestID string) string {
 	return line.String()
 }
 
-// publish answers with the gateway's JWK set. nginx answers a matching
-// If-None-Match with 304 by itself, and a HEAD without the body.
-func publish(k kong, r *runningConfig) {
+// publishKeys answers with the gateway's JWK set.
+func publishKeys(k kong, r *runningConfig) {
 	ring, err := r.keys.Ring()
 	if err != nil {
-		answer(k, enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err))
+		answer(k, unpublished(err))
 		return
 	}
-	k.exit(http.StatusOK, ring.PublicSet(), map[string][]string{
-		"Content-Type":  {"application/jwk-set+json"},
-		"Cache-Control": {fmt.Sprintf("public, max-age=%d", r.cfg.Signing.JWKSMaxAge)},
-		"ETag":          {ring.ETag()},
+	publish(k, r.cfg, "application/jwk-set+json", ring.PublicSet())
+}
+
+// publish answers with what anyone may read and keep for a while. nginx answers
+// a matching If-None-Match with 304 by itself, and a HEAD without the body.
+func publish(k kong, cfg *schema.Config, contentType string, body []byte) {
+	k.exit(http.StatusOK, body, map[string][]string{
+		"Content-Type":                {contentType},
+		"Cache-Control":               {fmt.Sprintf("public, max-age=%d", cfg.Signing.JWKSMaxAge)},
+		"ETag":                        {entityTag(body)},
+		"Access-Control-Allow-Origin": {"*"},
 	})
+}
+
+// unpublished says that what is asked for can't be published now.
+func unpublished(err error) enrich.Result {
+	return enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,35 +50,42 @@ func validated(cfg *schema.Config, err error) (*schema.Config, error) {
 	return cfg, errors.Join(err, enrich.Validate(cfg))
 }
 
-// Access publishes the gateway's keys and keeps away what would get around the
-// response phase.
+// Access publishes the gateway's keys and metadata, and keeps away what would
+// get around the response phase.
 func (i *Instance) Access(p *pdk.PDK) {
-	i.handle(kong{p}, func(k kong, r *runningConfig) error {
+	i.handle(kong{p}, func(ctx context.Context, k kong, r *runningConfig) error {
 		request, err := k.accessRequest()
 		if err != nil {
 			return err
 		}
 		read := request.method == http.MethodGet || request.method == http.MethodHead
-		switch upgrade := strings.ToLower(strings.TrimSpace(request.upgrade)); {
+		switch {
 		case read && request.path == i.cfg.Signing.JWKSPath:
-			publish(k, r)
+			publishKeys(k, r)
+		case read && slices.Contains(r.issuer.paths, request.path):
+			publishMetadata(ctx, k, r)
 		case i.cfg.Mode == schema.ModeObserve:
-		case upgrade != "" && upgrade != "h2c":
-			// Kong doesn't buffer what may become a websocket, so the response
-			// phase wouldn't run.
-			answer(k, enrich.Refusal(enrich.BadRequest, 0, fmt.Errorf("the request asks for an upgrade")))
-		case request.method != http.MethodPost && request.method != http.MethodOptions:
-			answer(k, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, fmt.Errorf("the method is not POST")))
+		default:
+			refuseAccess(k, request)
 		}
 		return nil
 	})
 }
 
+// refuseAccess refuses what no token endpoint knows, and what would get around
+// the response phase: Kong doesn't buffer what may become a websocket.
+func refuseAccess(k kong, request accessRequest) {
+	switch upgrade := strings.ToLower(strings.TrimSpace(request.upgrade)); {
+	case upgrade != "" && upgrade != "h2c":
+		answer(k, enrich.Refusal(enrich.BadRequest, 0, errors.New("the request asks for an upgrade")))
+	case request.method != http.MethodPost && request.method != http.MethodOptions:
+		answer(k, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, errors.New("the method is not POST")))
+	}
+}
+
 // Response enriches the token in the upstream's answer.
 func (i *Instance) Response(p *pdk.PDK) {
-	i.handle(kong{p}, func(k kong, r *runningConfig) error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
-		defer cancel()
+	i.handle(kong{p}, func(ctx context.Context, k kong, r *runningConfig) error {
 		x, err := k.exchange()
 		if err != nil {
 			return err
@@ -87,9 +95,10 @@ func (i *Instance) Response(p *pdk.PDK) {
 	})
 }
 
-// handle runs a handler and ends the event whatever happens: Kong would repeat
-// for ever an event whose connection just closes.
-func (i *Instance) handle(k kong, handler func(kong, *runningConfig) error) {
+// handle runs a handler, which has the configured time, and ends the event
+// whatever happens: Kong would repeat for ever an event whose connection just
+// closes.
+func (i *Instance) handle(k kong, handler func(context.Context, kong, *runningConfig) error) {
 	defer func() {
 		if v := recover(); v != nil {
 			answer(k, enrich.Refusal(enrich.InternalError, 0, panicked(v)))
@@ -104,7 +113,9 @@ func (i *Instance) handle(k kong, handler func(kong, *runningConfig) error) {
 		if warning := r.keys.Warning(); warning != nil {
 			k.fail(logLine(enrich.Result{Outcome: enrich.InternalError, Cause: warning}, ""))
 		}
-		err = handler(k, r)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
+		defer cancel()
+		err = handler(ctx, k, r)
 	}
 	if err != nil {
 		answer(k, enrich.Refusal(enrich.InternalError, 0, err))

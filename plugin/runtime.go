@@ -27,6 +27,7 @@ type runningConfig struct {
 	provider *jws.Provider
 	records  *cache.Records
 	keys     *jws.KeyFile
+	issuer   issuer
 	used     time.Time // guarded by runtimes.mu
 }
 
@@ -48,6 +49,9 @@ func open(cfg *schema.Config) (*runningConfig, error) {
 		Records:  r.records,
 		Now:      time.Now,
 	})
+	if err == nil {
+		r.issuer, err = newIssuer(cfg)
+	}
 	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}

@@ -177,6 +177,7 @@ func TestMistakes(t *testing.T) {
 		{"no management audience", []any{"issuer", "https://idp.example.com"}, "config.management_audiences: required, since the issuer isn't a *.kinde.com host"},
 		{"like kinde", []any{"issuer", "https://evilkinde.com"}, "config.management_audiences: required"},
 		{"signing issuer", []any{"signing.issuer", "http://gateway"}, "config.signing.issuer: must be an https URL"},
+		{"signing issuer without metadata", []any{"issuer", "accounts", "jwks_uri", "https://a/jwks", "prefix", "m2m:", "management_audiences", []any{}, "signing.issuer", "https://gateway"}, "config.signing.issuer: needs the provider's metadata"},
 		{"jwks path", []any{"signing.jwks_path", "m2m/jwks.json"}, "config.signing.jwks_path: should start with: /"},
 		{"jwks path with query", []any{"signing.jwks_path", "/jwks?x"}, "config.signing.jwks_path: must be a path"},
 		{"organization source", []any{"organization.from", "user.org"}, "config.organization.from: should start with: application."},

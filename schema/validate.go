@@ -86,6 +86,9 @@ func (c *Config) validateSigning(mistake reporter) {
 		if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 			mistake("signing.issuer", "must be an https URL without user, query or fragment (RFC 8414, section 2)")
 		}
+		if Fetchable(c.Issuer) != nil {
+			mistake("signing.issuer", "needs the provider's metadata, but issuer is no https URL to fetch it from")
+		}
 	}
 	if strings.ContainsAny(c.Signing.JWKSPath, "?#") {
 		mistake("signing.jwks_path", "must be a path without query or fragment")

@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -80,12 +79,6 @@ func ParseRing(text []byte) (*Ring, error) {
 
 // PublicSet returns the JWK set to publish. It must not be modified.
 func (r *Ring) PublicSet() []byte { return r.set }
-
-// ETag returns the entity tag of the published set.
-func (r *Ring) ETag() string {
-	sum := sha256.Sum256(r.set)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
-}
 
 // KeyIDs returns the thumbprints of all keys; the first is that of the key
 // that signs.

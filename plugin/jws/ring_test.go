@@ -209,16 +209,6 @@ func TestThumbprint(t *testing.T) {
 	}
 }
 
-func TestETag(t *testing.T) {
-	one, two := set(t, private(edKey())), set(t, private(edKey()), public("", ecKey()))
-	if parseRing(t, one).ETag() != parseRing(t, one+"\n").ETag() {
-		t.Error("the same ring has two entity tags")
-	}
-	if parseRing(t, one).ETag() == parseRing(t, two).ETag() {
-		t.Error("two rings have the same entity tag")
-	}
-}
-
 func TestGenerate(t *testing.T) {
 	for kind, alg := range map[string]string{"rsa": "RS256", "ec": "ES256", "ed25519": "EdDSA"} {
 		text, err := Generate(kind)

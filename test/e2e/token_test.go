@@ -225,7 +225,7 @@ func TestPublishedKeys(t *testing.T) {
 		return w.send(http.DefaultClient, req)
 	}
 	a := get(http.MethodGet)
-	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/jwk-set+json" || a.Header.Get("Cache-Control") != "public, max-age=300" {
+	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/jwk-set+json" || a.Header.Get("Cache-Control") != "public, max-age=300" || a.Header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("status %d, headers %v", a.StatusCode, a.Header)
 	}
 	var set struct{ Keys []map[string]any }

@@ -78,6 +78,7 @@ type world struct {
 	api      *httptest.Server
 	keyFile  string
 	edit     func(config map[string]any)
+	paths    []any // of the plugin's route; nil: as in kong.yml
 }
 
 // newWorld starts a world whose client has a record, an organization and good
@@ -169,7 +170,7 @@ func (w *world) config() []byte {
 	if err != nil {
 		w.Fatal(err)
 	}
-	if w.edit == nil {
+	if w.edit == nil && w.paths == nil {
 		return text
 	}
 	var declared map[string]any
@@ -177,7 +178,12 @@ func (w *world) config() []byte {
 		w.Fatal(err)
 	}
 	service := declared["services"].([]any)[0].(map[string]any)
-	w.edit(service["plugins"].([]any)[0].(map[string]any)["config"].(map[string]any))
+	if w.edit != nil {
+		w.edit(service["plugins"].([]any)[0].(map[string]any)["config"].(map[string]any))
+	}
+	if w.paths != nil {
+		service["routes"].([]any)[0].(map[string]any)["paths"] = w.paths
+	}
 	if text, err = yaml.Marshal(declared); err != nil {
 		w.Fatal(err)
 	}

@@ -202,7 +202,8 @@ func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) {
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{
 		"issuer": p.issuer, "jwks_uri": p.JWKSURI(), "token_endpoint": p.server.URL + "/oauth2/token",
-		"grant_types_supported": []string{"client_credentials"},
+		"grant_types_supported":                 []string{"client_credentials", "authorization_code"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
 	})
 }
 
