@@ -131,6 +131,8 @@ func (c *completion) text(f Field, path string, value any) {
 	}
 	switch {
 	case f.Referenceable && IsReference(s):
+	case f.Referenceable && len(s) < least:
+		c.mistake(path, "empty, as a vault reference that can't be resolved is")
 	case len(s) < least:
 		c.mistake(path, "length must be at least %d", least)
 	case f.LenMax > 0 && len(s) > f.LenMax:

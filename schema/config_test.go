@@ -163,7 +163,7 @@ func TestMistakes(t *testing.T) {
 		{"no redis host", []any{"redis", map[string]any{}}, "config.redis.host: required field missing"},
 		{"two keys", []any{"signing.jwks", "x"}, "config.signing: exactly one of these fields must be non-empty: 'jwks_file', 'jwks'"},
 		{"no key", []any{"signing", nil}, "config.signing: exactly one of these fields must be non-empty: 'jwks_file', 'jwks'"},
-		{"unresolved vault reference", []any{"signing.jwks_file", nil, "signing.jwks", ""}, "config.signing.jwks: length must be at least 1"},
+		{"unresolved vault reference", []any{"signing.jwks_file", nil, "signing.jwks", ""}, "config.signing.jwks: empty, as a vault reference that can't be resolved is"},
 		{"claim twice sourced", []any{"claims", claim("name", "a", "from", "user.a", "value", "b")}, "config.claims[0]: exactly one of"},
 		{"claim unsourced", []any{"claims", claim("name", "a")}, "config.claims[0]: exactly one of"},
 		{"value with default", []any{"claims", claim("name", "a", "value", "b", "default", "c")}, "only one or none of these fields must be set: 'value', 'default'"},

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -256,6 +257,16 @@ func (a answer) token() string {
 	}
 	_ = json.Unmarshal(a.body, &fields) // no JSON, no token
 	return fields.Token
+}
+
+// header returns the JOSE header of an answer's token.
+func (a answer) header() map[string]any {
+	head, _, _ := strings.Cut(a.token(), ".")
+	var header map[string]any
+	if text, err := base64.RawURLEncoding.DecodeString(head); err == nil {
+		_ = json.Unmarshal(text, &header) // no JSON, no header
+	}
+	return header
 }
 
 // enriched fails the test unless a carries an enriched token, and returns its

@@ -1,0 +1,53 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestVaultReference: the keys come inline from a vault, a new content is live
+// with the next rebuild, and a bad one keeps nothing alive in silence.
+func TestVaultReference(t *testing.T) {
+	const variable = "M2M_E2E_KEYS" // Kong writes it {vault://env/m2m-e2e-keys}
+	w := build(t, func(c map[string]any) {
+		c["signing"] = map[string]any{"jwks": "{vault://env/m2m-e2e-keys}"}
+	})
+	load := func() (kid string) {
+		text, err := os.ReadFile(w.keyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(variable, string(text))
+		_, rest, _ := strings.Cut(string(text), `"kid": "`)
+		kid, _, _ = strings.Cut(rest, `"`)
+		return kid
+	}
+	load()
+	w.start()
+	w.enriched(w.ask(form()))
+
+	w.generateKey("ec")
+	kid := load()
+	if err := w.gateway.Reload(w.config()); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() error {
+		w.enriched(w.ask(form()))
+		if got := w.ask(form()).header()["kid"]; got != kid {
+			return fmt.Errorf("signed with %v, not %s", got, kid)
+		}
+		return nil
+	})
+}
+
+func TestUnresolvedVaultReference(t *testing.T) {
+	w := newWorld(t, func(c map[string]any) {
+		c["signing"] = map[string]any{"jwks": "{vault://env/m2m-e2e-unset}"}
+	})
+	w.refused(w.ask(form()), 500, "server_error", "internal_error")
+	if !strings.Contains(w.gateway.Log(), "config.signing.jwks: empty") {
+		t.Error("the log doesn't name the field")
+	}
+}
