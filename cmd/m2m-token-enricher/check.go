@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -37,7 +38,8 @@ func check(args []string, stdout, stderr io.Writer) int {
 		for _, f := range plugin.Check(context.Background(), b.config) {
 			if f.Mistake != nil {
 				code = 1
-				fmt.Fprintf(stdout, "mistake  %s: %s: %v\n", b.path, f.What, f.Mistake)
+				cause := strings.ReplaceAll(f.Mistake.Error(), "\n", "; ") // one line each
+				fmt.Fprintf(stdout, "mistake  %s: %s: %s\n", b.path, f.What, cause)
 				continue
 			}
 			fmt.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)
