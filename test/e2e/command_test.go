@@ -112,7 +112,11 @@ func TestCheck(t *testing.T) {
 	check(1, "ok       services[0].plugins[0]: configuration", "mistake  services[0].plugins[0]: signing keys: ",
 		"mistake  services[0].plugins[0]: provider's keys: ", "mistake  services[0].plugins[0]: redis at 127.0.0.1:")
 
-	w.edit = func(c map[string]any) { delete(c, "jwks_uri"); c["issuer"] = "https://127.0.0.1:1"; c["management_audiences"] = []any{} }
+	w.edit = func(c map[string]any) {
+		delete(c, "jwks_uri")
+		c["issuer"] = "https://127.0.0.1:1"
+		c["management_audiences"] = []any{}
+	}
 	check(1, "configuration", "signing keys", "openid-configuration", "redis at")
 
 	w.edit = func(c map[string]any) { c["signing"] = map[string]any{"jwks": "{vault://env/keys}"} }
