@@ -49,10 +49,10 @@ func (s *scripted) times() int {
 }
 
 var (
-	good     = schema.Record{"org_code": "org_a"}
-	noRecord = fmt.Errorf("k: %w", schema.ErrNoRecord)
-	invalid  = fmt.Errorf("k: %w", schema.ErrInvalidRecord)
-	silent   = fmt.Errorf("k: %w: connection refused", schema.ErrUnavailable)
+	good        = schema.Record{"org_code": "org_a"}
+	errNoRecord = fmt.Errorf("k: %w", schema.ErrNoRecord)
+	errInvalid  = fmt.Errorf("k: %w", schema.ErrInvalidRecord)
+	errSilent   = fmt.Errorf("k: %w: connection refused", schema.ErrUnavailable)
 )
 
 // tier runs f in a bubble whose time the test moves, with a tier of ttl 30,
@@ -104,7 +104,7 @@ func TestTTL(t *testing.T) {
 }
 
 func TestNegativeTTL(t *testing.T) {
-	for _, no := range []error{noRecord, invalid} {
+	for _, no := range []error{errNoRecord, errInvalid} {
 		tier(t, func(t *testing.T, r *Records, s *scripted) {
 			s.next(nil, no)
 			expect(t, r, s, nil, no, 1)
@@ -120,7 +120,7 @@ func TestNegativeTTL(t *testing.T) {
 func TestStaleWhileSilent(t *testing.T) {
 	tier(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
-		s.next(nil, silent)
+		s.next(nil, errSilent)
 		pass(30 * time.Second)
 		expect(t, r, s, good, nil, 2)
 		pass(300*time.Second - 1)
@@ -141,20 +141,20 @@ func TestDeletedIsNotStale(t *testing.T) {
 	tier(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
 		pass(30 * time.Second)
-		s.next(nil, noRecord)
+		s.next(nil, errNoRecord)
 		expect(t, r, s, nil, schema.ErrNoRecord, 2)
 		pass(5 * time.Second)
-		s.next(nil, silent)
+		s.next(nil, errSilent)
 		expect(t, r, s, nil, schema.ErrUnavailable, 3)
 	})
 }
 
 func TestAbsenceNeverAnswersAnOutage(t *testing.T) {
-	for _, no := range []error{noRecord, invalid} {
+	for _, no := range []error{errNoRecord, errInvalid} {
 		tier(t, func(t *testing.T, r *Records, s *scripted) {
 			s.next(nil, no)
 			expect(t, r, s, nil, no, 1)
-			s.next(nil, silent)
+			s.next(nil, errSilent)
 			pass(5 * time.Second)
 			expect(t, r, s, nil, schema.ErrUnavailable, 2)
 			if _, err := ask(t, r); errors.Is(err, no) {
@@ -166,7 +166,7 @@ func TestAbsenceNeverAnswersAnOutage(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	tier(t, func(t *testing.T, r *Records, s *scripted) {
-		s.next(nil, silent)
+		s.next(nil, errSilent)
 		expect(t, r, s, nil, schema.ErrUnavailable, 1)
 		for range 10 {
 			expect(t, r, s, nil, schema.ErrUnavailable, 1)
@@ -200,7 +200,7 @@ func TestPause(t *testing.T) {
 
 func TestDefiniteAnswersDontPause(t *testing.T) {
 	tier(t, func(t *testing.T, r *Records, s *scripted) {
-		s.next(nil, invalid)
+		s.next(nil, errInvalid)
 		expect(t, r, s, nil, schema.ErrInvalidRecord, 1)
 		s.next(good, nil)
 		if _, err := r.Record(t.Context(), schema.Application, "b"); err != nil {
@@ -325,7 +325,7 @@ func TestKindsDontMix(t *testing.T) {
 
 func TestErrorsNameTheKey(t *testing.T) {
 	tier(t, func(t *testing.T, r *Records, s *scripted) {
-		s.next(nil, silent)
+		s.next(nil, errSilent)
 		_, _ = ask(t, r)
 		if _, err := ask(t, r); !strings.Contains(err.Error(), "p:app:a") {
 			t.Errorf("got %v", err)
