@@ -5,7 +5,7 @@ FUZZ    ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build demo demo-up test fuzz bench lint needs clean
+.PHONY: all build demo demo-up test test-pkcs11 fuzz bench lint needs clean
 
 all: build
 
@@ -24,7 +24,12 @@ demo-up: build
 # Every test. KONG_BIN=/path/to/kong runs the end-to-end suite on a real Kong.
 test: needs
 	$(GO) test -race ./...
+	@$(MAKE) --no-print-directory test-pkcs11
 	@$(MAKE) --no-print-directory fuzz
+
+# Keys in a token, which the static binary doesn't know: they need cgo.
+test-pkcs11: needs
+	$(GO) test -race -tags pkcs11 ./plugin/jws
 
 # Each fuzz target for a while; FUZZ=1h for longer.
 fuzz:
@@ -44,11 +49,12 @@ bench: build
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags pkcs11 ./plugin/jws
 	$(GO) run $(STATICCHECK) ./...
 	@sh .ci/vulncheck $(GO) run $(GOVULNCHECK) ./...
 
-# What the tests need beside Go: a real redis-server, and a C compiler for the
-# race detector.
+# What the tests need beside Go: a real redis-server, SoftHSM, and a C compiler
+# for the race detector.
 needs:
 	@sh .ci/needs
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,6 +29,7 @@ const (
 // ring that was there. Safe for concurrent use.
 type KeyFile struct {
 	path string
+	read func() content
 	now  func() time.Time
 
 	mu      sync.Mutex
@@ -41,9 +43,12 @@ type KeyFile struct {
 }
 
 // NewKeyFile reads the ring from the file at path or, if path is empty, from
-// text.
+// text. A path may be the PKCS #11 URI of keys in a token.
 func NewKeyFile(path, text string, now func() time.Time) *KeyFile {
-	f := &KeyFile{path: path, now: now}
+	f := &KeyFile{path: path, now: now, read: func() content { return readKeyFile(path) }}
+	if strings.HasPrefix(path, tokenScheme) {
+		f.path, f.read = tokenReader(path)
+	}
 	if path == "" {
 		f.take(content{text: []byte(text)})
 	}
@@ -117,7 +122,7 @@ func (f *KeyFile) due(now time.Time) bool {
 
 func (f *KeyFile) reread(done chan struct{}) {
 	defer close(done)
-	c := readKeyFile(f.path)
+	c := f.read()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = nil
@@ -130,14 +135,15 @@ func (f *KeyFile) reread(done chan struct{}) {
 // content is what a read found.
 type content struct {
 	text    []byte
+	ring    *Ring // of a token; else text is to be parsed
 	exposed error
 	err     error
 }
 
 // take makes c the present content.
 func (f *KeyFile) take(c content) {
-	var ring *Ring
-	if c.err == nil {
+	ring := c.ring
+	if c.err == nil && ring == nil {
 		if ring, c.err = ParseRing(c.text); c.err != nil && f.path != "" {
 			c.err = fmt.Errorf("%s: %w", f.path, c.err)
 		}

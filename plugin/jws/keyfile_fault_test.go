@@ -48,6 +48,17 @@ func TestKeyFileThatOthersMayRead(t *testing.T) {
 	f.wantWarning("")
 }
 
+// TestKeyFileWhenTheClockStepsBack: a new content doesn't wait for the clock to
+// come back to where it was.
+func TestKeyFileWhenTheClockStepsBack(t *testing.T) {
+	f := newKeyFile(t)
+	f.write(set(t, private(ecKey())))
+	f.want("ES256")
+	f.write(set(t, private(edKey())))
+	f.advance(-time.Hour)
+	f.want("EdDSA")
+}
+
 // TestKeyFileOnAHungMount: the ring from before serves, and nobody waits for
 // long. A pipe without a writer hangs like a mount.
 func TestKeyFileOnAHungMount(t *testing.T) {

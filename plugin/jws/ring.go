@@ -15,7 +15,6 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // Bounds of a key ring.
@@ -33,11 +32,56 @@ type Ring struct {
 	kids   []string
 }
 
-// signer is the key that signs.
-type signer struct {
-	method  jwt.SigningMethod
-	private crypto.Signer
-	kid     string
+// Key is a key of a ring.
+type Key struct {
+	// Signer holds the private part, in memory or in a device. Nil for a key
+	// that is only published.
+	Signer crypto.Signer
+	// Public is not looked at if there is a Signer, which knows it.
+	Public crypto.PublicKey
+	// Algorithm is what the key signs with: RS256, PS256, ES256 or EdDSA.
+	// Empty means that of its type, which is RS256 for RSA.
+	Algorithm string
+}
+
+// NewRing returns the ring of keys, of which the first must have a Signer. Each
+// Signer signs once, to show that it can.
+func NewRing(keys ...Key) (*Ring, error) {
+	if len(keys) == 0 || len(keys) > maxRingKeys {
+		return nil, fmt.Errorf("%d keys, not 1 to %d", len(keys), maxRingKeys)
+	}
+	ring := &Ring{}
+	var set jose.JSONWebKeySet
+	for i, key := range keys {
+		public, err := key.publish()
+		if err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		if slices.Contains(ring.kids, public.KeyID) {
+			return nil, fmt.Errorf("key %d: it is in the ring twice", i+1)
+		}
+		ring.kids = append(ring.kids, public.KeyID)
+		set.Keys = append(set.Keys, public)
+	}
+	if keys[0].Signer == nil {
+		return nil, errors.New("key 1: it must be private, since the first key signs")
+	}
+	ring.signer = signer{keys[0].Signer, set.Keys[0].Algorithm, ring.kids[0]}
+	var err error
+	ring.set, err = json.Marshal(set)
+	return ring, err
+}
+
+// publish returns what is published of k, if its parts belong together.
+func (k Key) publish() (jose.JSONWebKey, error) {
+	if k.Signer != nil {
+		k.Public = k.Signer.Public()
+	}
+	public, err := publish(jose.JSONWebKey{Key: k.Public, Algorithm: k.Algorithm})
+	if err == nil && k.Signer != nil {
+		err = signer{key: k.Signer, algorithm: public.Algorithm}.check(public.Key)
+	}
+	return public, err
 }
 
 // ParseRing reads a ring from a private JWK set (RFC 7517) or PEM blocks
@@ -45,36 +89,19 @@ type signer struct {
 // private. The kid of every key is its RFC 7638 thumbprint, whatever the text
 // says. Errors don't reveal key material.
 func ParseRing(text []byte) (*Ring, error) {
-	keys, err := parseKeys(text)
+	parsed, err := parseKeys(text)
 	if err != nil {
 		return nil, err
 	}
-	if len(keys) == 0 || len(keys) > maxRingKeys {
-		return nil, fmt.Errorf("%d keys, not 1 to %d", len(keys), maxRingKeys)
-	}
-	ring := &Ring{}
-	public := jose.JSONWebKeySet{}
-	for i, key := range keys {
-		pub, err := publish(key)
-		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
+	keys := make([]Key, len(parsed))
+	for i, key := range parsed {
+		if key.Use != "" && key.Use != "sig" {
+			return nil, fmt.Errorf("key %d: its use is %q, not sig", i+1, key.Use)
 		}
-		if private, ok := key.Key.(crypto.Signer); ok && !pair(private, pub) {
-			return nil, fmt.Errorf("key %d: its private part doesn't belong to its public part", i+1)
-		}
-		if slices.Contains(ring.kids, pub.KeyID) {
-			return nil, fmt.Errorf("key %d: it is in the ring twice", i+1)
-		}
-		ring.kids = append(ring.kids, pub.KeyID)
-		public.Keys = append(public.Keys, pub)
+		signer, _ := key.Key.(crypto.Signer)
+		keys[i] = Key{signer, key.Key, key.Algorithm}
 	}
-	private, ok := keys[0].Key.(crypto.Signer)
-	if !ok {
-		return nil, errors.New("key 1: it must be private, since the first key signs")
-	}
-	ring.signer = signer{jwt.GetSigningMethod(public.Keys[0].Algorithm), private, ring.kids[0]}
-	ring.set, err = json.Marshal(public)
-	return ring, err
+	return NewRing(keys...)
 }
 
 // PublicSet returns the JWK set to publish. It must not be modified.
@@ -85,7 +112,7 @@ func (r *Ring) PublicSet() []byte { return r.set }
 func (r *Ring) KeyIDs() []string { return r.kids }
 
 // Algorithm returns the algorithm that the ring signs with.
-func (r *Ring) Algorithm() string { return r.signer.method.Alg() }
+func (r *Ring) Algorithm() string { return r.signer.algorithm }
 
 // Holds tells whether the key with this thumbprint is in the ring.
 func (r *Ring) Holds(thumbprint string) bool {
@@ -99,7 +126,7 @@ func (r *Ring) Holds(thumbprint string) bool {
 func (r *Ring) Sign(typ jsontext.Value, payload []byte) (string, error) {
 	head := make([]byte, 0, 128)
 	head = append(head, `{"alg":"`...)
-	head = append(head, r.signer.method.Alg()...)
+	head = append(head, r.signer.algorithm...)
 	if typ != nil {
 		head = append(head, `","typ":`...)
 		head = append(head, typ...)
@@ -115,7 +142,7 @@ func (r *Ring) Sign(typ jsontext.Value, payload []byte) (string, error) {
 	token = enc.AppendEncode(token, head)
 	token = append(token, '.')
 	token = enc.AppendEncode(token, payload)
-	signature, err := r.signer.method.Sign(string(token), r.signer.private)
+	signature, err := r.signer.sign(token)
 	if err != nil {
 		return "", fmt.Errorf("sign with %s: %w", r.signer.kid, err)
 	}

@@ -129,7 +129,7 @@ func checkSigns(t *testing.T, ring *Ring, typ string) {
 	if err := json.Unmarshal(ring.PublicSet(), &published); err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(ring.Algorithm())})
+	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(ring.Algorithm())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ import (
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // parseKeys reads the keys of a JWK set or of PEM blocks.
@@ -91,9 +90,6 @@ func parseBlock(block *pem.Block) (key any, err error) {
 // publish returns what is published of key: its public part, the algorithm
 // that it signs with and its thumbprint as kid.
 func publish(key jose.JSONWebKey) (jose.JSONWebKey, error) {
-	if key.Use != "" && key.Use != "sig" {
-		return key, fmt.Errorf("its use is %q, not sig", key.Use)
-	}
 	pub := jose.JSONWebKey{Key: key.Public().Key, Use: "sig"}
 	var algorithms []string
 	switch k := pub.Key.(type) {
@@ -122,14 +118,6 @@ func publish(key jose.JSONWebKey) (jose.JSONWebKey, error) {
 	kid, err := thumbprint(pub)
 	pub.KeyID = kid
 	return pub, err
-}
-
-// pair tells whether pub verifies what private signs. A JWK states both parts,
-// and the parser doesn't compare those of an EC key.
-func pair(private crypto.Signer, pub jose.JSONWebKey) bool {
-	method := jwt.GetSigningMethod(pub.Algorithm)
-	signature, err := method.Sign("", private)
-	return err == nil && method.Verify("", signature, pub.Key) == nil
 }
 
 func thumbprint(key jose.JSONWebKey) (string, error) {

@@ -1,0 +1,71 @@
+package jws
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// signer is a key that signs, whatever holds it.
+type signer struct {
+	key       crypto.Signer
+	algorithm string
+	kid       string
+}
+
+// sign returns the signature of message as JOSE has it.
+func (s signer) sign(message []byte) ([]byte, error) {
+	if s.algorithm == "EdDSA" { // RFC 8037, section 3.1: the message, not its hash
+		return s.key.Sign(rand.Reader, message, crypto.Hash(0))
+	}
+	digest := sha256.Sum256(message)
+	switch s.algorithm {
+	case "RS256": // RFC 7518, section 3.3
+		return s.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	case "PS256": // RFC 7518, section 3.5
+		return s.key.Sign(rand.Reader, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256})
+	case "ES256":
+		der, err := s.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		return joinES256(der)
+	}
+	return nil, fmt.Errorf("algorithm %q is not supported", s.algorithm)
+}
+
+// check tells why public doesn't verify what s signs. A JWK states both parts,
+// and the parser doesn't compare those of an EC key.
+func (s signer) check(public crypto.PublicKey) error {
+	signature, err := s.sign(nil)
+	if err != nil {
+		return fmt.Errorf("it doesn't sign: %w", err)
+	}
+	if jwt.GetSigningMethod(s.algorithm).Verify("", signature, public) != nil {
+		return errors.New("its private part doesn't belong to its public part")
+	}
+	return nil
+}
+
+// joinES256 turns a signature as crypto.Signer gives it, an ASN.1 sequence of r
+// and s, into r and s of 32 bytes each (RFC 7518, section 3.4).
+func joinES256(der []byte) ([]byte, error) {
+	var parts struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(der, &parts)
+	if err != nil || len(rest) > 0 || !fits32(parts.R) || !fits32(parts.S) {
+		return nil, errors.New("not an ECDSA signature of curve P-256")
+	}
+	signature := make([]byte, 64)
+	parts.R.FillBytes(signature[:32])
+	parts.S.FillBytes(signature[32:])
+	return signature, nil
+}
+
+func fits32(n *big.Int) bool { return n.Sign() > 0 && n.BitLen() <= 256 }
