@@ -46,7 +46,7 @@ func (r *runningConfig) checkKeys() Finding {
 	if err != nil {
 		return Finding{"signing keys", err}
 	}
-	return Finding{What: fmt.Sprintf("signing keys: %d, %s signs with %s", len(ring.KeyIDs()), ring.KeyIDs()[0], ring.Algorithm())}
+	return Finding{What: fmt.Sprintf("signing keys: %d, %s signs with %s", len(ring.Keys()), ring.Keys()[0].ID, ring.Algorithm())}
 }
 
 func (r *runningConfig) checkProvider(ctx context.Context) Finding {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"m2m-token-enricher/plugin/jws"
@@ -75,8 +76,19 @@ func (i issuer) document(cfg *schema.Config, ring *jws.Ring, provider jws.Metada
 		Scopes:         provider.Scopes,
 		ResponseTypes:  []string{},
 		SubjectTypes:   []string{"public"},
-		Algorithms:     []string{ring.Algorithm()},
+		Algorithms:     algorithms(ring),
 	})
+}
+
+// algorithms returns those of all keys: one of them signs next.
+func algorithms(ring *jws.Ring) []string {
+	var list []string
+	for _, key := range ring.Keys() {
+		if !slices.Contains(list, key.Algorithm) {
+			list = append(list, key.Algorithm)
+		}
+	}
+	return list
 }
 
 // publishMetadata answers with the issuer's metadata.

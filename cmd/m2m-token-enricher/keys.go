@@ -58,5 +58,5 @@ func generate(kind, path string) (kid string, err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
-	return ring.KeyIDs()[0], nil
+	return ring.Keys()[0].ID, nil
 }

@@ -75,7 +75,7 @@ func TestHeader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Replace(string(header), f.ring.KeyIDs()[0], "KID", 1); got != want {
+		if got := strings.Replace(string(header), f.ring.Keys()[0].ID, "KID", 1); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}

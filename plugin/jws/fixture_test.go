@@ -133,3 +133,12 @@ func contains(err error, parts ...string) string {
 	}
 	return ""
 }
+
+// ringKids are the thumbprints of a ring's keys.
+func ringKids(ring *Ring) []string {
+	var list []string
+	for _, key := range ring.Keys() {
+		list = append(list, key.ID)
+	}
+	return list
+}

@@ -192,7 +192,7 @@ func TestTokenSigns(t *testing.T) {
 			f.want(alg)
 			f.wantWarning("")
 			ring := f.ring()
-			checkPublished(t, ring, ring.KeyIDs())
+			checkPublished(t, ring, ringKids(ring))
 			for range 20 { // r and s of ES256 are of any length
 				checkSigns(t, ring, `"at+jwt"`)
 			}
@@ -251,26 +251,26 @@ func TestTokenRotation(t *testing.T) {
 	h.generate("ec", "signing", "\x01")
 	h.generate("ec", "other", "\x00")
 	f := h.keyFile(h.uri("signing"))
-	first := f.ring().KeyIDs()
+	first := ringKids(f.ring())
 	if len(first) != 1 {
 		t.Fatalf("the ring is %q", first)
 	}
 	h.generate("rsa", "signing", "\x02")
 	f.advanceAndRead(keyFilePoll)
 	f.want("ES256")
-	both := f.ring().KeyIDs()
+	both := ringKids(f.ring())
 	if len(both) != 2 || both[0] != first[0] {
 		t.Fatalf("the ring is %q after one more than %q", both, first)
 	}
 	promoted := h.keyFile(strings.Replace(h.uri("signing"), "?", ";id=%02?", 1))
 	promoted.want("RS256")
-	if got := promoted.ring().KeyIDs(); len(got) != 2 || got[0] != both[1] || got[1] != both[0] {
+	if got := ringKids(promoted.ring()); len(got) != 2 || got[0] != both[1] || got[1] != both[0] {
 		t.Errorf("the ring is %q once the second of %q signs", got, both)
 	}
 	h.remove("signing", "\x01")
 	promoted.advanceAndRead(keyFilePoll)
 	promoted.want("RS256")
-	if got := promoted.ring().KeyIDs(); len(got) != 1 || got[0] != both[1] {
+	if got := ringKids(promoted.ring()); len(got) != 1 || got[0] != both[1] {
 		t.Errorf("the ring is %q once the first of %q is gone", got, both)
 	}
 }
@@ -472,23 +472,23 @@ func TestTokenUnplugged(t *testing.T) {
 	h.generate("ec", "signing", "\x01")
 	f := h.keyFile(h.uri("signing"))
 	ring := f.ring()
-	kid := ring.KeyIDs()[0]
+	kid := ring.Keys()[0].ID
 	h.unplug()
 	if _, err := ring.Sign(nil, []byte("{}")); err == nil || contains(err, kid) == "" || contains(err, testPIN) != "" {
 		t.Errorf("Sign = %v, want an error that names the key", err)
 	}
 	f.advanceAndRead(keyFilePoll)
 	f.wantWarning("pkcs11:token=m2m;object=signing: ")
-	if got := f.ring(); got.KeyIDs()[0] != kid {
-		t.Errorf("the ring is %q, want that of before", got.KeyIDs())
+	if got := f.ring(); got.Keys()[0].ID != kid {
+		t.Errorf("the ring is %q, want that of before", ringKids(got))
 	}
 	h.plug()
 	f.advanceAndRead(keyFilePoll)
 	f.advanceAndRead(keyFilePoll)
 	f.wantWarning("")
 	checkSigns(t, f.ring(), `"JWT"`)
-	if got := f.ring(); got.KeyIDs()[0] != kid {
-		t.Errorf("the ring is %q, want the same key", got.KeyIDs())
+	if got := f.ring(); got.Keys()[0].ID != kid {
+		t.Errorf("the ring is %q, want the same key", ringKids(got))
 	}
 }
 

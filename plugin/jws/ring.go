@@ -29,7 +29,14 @@ const (
 type Ring struct {
 	signer signer
 	set    []byte
-	kids   []string
+	keys   []RingKey
+}
+
+// RingKey says what a ring holds of one key.
+type RingKey struct {
+	ID        string // RFC 7638 thumbprint
+	Algorithm string
+	Private   bool // it could sign
 }
 
 // Key is a key of a ring.
@@ -57,16 +64,16 @@ func NewRing(keys ...Key) (*Ring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}
-		if slices.Contains(ring.kids, public.KeyID) {
+		if ring.Holds(public.KeyID) {
 			return nil, fmt.Errorf("key %d: it is in the ring twice", i+1)
 		}
-		ring.kids = append(ring.kids, public.KeyID)
+		ring.keys = append(ring.keys, RingKey{public.KeyID, public.Algorithm, key.Signer != nil})
 		set.Keys = append(set.Keys, public)
 	}
 	if keys[0].Signer == nil {
 		return nil, errors.New("key 1: it must be private, since the first key signs")
 	}
-	ring.signer = signer{keys[0].Signer, set.Keys[0].Algorithm, ring.kids[0]}
+	ring.signer = signer{keys[0].Signer, ring.keys[0].Algorithm, ring.keys[0].ID}
 	var err error
 	ring.set, err = json.Marshal(set)
 	return ring, err
@@ -107,16 +114,16 @@ func ParseRing(text []byte) (*Ring, error) {
 // PublicSet returns the JWK set to publish. It must not be modified.
 func (r *Ring) PublicSet() []byte { return r.set }
 
-// KeyIDs returns the thumbprints of all keys; the first is that of the key
-// that signs.
-func (r *Ring) KeyIDs() []string { return r.kids }
+// Keys returns all keys in their order; the first signs. The slice must not be
+// modified.
+func (r *Ring) Keys() []RingKey { return r.keys }
 
 // Algorithm returns the algorithm that the ring signs with.
 func (r *Ring) Algorithm() string { return r.signer.algorithm }
 
 // Holds tells whether the key with this thumbprint is in the ring.
 func (r *Ring) Holds(thumbprint string) bool {
-	return slices.Contains(r.kids, thumbprint)
+	return slices.ContainsFunc(r.keys, func(key RingKey) bool { return key.ID == thumbprint })
 }
 
 // Sign returns payload as a token in compact serialization, signed with the

@@ -98,7 +98,7 @@ func TestSignWithABrokenKey(t *testing.T) {
 	ring := parseRing(t, set(t, private(ecKey())))
 	ring.signer.key = broken{ecKey()}
 	token, err := ring.Sign(nil, []byte("{}"))
-	if token != "" || !errors.Is(err, errBroken) || contains(err, ring.KeyIDs()[0]) == "" {
+	if token != "" || !errors.Is(err, errBroken) || contains(err, ring.Keys()[0].ID) == "" {
 		t.Errorf("Sign = %q, %v", token, err)
 	}
 }

@@ -185,22 +185,16 @@ func (c Claims) text(name string) (string, error) {
 
 // Strings decodes a JSON array of strings.
 func Strings(value jsontext.Value) ([]string, error) {
-	if value.Kind() != '[' {
-		return nil, errors.New("not an array of strings")
+	elements, err := splice.Elements(value)
+	if err != nil {
+		return nil, err
 	}
-	dec := jsontext.NewDecoder(strings.NewReader(string(value)))
-	dec.ReadToken() // the bracket
-	var list []string
-	for dec.PeekKind() != ']' {
-		element, err := dec.ReadValue()
-		if err != nil {
-			return nil, err
-		}
-		s, ok := splice.Text(element)
-		if !ok {
+	list := make([]string, len(elements))
+	for i, element := range elements {
+		var ok bool
+		if list[i], ok = splice.Text(element); !ok {
 			return nil, errors.New("not an array of strings")
 		}
-		list = append(list, s)
 	}
 	return list, nil
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -202,6 +203,23 @@ func (o *Object) With(changes ...Member) []byte {
 	return append(out, o.text[o.last:]...)
 }
 
+// Without returns the object without the members of names, as one line.
+func (o *Object) Without(names ...string) []byte {
+	out := []byte("{")
+	for _, m := range o.members {
+		if slices.Contains(names, m.Name) {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out, _ = jsontext.AppendQuote(out, m.Name) // it was parsed, so it is UTF-8
+		out = append(out, ':')
+		out = append(out, m.Value...)
+	}
+	return append(out, '}')
+}
+
 func find(members []Member, name string) *Member {
 	for i := range members {
 		if members[i].Name == name {
@@ -223,4 +241,24 @@ func Text(value jsontext.Value) (string, bool) {
 // Quote returns s as a JSON string. It is an error if s isn't UTF-8.
 func Quote(s string) (jsontext.Value, error) {
 	return jsontext.AppendQuote(nil, s)
+}
+
+// Elements returns the elements of a JSON array, as they are written.
+func Elements(value jsontext.Value) ([]jsontext.Value, error) {
+	if value.Kind() != '[' {
+		return nil, errors.New("not an array")
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(value))
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, withoutText(err)
+	}
+	var list []jsontext.Value
+	for dec.PeekKind() != ']' {
+		element, err := dec.ReadValue()
+		if err != nil {
+			return nil, withoutText(err)
+		}
+		list = append(list, element.Clone())
+	}
+	return list, nil
 }
