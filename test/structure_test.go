@@ -18,9 +18,10 @@ var arrows = map[string][]string{
 	"plugin/splice":          {},
 	"plugin/jws":             {"schema", "plugin/splice"},
 	"plugin/enrich":          {"schema", "plugin/splice", "plugin/jws"},
+	"plugin/rotation":        {"plugin/splice", "plugin/jws"},
 	"cache":                  {"schema"},
 	"plugin":                 {"schema", "cache", "plugin/jws", "plugin/enrich"},
-	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws"},
+	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws", "plugin/rotation"},
 }
 
 // owners are the only packages of the product that may import a module.
@@ -34,7 +35,7 @@ var owners = map[string][]string{
 	"github.com/andybalholm/brotli":    {"plugin/enrich"},
 	"github.com/klauspost/compress":    {"plugin/enrich"},
 	"github.com/hashicorp/golang-lru":  {"cache"},
-	"github.com/go-json-experiment":    {"plugin/splice", "plugin/jws", "plugin/enrich"},
+	"github.com/go-json-experiment":    {"plugin/splice", "plugin/jws", "plugin/enrich", "plugin/rotation"},
 	"github.com/alicebob/miniredis":    {},
 	"github.com/google/go-cmp":         {},
 	module + "/test":                   {},

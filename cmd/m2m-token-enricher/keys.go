@@ -1,62 +1,152 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
 	"m2m-token-enricher/plugin"
-	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/rotation"
 )
 
-// keys runs the commands on a key file.
+// keysRun is one run of a keys command.
+type keysRun struct {
+	file, kid string
+	kind      string
+	url       string
+	force     bool
+	policy    rotation.Policy
+	now       time.Time
+	stdout    io.Writer
+}
+
+// verb is a keys command.
+type verb struct {
+	usage string
+	kid   bool // it takes a KID
+	flags func(*flag.FlagSet, *keysRun)
+	run   func(*keysRun) error
+}
+
+var verbs = map[string]verb{
+	"generate": {"[--type rsa|ec|ed25519] FILE", false, kindFlag("rsa"), (*keysRun).generate},
+	"list":     {"[--url JWKS_URL] FILE", false, urlFlag, (*keysRun).list},
+	"add":      {"[--type rsa|ec|ed25519] FILE", false, kindFlag(""), (*keysRun).add},
+	"promote":  {"[--max-age 5m] [--force] FILE KID", true, flags(maxAgeFlag, forceFlag), (*keysRun).promote},
+	"retire":   {"FILE KID", true, flags(), (*keysRun).retire},
+	"remove":   {"[--token-life 24h] [--force] FILE KID", true, flags(tokenLifeFlag, forceFlag), (*keysRun).remove},
+	"rotate":   {"[--every 2160h] [--max-age 5m] [--token-life 24h] FILE", false, flags(everyFlag, maxAgeFlag, tokenLifeFlag), (*keysRun).rotate},
+	"public":   {"FILE", false, flags(), (*keysRun).public},
+}
+
+// keys runs a command on a key file. Flags stand before or after the
+// arguments.
 func keys(args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 || args[0] != "generate" {
-		fmt.Fprintf(stderr, "usage: %s keys generate [--type rsa|ec|ed25519] FILE\n", plugin.Name)
+	name := ""
+	if len(args) > 0 {
+		name = args[0]
+	}
+	v, ok := verbs[name]
+	if !ok {
+		keysUsage(stderr)
 		return 2
 	}
-	flags := flag.NewFlagSet("keys generate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	kind := flags.String("type", "rsa", "rsa (RS256), ec (ES256) or ed25519 (EdDSA)")
-	flags.Usage = func() {
-		fmt.Fprintf(stderr, "usage: %s keys generate [--type rsa|ec|ed25519] FILE\n", plugin.Name)
-		flags.PrintDefaults()
+	run := &keysRun{policy: rotation.DefaultPolicy, now: time.Now(), stdout: stdout}
+	set := flag.NewFlagSet("keys "+name, flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprintf(stderr, "usage: %s keys %s %s\n", plugin.Name, name, v.usage)
+		set.PrintDefaults()
 	}
-	if err := flags.Parse(args[1:]); err != nil {
-		return 2
-	}
-	if flags.NArg() != 1 {
-		flags.Usage()
-		return 2
-	}
-	kid, err := generate(*kind, flags.Arg(0))
+	v.flags(set, run)
+	rest, err := parseAnywhere(set, args[1:])
 	if err != nil {
-		return done(fmt.Errorf("keys generate: %w", err), stderr)
+		return 2
 	}
-	fmt.Fprintf(stdout, "%s: new signing key %s; it must be readable by the user that Kong runs as\n", flags.Arg(0), kid)
+	if want := map[bool]int{false: 1, true: 2}[v.kid]; len(rest) != want {
+		set.Usage()
+		return 2
+	}
+	run.file = rest[0]
+	if v.kid {
+		run.kid = rest[1]
+	}
+	if err := v.run(run); err != nil {
+		return done(fmt.Errorf("keys %s: %w", strings.TrimSpace(name+" "+run.kid), err), stderr)
+	}
 	return 0
 }
 
-// generate writes a new ring to path, which must not exist, and returns the
-// kid of its key. A file that couldn't be written whole is removed.
-func generate(kind, path string) (kid string, err error) {
-	text, err := jws.Generate(kind)
-	if err != nil {
-		return "", err
+func keysUsage(w io.Writer) {
+	fmt.Fprintln(w, "usage:")
+	for _, name := range slices.Sorted(maps.Keys(verbs)) {
+		fmt.Fprintf(w, "  %s keys %s %s\n", plugin.Name, name, verbs[name].usage)
 	}
-	ring, err := jws.ParseRing(text)
-	if err != nil {
-		return "", err
+}
+
+// kidLength is the length of an RFC 7638 thumbprint in base64url.
+const kidLength = 43
+
+// parseAnywhere parses flags that stand before, between or after the
+// arguments, and returns the arguments.
+func parseAnywhere(set *flag.FlagSet, args []string) ([]string, error) {
+	var rest, kids []string
+	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		kid := len(arg) == kidLength && arg[0] == '-' // one in 64 looks like a flag
+		if kid {
+			kids = append(kids, arg)
+		}
+		return kid
+	})
+	for {
+		if err := set.Parse(args); err != nil {
+			return nil, err
+		}
+		if set.NArg() == 0 {
+			return append(rest, kids...), nil
+		}
+		rest, args = append(rest, set.Arg(0)), set.Args()[1:]
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", err // it names the path
+}
+
+type flagDefiner func(*flag.FlagSet, *keysRun)
+
+func flags(define ...flagDefiner) func(*flag.FlagSet, *keysRun) {
+	return func(set *flag.FlagSet, run *keysRun) {
+		for _, d := range define {
+			d(set, run)
+		}
 	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(path))
+}
+
+func kindFlag(kind string) func(*flag.FlagSet, *keysRun) {
+	usage := "rsa (RS256), ec (ES256) or ed25519 (EdDSA)"
+	if kind == "" {
+		usage += "; unset: as the signing key"
 	}
-	return ring.Keys()[0].ID, nil
+	return func(set *flag.FlagSet, run *keysRun) { set.StringVar(&run.kind, "type", kind, usage) }
+}
+
+func urlFlag(set *flag.FlagSet, run *keysRun) {
+	set.StringVar(&run.url, "url", "", "where a gateway publishes its keys, to compare")
+}
+
+func forceFlag(set *flag.FlagSet, run *keysRun) {
+	set.BoolVar(&run.force, "force", false, "don't wait; tokens may be refused")
+}
+
+func maxAgeFlag(set *flag.FlagSet, run *keysRun) {
+	set.DurationVar(&run.policy.MaxAge, "max-age", run.policy.MaxAge, "signing.jwks_max_age: for how long APIs keep the published keys")
+}
+
+func tokenLifeFlag(set *flag.FlagSet, run *keysRun) {
+	set.DurationVar(&run.policy.TokenLife, "token-life", run.policy.TokenLife, "the longest life of a token")
+}
+
+func everyFlag(set *flag.FlagSet, run *keysRun) {
+	set.DurationVar(&run.policy.Every, "every", run.policy.Every, "for how long a key signs")
 }

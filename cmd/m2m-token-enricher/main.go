@@ -26,6 +26,8 @@ For operators:
 
   m2m-token-enricher keys generate [--type rsa|ec|ed25519] FILE
         write a new private JWK set; an existing file is never overwritten
+  m2m-token-enricher keys list|add|promote|retire|remove|rotate|public FILE [KID]
+        lead its keys through a rotation; "keys" alone prints each one's flags
   m2m-token-enricher check KONG_YML
         try every block of the plugin: its rules, keys, provider and Redis
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -320,6 +321,8 @@ func (w *world) refused(a answer, status int, code, outcome string) {
 		w.Errorf("the log doesn't tell %s of request %s:\n%s", outcome, id, log)
 	}
 }
+
+var errNotYet = errors.New("what is waited for didn't happen")
 
 // eventually calls check until it returns nil, and fails the test if it never
 // does.

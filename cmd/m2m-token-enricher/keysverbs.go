@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/rotation"
+)
+
+func (r *keysRun) generate() error {
+	text, err := rotation.Generate(r.kind, r.now)
+	if err != nil {
+		return err
+	}
+	ring, err := jws.ParseRing(text)
+	if err != nil {
+		return err
+	}
+	if err := rotation.Create(r.file, text); err != nil {
+		return err
+	}
+	r.say("%s: new signing key %s; it must be readable by the user that Kong runs as", r.file, ring.Keys()[0].ID)
+	return nil
+}
+
+func (r *keysRun) add() error {
+	var kid string
+	err := rotation.Update(r.file, func(s *rotation.Set) (err error) {
+		kid, err = s.Add(r.kind, r.now)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.say("added %s: published, not signing", kid)
+	return nil
+}
+
+func (r *keysRun) promote() error {
+	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Promote(r.kid, r.policy, r.force, r.now) })
+	if err != nil {
+		return err
+	}
+	r.say("%s signs; the one before stays published", r.kid)
+	return nil
+}
+
+func (r *keysRun) retire() error {
+	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Retire(r.kid, r.now) })
+	if err != nil {
+		return err
+	}
+	r.say("%s can't sign any more; it stays published", r.kid)
+	return nil
+}
+
+func (r *keysRun) remove() error {
+	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Remove(r.kid, r.policy, r.force, r.now) })
+	if err != nil {
+		return err
+	}
+	r.say("%s is no longer published", r.kid)
+	return nil
+}
+
+// rotate takes at most one step, so that each is seen by every gateway before
+// the next.
+func (r *keysRun) rotate() error {
+	// Without a step the file isn't touched: its time may be all that is known
+	// of a key.
+	s, err := rotation.Load(r.file)
+	if err != nil {
+		return err
+	}
+	taken, next, err := s.Rotate(r.policy, r.now)
+	if err != nil {
+		return err
+	}
+	if taken != nil {
+		err = rotation.Update(r.file, func(s *rotation.Set) (err error) {
+			taken, next, err = s.Rotate(r.policy, r.now)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if taken != nil {
+		r.say("done: %s", taken)
+	} else {
+		r.say("nothing is due")
+	}
+	r.say("next: %s at %s", next, next.Due.UTC().Format(time.RFC3339))
+	return nil
+}
+
+func (r *keysRun) public() error {
+	s, err := rotation.Load(r.file)
+	if err != nil {
+		return err
+	}
+	r.say("%s", s.Public())
+	return nil
+}
+
+func (r *keysRun) say(format string, args ...any) { fmt.Fprintf(r.stdout, format+"\n", args...) }

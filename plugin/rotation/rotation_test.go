@@ -1,0 +1,392 @@
+package rotation
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"m2m-token-enricher/plugin/jws"
+)
+
+var start = time.Unix(1_800_000_000, 0)
+
+// file is a set in memory that is read anew after each step, as a file is.
+type file struct {
+	t    testing.TB
+	text []byte
+	now  time.Time
+}
+
+func newFile(t testing.TB) *file {
+	text, err := Generate("ec", start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &file{t, text, start}
+}
+
+func (f *file) set() *Set {
+	f.t.Helper()
+	s, err := Parse(f.text, start)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
+
+// take takes a step and keeps its result unless it fails.
+func (f *file) take(step func(*Set) error) error {
+	f.t.Helper()
+	s := f.set()
+	if err := step(s); err != nil {
+		return err
+	}
+	text, err := s.Text()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.text = text
+	return nil
+}
+
+func (f *file) add() (kid string) {
+	f.t.Helper()
+	err := f.take(func(s *Set) (err error) { kid, err = s.Add("", f.now); return err })
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return kid
+}
+
+func (f *file) promote(kid string, force bool) error {
+	return f.take(func(s *Set) error { return s.Promote(kid, DefaultPolicy, force, f.now) })
+}
+
+func (f *file) retire(kid string) error {
+	return f.take(func(s *Set) error { return s.Retire(kid, f.now) })
+}
+
+func (f *file) remove(kid string, force bool) error {
+	return f.take(func(s *Set) error { return s.Remove(kid, DefaultPolicy, force, f.now) })
+}
+
+func (f *file) roles() string {
+	var roles []string
+	for _, k := range f.set().Keys {
+		roles = append(roles, string(k.Role))
+	}
+	return strings.Join(roles, " ")
+}
+
+func (f *file) want(err error, roles string) {
+	f.t.Helper()
+	if err != nil || f.roles() != roles {
+		f.t.Fatalf("roles %q, want %q: %v", f.roles(), roles, err)
+	}
+}
+
+func wantEarly(t testing.TB, err error, in time.Duration) {
+	t.Helper()
+	var early *TooEarlyError
+	if !errors.As(err, &early) || early.In != in {
+		t.Fatalf("got %v, want too early by %v", err, in)
+	}
+}
+
+func TestALife(t *testing.T) {
+	f := newFile(t)
+	first := f.set().Keys[0].ID
+	second := f.add()
+	f.want(nil, "signing next")
+
+	const published = 5*time.Minute + settling
+	wantEarly(t, f.promote(second, false), published)
+	f.now = f.now.Add(published - time.Second)
+	wantEarly(t, f.promote(second, false), time.Second)
+	f.now = f.now.Add(time.Second)
+	f.want(f.promote(second, false), "signing former")
+	if got := f.set().Keys[0].ID; got != second {
+		t.Errorf("%s signs", got)
+	}
+
+	const forgotten = settling + 24*time.Hour + leeway
+	wantEarly(t, f.remove(first, false), forgotten)
+	f.want(f.retire(first), "signing retired")
+	if strings.Count(string(f.text), `"d":`) != 1 {
+		t.Error("the private part is still there")
+	}
+	f.now = f.now.Add(forgotten - time.Second)
+	wantEarly(t, f.remove(first, false), time.Second)
+	f.now = f.now.Add(time.Second)
+	f.want(f.remove(first, false), "signing")
+}
+
+func TestRefused(t *testing.T) {
+	f := newFile(t)
+	first := f.set().Keys[0].ID
+	second := f.add()
+	f.want(f.promote(second, true), "signing former")
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"promote what signs":        {f.promote(second, true), "it signs already"},
+		"promote what signed":       {f.promote(first, false), "must not come back to life"},
+		"promote nothing":           {f.promote("none", true), "no key none"},
+		"retire what signs":         {f.retire(second), "it signs"},
+		"remove what signs":         {f.remove(second, true), "it signs"},
+		"remove what signed so far": {f.remove(first, false), "tokens that the key signed may be alive"},
+	} {
+		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, tt.err)
+		}
+	}
+	f.want(f.retire(first), "signing retired")
+	if err := f.promote(first, true); err == nil {
+		t.Error("a retired key came back to life")
+	}
+	if err := f.retire(first); err == nil {
+		t.Error("a key was retired twice")
+	}
+	f.want(f.remove(first, true), "signing")
+	third := f.add()
+	f.want(f.remove(third, false), "signing") // it never signed
+}
+
+// TestClockStepsBack: at each stage nothing becomes due by it, and no noted
+// time is before one that was noted.
+func TestClockStepsBack(t *testing.T) {
+	f := newFile(t)
+	first, second := f.set().Keys[0].ID, f.add()
+	f.now = start.Add(-24 * time.Hour)
+	if err := f.promote(second, false); err == nil {
+		t.Error("promoted")
+	}
+	f.now = start.Add(time.Hour)
+	f.want(f.promote(second, false), "signing former")
+	until := f.set().Keys[1].SignedUntil
+
+	f.now = start.Add(-24 * time.Hour)
+	if err := f.remove(first, false); err == nil {
+		t.Error("removed")
+	}
+	f.want(f.retire(first), "signing retired")
+	if got := f.set().Keys[1].Retired; got.Before(until) {
+		t.Errorf("retired at %v, before it ended to sign", got)
+	}
+	third := f.add()
+	f.want(f.promote(third, true), "signing former retired")
+	if got := f.set().Keys[1].SignedUntil; got.Before(until) {
+		t.Errorf("signed until %v, before it began", got)
+	}
+}
+
+func TestRotate(t *testing.T) {
+	f := newFile(t)
+	rotate := func(want string, next string) {
+		t.Helper()
+		var taken, following *Step
+		err := f.take(func(s *Set) (err error) { taken, following, err = s.Rotate(DefaultPolicy, f.now); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if taken != nil {
+			got = taken.Verb
+		}
+		if got != want || following.Verb != next {
+			t.Fatalf("took %q, next %s at %v; want %q, %s", got, following, following.Due, want, next)
+		}
+		f.now = following.Due.Add(-time.Second)
+		if taken, _, err := f.set().Rotate(DefaultPolicy, f.now); err != nil || taken != nil {
+			t.Fatalf("took %v a second early: %v", taken, err)
+		}
+		f.now = following.Due
+	}
+	rotate("", "add")
+	rotate("add", "promote")
+	rotate("promote", "retire")
+	rotate("retire", "remove")
+	rotate("remove", "add")
+	rotate("add", "promote")
+	f.want(nil, "signing next")
+}
+
+func TestForeignKeys(t *testing.T) {
+	one, err := jws.Generate("ec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := jws.Generate("ed25519")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := func(text []byte) string {
+		_, rest, _ := strings.Cut(string(text), "[")
+		return rest[:strings.LastIndex(rest, "]")]
+	}
+	f := &file{t, []byte(`{"keys":[` + inner(one) + "," + inner(two) + `],"x":1}`), start.Add(time.Second)}
+	f.want(nil, "signing former") // nothing is known, so it may have signed
+	other := f.set().Keys[1].ID
+	if err := f.remove(other, false); err == nil {
+		t.Error("removed, though tokens that it signed may be alive")
+	}
+	if err := f.promote(other, false); err == nil {
+		t.Error("promoted, though it may have signed before")
+	}
+	for _, step := range f.set().Schedule(DefaultPolicy) {
+		if step.Kid == other {
+			t.Errorf("%s of a key that another tool put in is scheduled", step)
+		}
+	}
+	f.add()
+	if !strings.Contains(string(f.text), `"x": 1`) {
+		t.Errorf("a foreign member is lost: %s", f.text)
+	}
+}
+
+// TestRandomLives runs random commands and clocks against what must always
+// hold.
+func TestRandomLives(t *testing.T) {
+	const seeds, steps = 12, 50
+	for seed := range uint64(seeds) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		f := newFile(t)
+		created, dead, signedUntil := map[string]time.Time{}, map[string]bool{}, map[string]time.Time{}
+		for range steps {
+			f.now = f.now.Add(time.Duration(r.IntN(200)-40) * time.Minute)
+			before := f.set()
+			k := before.Keys[r.IntN(len(before.Keys))].ID
+			what := r.IntN(5)
+			switch what {
+			case 0:
+				if len(before.Keys) < 6 {
+					created[f.add()] = f.now
+				}
+			case 1:
+				if f.promote(k, false) == nil {
+					signedUntil[before.Keys[0].ID] = f.now
+					if at, ok := created[k]; !ok || f.now.Before(at.Add(DefaultPolicy.MaxAge+settling)) {
+						t.Fatalf("seed %d: %s signs too early", seed, k)
+					}
+				}
+			case 2:
+				if f.retire(k) == nil {
+					dead[k] = true
+				}
+			case 3:
+				if f.remove(k, false) == nil {
+					if at, ok := signedUntil[k]; ok && f.now.Before(at.Add(DefaultPolicy.TokenLife)) {
+						t.Fatalf("seed %d: %s is gone, though tokens are alive", seed, k)
+					}
+					dead[k] = true
+				}
+			case 4:
+				var taken *Step
+				_ = f.take(func(s *Set) (err error) { taken, _, err = s.Rotate(DefaultPolicy, f.now); return err })
+				if taken != nil && taken.Verb == "promote" {
+					signedUntil[before.Keys[0].ID] = f.now
+				}
+				if taken != nil && taken.Verb != "promote" && taken.Verb != "add" {
+					dead[taken.Kid] = true
+				}
+				for _, k := range f.set().Keys {
+					if _, known := created[k.ID]; !known && k.Role == Next {
+						created[k.ID] = f.now
+					}
+				}
+			}
+			after := f.set()
+			if dead[after.Keys[0].ID] || !after.Keys[0].Private {
+				t.Fatalf("seed %d: a dead key signs", seed)
+			}
+			if n := len(after.Keys) - len(before.Keys); n < -1 || n > 1 {
+				t.Fatalf("seed %d: two steps at once", seed)
+			}
+		}
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "keys.json"), filepath.Join(dir, "link.json")
+	text, err := Generate("ec", start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(path, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(path, text); !errors.Is(err, os.ErrExist) {
+		t.Errorf("an existing file: %v", err)
+	}
+	if err := os.Symlink("keys.json", link); err != nil {
+		t.Fatal(err)
+	}
+	stray := filepath.Join(dir, ".keys.json.new-123")
+	if err := os.WriteFile(stray, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	add := func(s *Set) error { _, err := s.Add("", start); return err }
+	if err := Update(link, add); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v", err)
+	}
+	if _, err := os.Stat(stray); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what a killed run left is still there: %v", err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Update(path, func(s *Set) error { return errors.New("no") }); err == nil {
+		t.Error("a refused step")
+	}
+	if after, _ := os.ReadFile(path); string(after) != string(before) {
+		t.Error("a refused step changed the file")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("left %v: %v", entries, err)
+	}
+	if s, err := Load(path); err != nil || len(s.Keys) != 2 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOwnerIsKept(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	path := filepath.Join(t.TempDir(), "keys.json")
+	text, err := Generate("ec", start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(Create(path, text), os.Chown(path, 1234, 1235)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Update(path, func(s *Set) error { _, err := s.Add("", start); return err }); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%v", info.Sys()); !strings.Contains(got, "1234 1235") || info.Mode().Perm() != 0o600 {
+		t.Errorf("owner %s, mode %v", got, info.Mode())
+	}
+}
+
+func TestPEM(t *testing.T) {
+	if _, err := Parse([]byte("-----BEGIN PRIVATE KEY-----\n"), start); err == nil {
+		t.Error("a broken PEM file is accepted")
+	}
+}

@@ -1,0 +1,163 @@
+package rotation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"m2m-token-enricher/plugin/jws"
+)
+
+// How long a step takes to reach everyone, beyond what the policy says.
+const (
+	// settling is the time until every gateway follows the file: each reads it
+	// within 10 s, the files of several nodes may change 30 s apart, and a
+	// margin.
+	settling = time.Minute
+	// leeway is by how much a consumer may accept a token after its end.
+	leeway = 5 * time.Minute
+)
+
+// Policy is what the times of the steps depend on.
+type Policy struct {
+	MaxAge    time.Duration // signing.jwks_max_age: for how long consumers keep the published set
+	TokenLife time.Duration // the longest life of a token
+	Every     time.Duration // how long a key signs before Rotate adds the next one
+}
+
+// DefaultPolicy fits the plugin's defaults and tokens of a day.
+var DefaultPolicy = Policy{MaxAge: 5 * time.Minute, TokenLife: 24 * time.Hour, Every: 90 * 24 * time.Hour}
+
+// TooEarlyError refuses a step whose time hasn't come.
+type TooEarlyError struct {
+	Why string
+	At  time.Time     // when it has
+	In  time.Duration // how long that is from now
+}
+
+func (e *TooEarlyError) Error() string {
+	return fmt.Sprintf("too early: %s; it is due in %v, at %s", e.Why, e.In.Round(time.Second), e.At.UTC().Format(time.RFC3339))
+}
+
+func notBefore(at, now time.Time, why string) error {
+	if now.Before(at) {
+		return &TooEarlyError{why, at, at.Sub(now)}
+	}
+	return nil
+}
+
+// Generate returns the content of a new file with one key of kind, as
+// [jws.Generate] makes it, that signs from now on.
+func Generate(kind string, now time.Time) ([]byte, error) {
+	text, err := jws.Generate(kind)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Parse(text, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.Keys[0].mark(createdMember, now), s.Keys[0].mark(signingMember, now)); err != nil {
+		return nil, err
+	}
+	return s.Text()
+}
+
+// Add appends a new key of kind, or of the signing key's kind if that is
+// empty. It is published and doesn't sign.
+func (s *Set) Add(kind string, now time.Time) (kid string, err error) {
+	if kind == "" {
+		kind = map[string]string{"ES256": "ec", "EdDSA": "ed25519"}[s.Keys[0].Algorithm]
+	}
+	if kind == "" {
+		kind = "rsa"
+	}
+	text, err := jws.Generate(kind)
+	if err != nil {
+		return "", err
+	}
+	made, err := Parse(text, now)
+	if err != nil {
+		return "", err
+	}
+	k := made.Keys[0]
+	if err := k.mark(createdMember, s.stamp(now)); err != nil {
+		return "", err
+	}
+	s.Keys = append(s.Keys, k)
+	return k.ID, nil
+}
+
+// Promote makes the key sign. Without force it must be new, and have been
+// published for so long that every consumer can have it.
+func (s *Set) Promote(kid string, p Policy, force bool, now time.Time) error {
+	i, err := s.find(kid)
+	if err != nil {
+		return err
+	}
+	k := s.Keys[i]
+	switch {
+	case i == 0:
+		return errors.New("it signs already")
+	case !k.Private:
+		return errors.New("it has no private part, so it can't sign")
+	case k.signed() && !force:
+		return errors.New("it may have signed before, and a key must not come back to life; add a new one, or use --force")
+	case !force:
+		if err := notBefore(k.publishedEverywhere(p), now, "consumers may not have fetched the key yet"); err != nil {
+			return err
+		}
+	}
+	at := s.stamp(now)
+	if err := errors.Join(s.Keys[0].mark(signedUntilMember, at), k.mark(signingMember, at)); err != nil {
+		return err
+	}
+	s.Keys = slices.Insert(slices.Delete(s.Keys, i, i+1), 0, k)
+	return nil
+}
+
+// publishedEverywhere is when every consumer can have fetched the key.
+func (k *Key) publishedEverywhere(p Policy) time.Time { return k.Created.Add(p.MaxAge + settling) }
+
+// Retire drops the private part of a key that doesn't sign. It stays
+// published.
+func (s *Set) Retire(kid string, now time.Time) error {
+	i, err := s.find(kid)
+	switch {
+	case err != nil:
+		return err
+	case i == 0:
+		return errors.New("it signs; promote another key first")
+	case !s.Keys[i].Private:
+		return errors.New("it has no private part already")
+	}
+	return s.Keys[i].retire(s.stamp(now))
+}
+
+// Remove takes a key that doesn't sign out of the file. Without force no token
+// that it signed may be alive.
+func (s *Set) Remove(kid string, p Policy, force bool, now time.Time) error {
+	i, err := s.find(kid)
+	switch {
+	case err != nil:
+		return err
+	case i == 0:
+		return errors.New("it signs; promote another key first")
+	case s.Keys[i].signed() && !force:
+		if err := notBefore(s.Keys[i].forgotten(p), now, "tokens that the key signed may be alive"); err != nil {
+			return err
+		}
+	}
+	s.Keys = slices.Delete(s.Keys, i, i+1)
+	return nil
+}
+
+// forgotten is when no token that the key signed is alive.
+func (k *Key) forgotten(p Policy) time.Time {
+	until := k.SignedUntil
+	if until.IsZero() {
+		until = k.latest()
+	}
+	return until.Add(settling + p.TokenLife + leeway)
+}
