@@ -3,9 +3,9 @@ package test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -146,12 +146,12 @@ func TestKongConf(t *testing.T) {
 // TestLinks: a page that the README or the docs point to is there.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
-	for _, page := range []string{"README.md", "docs/configuration.md", "docs/outcomes.md", "docs/performance.md"} {
+	for _, page := range []string{"README.md", "docs/configuration.md", "docs/outcomes.md", "docs/keys.md", "docs/performance.md"} {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
 			if strings.HasPrefix(m[1], "http") {
 				continue
 			}
-			if _, err := os.Stat(fmt.Sprintf("../%s", m[1])); err != nil {
+			if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
 			}
 		}

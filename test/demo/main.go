@@ -65,6 +65,8 @@ type demo struct {
 	api      *httptest.Server
 	gateway  kongtest.Gateway
 	dir      string
+	binary   string
+	keyFile  string
 }
 
 func start(ctx context.Context, binary, config string) (_ *demo, err error) {
@@ -97,16 +99,16 @@ func (d *demo) startGateway(ctx context.Context, binary, config string) error {
 	if err != nil {
 		return err
 	}
-	keyFile := filepath.Join(d.dir, "keys.json")
-	if out, err := exec.CommandContext(ctx, binary, "keys", "generate", keyFile).CombinedOutput(); err != nil {
-		return fmt.Errorf("generate a key: %w: %s", err, out)
+	d.binary, d.keyFile = binary, filepath.Join(d.dir, "keys.json")
+	if _, err := d.keys(ctx, "generate", d.keyFile); err != nil {
+		return err
 	}
 	text, err := os.ReadFile(config)
 	if err != nil {
 		return err
 	}
 	text, err = stage.Configure(text, stage.Addresses{
-		Provider: d.provider.URL(), JWKSURI: d.provider.JWKSURI(), Redis: d.redis.Addr(), KeyFile: keyFile, API: d.api.URL,
+		Provider: d.provider.URL(), JWKSURI: d.provider.JWKSURI(), Redis: d.redis.Addr(), KeyFile: d.keyFile, API: d.api.URL,
 	})
 	if err != nil {
 		return err
@@ -116,6 +118,15 @@ func (d *demo) startGateway(ctx context.Context, binary, config string) error {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
 	return nil
+}
+
+// keys runs the plugin's own keys command.
+func (d *demo) keys(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, d.binary, append([]string{"keys"}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("keys %s: %w: %s", args[0], err, out)
+	}
+	return string(out), nil
 }
 
 func (d *demo) close() error {

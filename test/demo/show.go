@@ -37,6 +37,7 @@ func (d *demo) show(ctx context.Context) error {
 		{"The same request through the gateway; what it added is marked with +:", d.showAfter},
 		{"A token for the provider's management API leaves untouched:", d.showManagement},
 		{"An application without a record is refused:", d.showUnknown},
+		{"A key rotates, and no token is lost; the gateway follows the file by itself:", d.showRotation},
 	}
 	for i, step := range steps {
 		fmt.Printf("%d. %s\n\n", i+1, step.title)

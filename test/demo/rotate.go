@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"m2m-token-enricher/test/stage"
+)
+
+// showRotation adds a key, waits until it is published, lets it sign and shows
+// that the tokens of both keys verify.
+func (d *demo) showRotation(ctx context.Context) error {
+	before, err := ask(ctx, d.gateway.URL(), client, "https://api.example.com")
+	if err != nil {
+		return err
+	}
+	if err := d.playKeys(ctx, "add", "--type", "ec", d.keyFile); err != nil {
+		return err
+	}
+	err = eventually(ctx, func() error {
+		_, err := d.keys(ctx, "list", "--url", d.gateway.URL()+"/m2m/jwks.json", d.keyFile)
+		return err // fails while the gateway publishes something else than the file
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.playKeys(ctx, "list", "--url", d.gateway.URL()+"/m2m/jwks.json", d.keyFile); err != nil {
+		return err
+	}
+	list, err := d.keys(ctx, "list", d.keyFile)
+	if err != nil {
+		return err
+	}
+	next := ""
+	for _, line := range strings.Split(list, "\n") {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[2] == "next" {
+			next = fields[0]
+		}
+	}
+	if err := d.playKeys(ctx, "promote", "--force", d.keyFile, next); err != nil {
+		return err
+	}
+	return d.showBothKeys(ctx, before.token, next)
+}
+
+// showBothKeys waits until the key next signs and verifies a token of each key.
+func (d *demo) showBothKeys(ctx context.Context, before, next string) error {
+	var after answer
+	err := eventually(ctx, func() (err error) {
+		if after, err = ask(ctx, d.gateway.URL(), client, "https://api.example.com"); err != nil {
+			return err
+		}
+		if kidOf(after.token) != next {
+			return errors.New("the new key doesn't sign yet")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, token := range []struct{ name, text string }{{"before", before}, {"after", after.token}} {
+		if _, err := stage.Verify(ctx, d.gateway.URL()+"/m2m/jwks.json", stage.Issuer, token.text); err != nil {
+			return fmt.Errorf("the token from %s: %w", token.name, err)
+		}
+		fmt.Printf("   The token from %-6s is signed with %s and verifies.\n", token.name, kidOf(token.text))
+	}
+	return nil
+}
+
+// playKeys runs a keys command and shows it as a reader would type it.
+func (d *demo) playKeys(ctx context.Context, args ...string) error {
+	out, err := d.keys(ctx, args...)
+	if err != nil {
+		return err
+	}
+	shown := strings.ReplaceAll(strings.Join(args, " "), d.keyFile, "keys.json")
+	fmt.Printf("   $ m2m-token-enricher keys %s\n", shown)
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		fmt.Printf("     %s\n", line)
+	}
+	fmt.Println()
+	return nil
+}
+
+func kidOf(token string) string {
+	head, _, _ := strings.Cut(token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return ""
+	}
+	var header struct {
+		Kid string `json:"kid"`
+	}
+	_ = json.Unmarshal(text, &header) // no JSON, no kid
+	return header.Kid
+}
+
+// eventually tries until it succeeds or ctx ends.
+func eventually(ctx context.Context, try func() error) error {
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-ticker.C:
+		}
+	}
+}
