@@ -100,6 +100,9 @@ func (r *Records) freshFor(e entry) time.Duration {
 // The error wraps schema.ErrUnavailable.
 func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id string) (entry, error) {
 	answer := r.flight.DoChan(key, func() (any, error) {
+		if e, held := r.held.Get(key); held && r.now().Sub(e.at) < r.freshFor(e) {
+			return e, nil // another request asked since the caller looked
+		}
 		if !r.pause.over(r.now()) {
 			return nil, fmt.Errorf("%s: %w: it failed less than %v ago", key, schema.ErrUnavailable, pauseAfterFailure)
 		}

@@ -107,7 +107,7 @@ func (h *held[T]) state() (value T, state heldState, failure error) {
 // fetch asks the provider, once for all that wait, each until its own ctx.
 func (h *held[T]) fetch(ctx context.Context) (value T, err error) {
 	select {
-	case r := <-h.flight.DoChan("fetch", h.fetchOnce):
+	case r := <-h.flight.DoChan("absent", h.fetchAbsent):
 		if r.Err != nil {
 			return value, r.Err
 		}
@@ -115,6 +115,15 @@ func (h *held[T]) fetch(ctx context.Context) (value T, err error) {
 	case <-ctx.Done():
 		return value, fmt.Errorf("%w: %w", ErrKeysUnavailable, ctx.Err())
 	}
+}
+
+// fetchAbsent fetches unless another request did since its caller looked.
+func (h *held[T]) fetchAbsent() (any, error) {
+	if value, state, failure := h.state(); state != absent {
+		return value, failure
+	}
+	value, err, _ := h.flight.Do("fetch", h.fetchOnce)
+	return value, err
 }
 
 func (h *held[T]) fetchOnce() (any, error) {

@@ -37,7 +37,7 @@ func TestCommandLine(t *testing.T) {
 		{"unknown command", "serve", 2, "", `unknown command "serve"`},
 		{"unknown flag", "-x", 2, "", "not defined: -x"},
 		{"no socket", "-kong-prefix /nonexistent", 1, "", "/nonexistent/m2m-token-enricher.socket"},
-		{"keys", "keys", 2, "", "usage: m2m-token-enricher keys generate"},
+		{"keys", "keys", 2, "", "m2m-token-enricher keys promote [--max-age 5m] [--force] FILE KID"},
 		{"keys without a file", "keys generate", 2, "", "usage: m2m-token-enricher keys generate"},
 		{"keys of an unknown type", "keys generate --type dsa /tmp/x", 1, "", `not "dsa"`},
 		{"check", "check", 2, "", "usage: m2m-token-enricher check"},
