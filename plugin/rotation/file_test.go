@@ -1,6 +1,11 @@
 package rotation
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -82,8 +87,31 @@ func TestOwnerIsKept(t *testing.T) {
 	}
 }
 
+// TestPEM: a PEM file can be read, but has no place for the times of steps.
 func TestPEM(t *testing.T) {
-	if _, err := Parse([]byte("-----BEGIN PRIVATE KEY-----\n"), start); err == nil {
-		t.Error("a broken PEM file is accepted")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "keys.pem")
+	if err := Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Load(path)
+	if err != nil || len(s.Keys) != 1 || s.Keys[0].Role != Signing || len(s.Public()) == 0 {
+		t.Errorf("got %+v: %v", s, err)
+	}
+	if err := Update(path, func(*Set) error { return nil }); !errors.Is(err, errPEM) {
+		t.Errorf("a step: %v", err)
+	}
+	if _, _, err := s.Rotate(DefaultPolicy, start); err != nil {
+		t.Errorf("to see what is due: %v", err)
+	}
+	if _, _, err := s.Rotate(DefaultPolicy, s.Keys[0].Signing.Add(DefaultPolicy.Every)); !errors.Is(err, errPEM) {
+		t.Errorf("a step that is due: %v", err)
 	}
 }

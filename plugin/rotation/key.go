@@ -102,11 +102,17 @@ func (k *Key) latest() time.Time {
 
 // mark writes the time of a step into the key's JWK.
 func (k *Key) mark(member string, at time.Time) error {
+	if k.jwk == nil {
+		return errPEM
+	}
 	return k.replace(k.jwk.With(splice.Member{Name: member, Value: strconv.AppendInt(nil, at.Unix(), 10)}))
 }
 
 // retire drops the private part.
 func (k *Key) retire(at time.Time) error {
+	if k.jwk == nil {
+		return errPEM
+	}
 	if err := k.replace(k.jwk.Without(privateMembers...)); err != nil {
 		return err
 	}

@@ -65,6 +65,9 @@ func parseSet(text []byte) (*splice.Object, []*splice.Object, error) {
 // Text returns the content of the file. It is an error if gateways would not
 // accept it.
 func (s *Set) Text() ([]byte, error) {
+	if s.json == nil {
+		return nil, errPEM
+	}
 	list := []byte("[")
 	for i, k := range s.Keys {
 		if i > 0 {
