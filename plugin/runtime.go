@@ -58,12 +58,16 @@ func open(cfg *schema.Config) (*runningConfig, error) {
 	return r, nil
 }
 
-// warm fetches the provider's keys before the first token needs them. That it
-// fails is for the first token to say.
+// warm reads the keys, the gateway's and the provider's, before the first
+// request needs them. That it fails is for that request to say.
 func (r *runningConfig) warm() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	_, _ = r.keys.Ring()
 	_, _ = r.provider.Keys(ctx)
+	if r.cfg.Signing.Issuer != "" {
+		_, _ = r.provider.Metadata(ctx)
+	}
 }
 
 func (r *runningConfig) close() error {

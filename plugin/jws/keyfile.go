@@ -20,6 +20,8 @@ const (
 	// keyFilePatience is how long a request waits for a read. A mount that
 	// hangs holds up nobody for longer; the ring from before serves meanwhile.
 	keyFilePatience = 100 * time.Millisecond
+	// firstReadPatience is the same while there is no ring to serve.
+	firstReadPatience = time.Second
 	// warnAgain is how often a warning is repeated while its cause lasts.
 	warnAgain = time.Hour
 )
@@ -98,16 +100,19 @@ func (f *KeyFile) follow() {
 		f.begun, f.reading = now, make(chan struct{})
 		go f.reread(f.reading)
 	}
-	reading, begun := f.reading, f.begun
+	reading, begun, patience := f.reading, f.begun, keyFilePatience
+	if f.ring == nil {
+		patience = firstReadPatience
+	}
 	f.mu.Unlock()
-	if reading == nil || now.Sub(begun) > keyFilePatience {
+	if reading == nil || now.Sub(begun) > patience {
 		return
 	}
-	patience := time.NewTimer(keyFilePatience)
-	defer patience.Stop()
+	over := time.NewTimer(patience)
+	defer over.Stop()
 	select {
 	case <-reading:
-	case <-patience.C:
+	case <-over.C:
 	}
 }
 
