@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -103,7 +103,7 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 		if e, held := r.held.Get(key); held && r.now().Sub(e.at) < r.freshFor(e) {
 			return e, nil // another request asked since the caller looked
 		}
-		if !r.pause.over(r.now()) {
+		if !r.pause.over(r.now(), r.timeout) {
 			return nil, fmt.Errorf("%s: %w: it failed less than %v ago", key, schema.ErrUnavailable, pauseAfterFailure)
 		}
 		ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
@@ -154,18 +154,33 @@ func (r *Records) Close() error {
 
 // pause keeps requests from a store that doesn't answer. When its time is over
 // one request may try, while the others go on being kept.
-type pause struct{ until atomic.Int64 } // Unix nanoseconds; 0: none
-
-func (p *pause) over(now time.Time) bool {
-	until := p.until.Load()
-	if until == 0 {
-		return true
-	}
-	return now.UnixNano() >= until && p.until.CompareAndSwap(until, now.Add(pauseAfterFailure).UnixNano())
+type pause struct {
+	mu    sync.Mutex
+	until time.Time // zero: none; with a monotonic reading, since clocks are set back
 }
 
-func (p *pause) begin(now time.Time) { p.until.Store(now.Add(pauseAfterFailure).UnixNano()) }
+// over tells whether a request may be made at now. If it is a trial, it must
+// begin or end the pause within about the time that it may take.
+func (p *pause) over(now time.Time, trial time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Before(p.until) {
+		return false
+	}
+	if !p.until.IsZero() {
+		p.until = now.Add(trial + pauseAfterFailure)
+	}
+	return true
+}
 
-func (p *pause) end() { p.until.Store(0) }
+func (p *pause) begin(now time.Time) { p.set(now.Add(pauseAfterFailure)) }
+
+func (p *pause) end() { p.set(time.Time{}) }
+
+func (p *pause) set(until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until = until
+}
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

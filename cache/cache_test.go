@@ -178,7 +178,12 @@ func TestPause(t *testing.T) {
 		// One request tries, while the others are still kept from it.
 		release := make(chan struct{})
 		s.mu.Lock()
-		s.answer = func(context.Context, string) (schema.Record, error) { <-release; return good, nil }
+		s.answer = func(_ context.Context, id string) (schema.Record, error) {
+			if id == "trial" {
+				<-release
+			}
+			return good, nil
+		}
 		s.mu.Unlock()
 		var tried sync.WaitGroup
 		tried.Go(func() {
@@ -187,10 +192,11 @@ func TestPause(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		for i := range 5 {
+		for i := range 5 { // however long it takes
 			if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint("other", i)); !errors.Is(err, schema.ErrUnavailable) {
 				t.Errorf("a request isn't kept from the store: %v", err)
 			}
+			pass(r.timeout / 5)
 		}
 		close(release)
 		tried.Wait()
@@ -228,6 +234,30 @@ func TestOneFlight(t *testing.T) {
 		if wrong.Load() > 0 || s.times() != 1 {
 			t.Errorf("%d wrong answers, asked %d times", wrong.Load(), s.times())
 		}
+	})
+}
+
+// TestFlightJustEnded: who saw nothing held a moment before another's flight
+// ended doesn't ask again.
+func TestFlightJustEnded(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		r.now = func() time.Time { // the clock is read after what is held
+			r.now = time.Now
+			expect(t, r, s, good, nil, 1)
+			return time.Now()
+		}
+		expect(t, r, s, good, nil, 1)
+	})
+}
+
+func TestTTLZero(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		r.cfg = schema.Cache{}
+		for i := range 3 {
+			expect(t, r, s, good, nil, i+1)
+		}
+		s.next(nil, errSilent)
+		expect(t, r, s, good, schema.ErrUnavailable, 4)
 	})
 }
 

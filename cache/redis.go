@@ -6,9 +6,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,9 +45,7 @@ func newStore(cfg *schema.Config) *store {
 		WriteTimeout:          timeout,
 		PoolTimeout:           timeout,
 		ContextTimeoutEnabled: true, // or the handler's deadline wouldn't count
-		MaxRetries:            1,    // for a connection that died while it was idle
-		MinRetryBackoff:       -1,
-		MaxRetryBackoff:       -1,
+		MaxRetries:            -1,   // they would repeat timeouts, but not what alive repeats
 		DialerRetries:         1,
 		DisableIdentity:       true, // CLIENT SETINFO needs rights that reading doesn't
 		MaintNotificationsConfig: &maintnotifications.Config{
@@ -97,7 +97,7 @@ func (s *store) fetch(ctx context.Context, kind schema.Kind, id string) (schema.
 		return record, err
 	}
 	// HMGET answers alike for a hash without these fields and for no hash.
-	n, err := s.client.Exists(ctx, key).Result()
+	n, err := alive(s.client, func() (int64, error) { return s.client.Exists(ctx, key).Result() })
 	switch {
 	case err != nil:
 		return nil, asRecordError(key, err)
@@ -108,7 +108,7 @@ func (s *store) fetch(ctx context.Context, kind schema.Kind, id string) (schema.
 }
 
 func (s *store) read(ctx context.Context, key string, fields []string) (schema.Record, error) {
-	values, err := s.client.HMGet(ctx, key, fields...).Result()
+	values, err := alive(s.client, func() ([]any, error) { return s.client.HMGet(ctx, key, fields...).Result() })
 	if err != nil {
 		return nil, asRecordError(key, err)
 	}
@@ -125,13 +125,36 @@ func (s *store) read(ctx context.Context, key string, fields []string) (schema.R
 	return record, nil
 }
 
-// asRecordError keeps the driver's words at the edge. Redis's own errors name
-// no key content and no password.
+// alive asks until it isn't by a connection that died while it was idle, as all
+// do when Redis restarts: over TLS the driver doesn't see that beforehand.
+func alive[T any](client *redis.Client, ask func() (T, error)) (T, error) {
+	for range client.PoolStats().IdleConns + 1 {
+		if answer, err := ask(); !died(err) {
+			return answer, err
+		}
+	}
+	return ask()
+}
+
+func died(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// asRecordError keeps the driver's words at the edge.
 func asRecordError(key string, err error) error {
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
 	}
-	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, err)
+	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, withoutArguments(err))
+}
+
+// withoutArguments drops what a server repeats when it doesn't know a command:
+// one argument of AUTH is the password.
+func withoutArguments(err error) error {
+	if text, _, repeats := strings.Cut(err.Error(), ", with args"); repeats {
+		return errors.New(text)
+	}
+	return err
 }
 
 // count returns how many application records there are, up to limit.
@@ -142,7 +165,7 @@ func (s *store) count(ctx context.Context, limit int) (n int, err error) {
 		var keys []string
 		keys, cursor, err = s.client.Scan(ctx, cursor, match, 1000).Result()
 		if err != nil {
-			return n, fmt.Errorf("scan %s: %w", match, err)
+			return n, fmt.Errorf("scan %s: %w", match, withoutArguments(err))
 		}
 		n += len(keys)
 		if cursor == 0 {

@@ -208,8 +208,8 @@ func TestCount(t *testing.T) {
 	r := connect(t, server, func(c map[string]any) { c["prefix"] = "a*[b]?:" })
 	for i := range 30 {
 		write(t, server, fmt.Sprintf("a*[b]?:app:%d", i), "region", "eu")
-		write(t, server, fmt.Sprintf("axb?:app:%d", i), "region", "eu")
 	}
+	write(t, server, "axb?:app:0", "region", "eu") // matches the prefix as a pattern
 	for limit, want := range map[int]int{1000: 30, 10: 10} {
 		if n, err := r.Count(t.Context(), limit); err != nil || n != want {
 			t.Errorf("counted %d up to %d: %v", n, limit, err)

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,12 +54,7 @@ func certificate(t *testing.T, dir string) (cert, key string) {
 func startTLS(t *testing.T) (server *redistest.Server, port int, ca string) {
 	t.Helper()
 	cert, key := certificate(t, t.TempDir())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port = redistest.FreePort(t)
 	server = redistest.Start(t, "--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key,
 		"--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
 	write(t, server, prefix+"app:a", "region", "eu")

@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +28,7 @@ type Server struct {
 	port    int
 	client  *redis.Client
 	process *exec.Cmd
+	ended   chan struct{} // closed when process has ended
 	output  bytes.Buffer
 }
 
@@ -49,22 +52,24 @@ func Start(tb testing.TB, args ...string) *Server {
 // replaced, unless clients know it already.
 func (s *Server) run() {
 	s.tb.Helper()
-	for try := range 5 {
+	for range 5 {
 		if s.client == nil {
-			s.port = freePort(s.tb)
+			s.port = FreePort(s.tb)
 		}
 		if err := s.spawn(); err != nil {
 			s.tb.Fatal(err)
 		}
-		if s.client == nil {
-			s.client = redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1})
+		client := s.client
+		if client == nil {
+			client = redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1})
 		}
-		if s.answers() {
+		if s.answers(client) {
+			s.client = client
 			return
 		}
 		s.Stop()
-		if try < 4 && len(s.args) == 0 {
-			continue
+		if s.client == nil {
+			_ = client.Close()
 		}
 	}
 	s.tb.Fatalf("redis-server doesn't answer:\n%s", s.output.String())
@@ -78,35 +83,51 @@ func (s *Server) spawn() error {
 	if err := s.process.Start(); err != nil {
 		return fmt.Errorf("start redis-server: %w", err)
 	}
+	process, ended := s.process, make(chan struct{})
+	s.ended = ended
+	go func() {
+		_ = process.Wait() // killed, or its output says why
+		close(ended)
+	}()
 	return nil
 }
 
-// answers waits until the server answers.
-func (s *Server) answers() bool {
+// answers waits until the server answers, and not another one that was faster
+// to take the port.
+func (s *Server) answers(client *redis.Client) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
+	self := fmt.Sprintf("process_id:%d\r\n", s.process.Process.Pid)
 	for {
-		if s.client.Ping(ctx).Err() == nil {
+		if info, err := client.Info(ctx, "server").Result(); err == nil && strings.Contains(info, self) {
 			return true
 		}
 		select {
 		case <-ctx.Done():
+			return false
+		case <-s.ended:
 			return false
 		case <-ticker.C:
 		}
 	}
 }
 
-func freePort(tb testing.TB) int {
+// FreePort returns a port on loopback that nobody listens on. It is below those
+// that the kernel gives to outgoing connections, so that a server can come back
+// to it.
+func FreePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	tb.Fatal("found no free port")
+	return 0
 }
 
 // Addr is the server's host:port. It stays the same over a restart.
@@ -124,7 +145,7 @@ func (s *Server) Stop() {
 		return
 	}
 	_ = s.process.Process.Kill()
-	_ = s.process.Wait() // it was killed, which Wait calls an error
+	<-s.ended
 	s.process = nil
 }
 
