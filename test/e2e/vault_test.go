@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"m2m-token-enricher/test/kongtest"
 )
 
 // TestVaultReference: the keys come inline from a vault, a new content is live
@@ -28,6 +30,9 @@ func TestVaultReference(t *testing.T) {
 	w.start()
 	w.enriched(w.ask(form()))
 
+	if _, ok := w.gateway.(*kongtest.StandIn); !ok {
+		t.Skip("the environment of a running Kong can't be changed; only the stand-in sees the new keys")
+	}
 	w.generateKey("ec")
 	kid := load()
 	if err := w.gateway.Reload(w.config()); err != nil {
