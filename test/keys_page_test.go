@@ -22,10 +22,11 @@ func TestKeysPage(t *testing.T) {
 	refused := regexp.MustCompile(`(?m)^(.*) # refused: (.*)$`)
 	script := "set -eu\n"
 	for _, block := range blocks {
-		script += refused.ReplaceAllString(block[1], `if said=$($1 2>&1); then echo "not refused: $1"; exit 1; fi`+"\n"+
+		script += refused.ReplaceAllString(block[1], `code=0; said=$($1 2>&1) || code=$$?`+"\n"+
+			`if [ $$code != 1 ]; then echo "not refused, but exit code $$code"; exit 1; fi`+"\n"+
 			`case "$$said" in *"$2"*) ;; *) echo "refused otherwise: $$said"; exit 1;; esac`)
 	}
-	if len(blocks) < 6 || strings.Count(script, "not refused") != 2 {
+	if len(blocks) < 7 || strings.Count(script, "not refused") != 2 {
 		t.Fatalf("the page has %d blocks:\n%s", len(blocks), script)
 	}
 	run := exec.Command("sh", "-c", script)

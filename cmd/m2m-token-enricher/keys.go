@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ type verb struct {
 
 var verbs = map[string]verb{
 	"generate": {"[--type rsa|ec|ed25519] FILE", false, kindFlag("rsa"), (*keysRun).generate},
-	"list":     {"[--url JWKS_URL] FILE", false, urlFlag, (*keysRun).list},
+	"list":     {"[--url JWKS_URL] [--every 2160h] [--max-age 5m] [--token-life 24h] FILE", false, flags(urlFlag, everyFlag, maxAgeFlag, tokenLifeFlag), (*keysRun).list},
 	"add":      {"[--type rsa|ec|ed25519] FILE", false, kindFlag(""), (*keysRun).add},
 	"promote":  {"[--max-age 5m] [--force] FILE KID", true, flags(maxAgeFlag, forceFlag), (*keysRun).promote},
 	"retire":   {"FILE KID", true, flags(), (*keysRun).retire},
@@ -64,7 +65,14 @@ func keys(args []string, stdout, stderr io.Writer) int {
 	}
 	v.flags(set, run)
 	rest, err := parseAnywhere(set, args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
 	if err != nil {
+		return 2
+	}
+	if err := run.policy.Check(); err != nil {
+		fmt.Fprintf(stderr, "%s: keys %s: %v\n", plugin.Name, name, err)
 		return 2
 	}
 	if want := map[bool]int{false: 1, true: 2}[v.kid]; len(rest) != want {

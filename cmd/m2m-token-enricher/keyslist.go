@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +19,8 @@ const (
 	maxListSize = 64 << 10 // bytes
 )
 
-// list prints the keys of a file and, with a URL, what a gateway publishes now
-// and the difference, which is an error.
+// list prints the keys of a file, what is due of each and, with a URL, what a
+// gateway publishes now and the difference, which is an error.
 func (r *keysRun) list() error {
 	s, err := rotation.Load(r.file)
 	if err != nil {
@@ -33,24 +32,46 @@ func (r *keysRun) list() error {
 			return err
 		}
 	}
+	if err := r.printTable(s, published); err != nil {
+		return err
+	}
+	return r.difference(s, published)
+}
+
+func (r *keysRun) printTable(s *rotation.Set, published []string) error {
 	table := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
-	header := "KID\tALG\tROLE\tSINCE\tAGE"
+	header := "KID\tALG\tROLE\tSINCE\tAGE\tDUE"
 	if r.url != "" {
 		header += "\tPUBLISHED"
 	}
 	fmt.Fprintln(table, header)
 	for _, k := range s.Keys {
 		since, age := r.since(k)
-		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s", k.ID, k.Algorithm, k.Role, since, age)
+		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", k.ID, k.Algorithm, k.Role, since, age, r.due(s, k))
 		if r.url != "" {
 			row += map[bool]string{true: "\tyes", false: "\tno"}[slices.Contains(published, k.ID)]
 		}
 		fmt.Fprintln(table, row)
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	return table.Flush()
+}
+
+// due tells the next step of the key, and when it may be taken. That of the
+// signing key is that another one is added.
+func (r *keysRun) due(s *rotation.Set, k rotation.Key) string {
+	kid := k.ID
+	if k.Role == rotation.Signing {
+		kid = ""
 	}
-	return r.difference(s, published)
+	steps := slices.DeleteFunc(s.Schedule(r.policy), func(step rotation.Step) bool { return step.Kid != kid })
+	step := rotation.Foremost(steps, r.now)
+	switch {
+	case step == nil, s.PEM():
+		return "-"
+	case r.now.Before(step.Due):
+		return fmt.Sprintf("%s in %v", step.Verb, step.Due.Sub(r.now).Round(time.Second))
+	}
+	return step.Verb + " now"
 }
 
 // since tells when the key came into its role, and how long ago that is.
@@ -84,25 +105,37 @@ func (r *keysRun) difference(s *rotation.Set, published []string) error {
 	return errors.Join(differences...)
 }
 
-// fetchPublished returns the thumbprints of the keys at url.
-func fetchPublished(url string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// client follows no redirect: another place may publish something else than
+// the gateway does.
+var client = http.Client{
+	Timeout:       listTimeout,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func get(url string) ([]byte, error) {
+	resp, err := client.Get(url)
 	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
+		return nil, err // it names the method and the URL
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxListSize))
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("get %s: status %d", url, resp.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxListSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", url, err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("get %s: status %d", url, resp.StatusCode)
+	if len(text) > maxListSize {
+		return nil, fmt.Errorf("get %s: more than %d bytes", url, maxListSize)
+	}
+	return text, nil
+}
+
+// fetchPublished returns the thumbprints of the keys at url.
+func fetchPublished(url string) ([]string, error) {
+	text, err := get(url)
+	if err != nil {
+		return nil, err
 	}
 	keys, err := jws.ParseProviderKeys(text)
 	if err != nil {

@@ -67,24 +67,9 @@ func (r *keysRun) remove() error {
 // rotate takes at most one step, so that each is seen by every gateway before
 // the next.
 func (r *keysRun) rotate() error {
-	// Without a step the file isn't touched: its time may be all that is known
-	// of a key.
-	s, err := rotation.Load(r.file)
+	taken, next, err := rotation.Rotate(r.file, r.policy, r.now)
 	if err != nil {
 		return err
-	}
-	taken, next, err := s.Rotate(r.policy, r.now)
-	if err != nil {
-		return err
-	}
-	if taken != nil {
-		err = rotation.Update(r.file, func(s *rotation.Set) (err error) {
-			taken, next, err = s.Rotate(r.policy, r.now)
-			return err
-		})
-		if err != nil {
-			return err
-		}
 	}
 	if taken != nil {
 		r.say("done: %s", taken)

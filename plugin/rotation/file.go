@@ -3,6 +3,7 @@ package rotation
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,14 +19,16 @@ const lockTimeout = 10 * time.Second
 
 // Load reads the file at path.
 func Load(path string) (*Set, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err // it names the path
 	}
-	if info.Size() > jws.MaxRingSize {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, jws.MaxRingSize)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	text, err := os.ReadFile(path)
+	text, err := io.ReadAll(io.LimitReader(f, jws.MaxRingSize+1)) // one more is refused
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +41,16 @@ func Load(path string) (*Set, error) {
 
 // Create writes a new file, which must not exist: whole or not at all.
 func Create(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), leftover(path)+"*") // mode 0600
+	dir := filepath.Dir(path)
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := removeLeftovers(path); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, leftover(path)+"*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -46,7 +58,10 @@ func Create(path string, text []byte) error {
 	if err == nil {
 		err = os.Link(f.Name(), path) // unlike a rename, it doesn't overwrite
 	}
-	return errors.Join(err, os.Remove(f.Name()), syncDir(filepath.Dir(path)))
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%s: %w, and is never overwritten; add a key to it, or move it away", path, fs.ErrExist)
+	}
+	return errors.Join(err, os.Remove(f.Name()), syncDir(dir))
 }
 
 // Update applies step to the file at path, or changes nothing. A run that is
@@ -69,7 +84,7 @@ func Update(path string, step func(*Set) error) error {
 	if err != nil {
 		return err
 	}
-	if s.json == nil {
+	if s.PEM() {
 		return fmt.Errorf("%s: %w", path, errPEM)
 	}
 	if err := step(s); err != nil {
@@ -80,6 +95,25 @@ func Update(path string, step func(*Set) error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return replace(path, text)
+}
+
+// errNoStep leaves the file as it is: its time may be all that is known of a
+// key.
+var errNoStep = errors.New("no step is due")
+
+// Rotate takes the step that is due at the file at path, if one is, and
+// returns it and the one that comes next, as [Set.Rotate] does.
+func Rotate(path string, p Policy, now time.Time) (taken, next *Step, err error) {
+	err = Update(path, func(s *Set) error {
+		if taken, next, err = s.Rotate(p, now); err == nil && taken == nil {
+			return errNoStep
+		}
+		return err
+	})
+	if errors.Is(err, errNoStep) {
+		err = nil
+	}
+	return taken, next, err
 }
 
 // replace writes text beside path and renames it, with the old file's owner:
@@ -136,7 +170,7 @@ func removeLeftovers(path string) error {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), leftover(path)) {
+		if number, ok := strings.CutPrefix(e.Name(), leftover(path)); ok && strings.Trim(number, "0123456789") == "" {
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}

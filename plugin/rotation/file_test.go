@@ -108,6 +108,9 @@ func TestPEM(t *testing.T) {
 	if err := Update(path, func(*Set) error { return nil }); !errors.Is(err, errPEM) {
 		t.Errorf("a step: %v", err)
 	}
+	if _, _, err := Rotate(path, DefaultPolicy, start); !errors.Is(err, errPEM) {
+		t.Errorf("to rotate: %v", err)
+	}
 	if _, _, err := s.Rotate(DefaultPolicy, start); err != nil {
 		t.Errorf("to see what is due: %v", err)
 	}

@@ -32,7 +32,7 @@ const (
 	Next    Role = "next"    // published, and never signed
 	Signing Role = "signing" // the first of the file
 	Former  Role = "former"  // signed before, and still could
-	Retired Role = "retired" // signed before, and can't any more
+	Retired Role = "retired" // only published: it can't sign, or must not any more
 )
 
 // Key is one key of a file.
@@ -50,35 +50,66 @@ type Key struct {
 
 // newKey reads the times of key from its JWK. changed is when the file was
 // changed last.
-func newKey(key jws.RingKey, jwk *splice.Object, first bool, changed time.Time) Key {
+func newKey(key jws.RingKey, jwk *splice.Object, first bool, changed time.Time) (Key, error) {
 	k := Key{RingKey: key, jwk: jwk}
-	if jwk != nil {
-		k.Created, k.Signing = readTime(jwk, createdMember), readTime(jwk, signingMember)
-		k.SignedUntil, k.Retired = readTime(jwk, signedUntilMember), readTime(jwk, retiredMember)
+	if err := k.readTimes(); err != nil {
+		return k, err
 	}
-	k.assume(first, changed)
+	k.Foreign = k.Created.IsZero() && k.Signing.IsZero() && k.SignedUntil.IsZero()
+	err := k.assume(first, changed)
 	k.Role = k.role(first)
-	return k
+	return k, err
+}
+
+func (k *Key) readTimes() error {
+	if k.jwk == nil {
+		return nil
+	}
+	for member, at := range map[string]*time.Time{
+		createdMember: &k.Created, signingMember: &k.Signing, signedUntilMember: &k.SignedUntil, retiredMember: &k.Retired,
+	} {
+		var err error
+		if *at, err = readTime(k.jwk, member); err != nil {
+			return fmt.Errorf("key %s: %w", k.ID, err)
+		}
+	}
+	return nil
 }
 
 // assume fills in what the file doesn't say, so that no step is taken too
-// early: a first key signs since the file was changed, and another may have
-// signed until then.
-func (k *Key) assume(first bool, changed time.Time) {
-	k.Foreign = k.Created.IsZero() && k.Signing.IsZero() && k.SignedUntil.IsZero()
-	if first && k.Signing.IsZero() {
+// early: a first key signs since the file was changed, and one that isn't
+// first any more, moved by hand, signed until then. So may have a foreign one.
+// But for a foreign one, of which it stays an assumption, the next step writes
+// it down: it changes the file's time.
+func (k *Key) assume(first bool, changed time.Time) error {
+	switch {
+	case first && k.Signing.IsZero():
 		k.Signing = changed
-	}
-	if !first && k.Foreign {
+		return k.note(signingMember, k.Signing)
+	case !first && k.Foreign:
 		k.SignedUntil = changed
+	case !first && k.SignedUntil.Before(k.Signing):
+		if k.SignedUntil = changed; changed.Before(k.Signing) {
+			k.SignedUntil = k.Signing
+		}
+		return k.note(signedUntilMember, k.SignedUntil)
 	}
+	return nil
+}
+
+// note is mark, where there is a place for it.
+func (k *Key) note(member string, at time.Time) error {
+	if k.jwk == nil {
+		return nil
+	}
+	return k.mark(member, at)
 }
 
 func (k *Key) role(first bool) Role {
 	switch {
 	case first:
 		return Signing
-	case !k.Private:
+	case !k.Private, !k.Retired.IsZero() && !k.signed():
 		return Retired
 	case k.signed():
 		return Former
@@ -128,10 +159,19 @@ func (k *Key) replace(text []byte) error {
 	return nil
 }
 
-func readTime(jwk *splice.Object, member string) time.Time {
-	seconds, err := strconv.ParseInt(string(jwk.Get(member)), 10, 64)
-	if err != nil || seconds <= 0 {
-		return time.Time{}
+// maxTime is the end of the year 9999 in Unix seconds.
+const maxTime = 253402300799
+
+// readTime returns the zero time if there is no such member. One that isn't
+// understood is an error: "never signed" would be the wrong guess.
+func readTime(jwk *splice.Object, member string) (time.Time, error) {
+	value := jwk.Get(member)
+	if value == nil {
+		return time.Time{}, nil
 	}
-	return time.Unix(seconds, 0)
+	seconds, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || seconds <= 0 || seconds > maxTime {
+		return time.Time{}, fmt.Errorf("%s must be a whole number of Unix seconds; correct it by hand", member)
+	}
+	return time.Unix(seconds, 0), nil
 }

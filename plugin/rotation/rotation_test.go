@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"errors"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -244,67 +243,5 @@ func TestForeignKeys(t *testing.T) {
 	f.add()
 	if !strings.Contains(string(f.text), `"x": 1`) {
 		t.Errorf("a foreign member is lost: %s", f.text)
-	}
-}
-
-// TestRandomLives runs random commands and clocks against what must always
-// hold.
-func TestRandomLives(t *testing.T) {
-	const seeds, steps = 12, 50
-	for seed := range uint64(seeds) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		f := newFile(t)
-		created, dead, signedUntil := map[string]time.Time{}, map[string]bool{}, map[string]time.Time{}
-		for range steps {
-			f.now = f.now.Add(time.Duration(r.IntN(200)-40) * time.Minute)
-			before := f.set()
-			k := before.Keys[r.IntN(len(before.Keys))].ID
-			what := r.IntN(5)
-			switch what {
-			case 0:
-				if len(before.Keys) < 6 {
-					created[f.add()] = f.now
-				}
-			case 1:
-				if f.promote(k, false) == nil {
-					signedUntil[before.Keys[0].ID] = f.now
-					if at, ok := created[k]; !ok || f.now.Before(at.Add(DefaultPolicy.MaxAge+settling)) {
-						t.Fatalf("seed %d: %s signs too early", seed, k)
-					}
-				}
-			case 2:
-				if f.retire(k) == nil {
-					dead[k] = true
-				}
-			case 3:
-				if f.remove(k, false) == nil {
-					if at, ok := signedUntil[k]; ok && f.now.Before(at.Add(DefaultPolicy.TokenLife)) {
-						t.Fatalf("seed %d: %s is gone, though tokens are alive", seed, k)
-					}
-					dead[k] = true
-				}
-			case 4:
-				var taken *Step
-				_ = f.take(func(s *Set) (err error) { taken, _, err = s.Rotate(DefaultPolicy, f.now); return err })
-				if taken != nil && taken.Verb == "promote" {
-					signedUntil[before.Keys[0].ID] = f.now
-				}
-				if taken != nil && taken.Verb != "promote" && taken.Verb != "add" {
-					dead[taken.Kid] = true
-				}
-				for _, k := range f.set().Keys {
-					if _, known := created[k.ID]; !known && k.Role == Next {
-						created[k.ID] = f.now
-					}
-				}
-			}
-			after := f.set()
-			if dead[after.Keys[0].ID] || !after.Keys[0].Private {
-				t.Fatalf("seed %d: a dead key signs", seed)
-			}
-			if n := len(after.Keys) - len(before.Keys); n < -1 || n > 1 {
-				t.Fatalf("seed %d: two steps at once", seed)
-			}
-		}
 	}
 }

@@ -20,9 +20,9 @@ func (s Step) String() string {
 	return s.Verb + " " + s.Kid
 }
 
-// Schedule returns the steps that lie ahead, the one that is due first first.
-// Steps that are due at once are in the order remove, retire, promote, add. Of
-// a key that another tool put in nothing is known, so nothing is scheduled.
+// Schedule returns the steps that lie ahead in the order in which they are
+// taken when they are due: remove, retire, promote, add. Of a key that another
+// tool put in nothing is known, so nothing is scheduled.
 func (s *Set) Schedule(p Policy) []Step {
 	var steps []Step
 	for _, k := range s.Keys[1:] {
@@ -48,27 +48,32 @@ func (s *Set) Schedule(p Policy) []Step {
 // one that comes next. It never takes two: the next is judged by the file that
 // then is there.
 func (s *Set) Rotate(p Policy, now time.Time) (taken, next *Step, err error) {
-	for _, step := range s.Schedule(p) {
-		if now.Before(step.Due) {
-			continue
-		}
-		if err := s.take(step, p, now); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", step, err)
-		}
-		taken = &step
-		break
+	step := Foremost(s.Schedule(p), now) // there always is one: add or promote
+	if now.Before(step.Due) {
+		return nil, step, nil
 	}
-	if taken != nil {
-		if err := s.refresh(now); err != nil {
-			return nil, nil, err
+	if err := s.take(*step, p, now); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", step, err)
+	}
+	if err := s.refresh(now); err != nil {
+		return nil, nil, err
+	}
+	return step, Foremost(s.Schedule(p), now), nil
+}
+
+// Foremost returns the step that is taken first: of those that are due the
+// first, else the one that is due earliest. Nil if there is none.
+func Foremost(steps []Step, now time.Time) *Step {
+	var foremost *Step
+	for _, step := range steps {
+		if !now.Before(step.Due) {
+			return &step
+		}
+		if foremost == nil || step.Due.Before(foremost.Due) {
+			foremost = &step
 		}
 	}
-	for _, step := range s.Schedule(p) {
-		if next == nil || step.Due.Before(next.Due) {
-			next = &step
-		}
-	}
-	return taken, next, nil
+	return foremost
 }
 
 func (s *Set) take(step Step, p Policy, now time.Time) error {

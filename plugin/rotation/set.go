@@ -18,7 +18,7 @@ import (
 type Set struct {
 	Keys []Key // the first signs
 	ring *jws.Ring
-	json *splice.Object // nil for PEM
+	json *splice.Object // nil in a PEM file
 }
 
 // Parse reads the content of a file that was changed last at changed.
@@ -39,7 +39,11 @@ func Parse(text []byte, changed time.Time) (*Set, error) {
 		if s.json != nil {
 			jwk = jwks[i]
 		}
-		s.Keys = append(s.Keys, newKey(key, jwk, i == 0, changed))
+		k, err := newKey(key, jwk, i == 0, changed)
+		if err != nil {
+			return nil, err
+		}
+		s.Keys = append(s.Keys, k)
 	}
 	return s, nil
 }
@@ -65,7 +69,7 @@ func parseSet(text []byte) (*splice.Object, []*splice.Object, error) {
 // Text returns the content of the file. It is an error if gateways would not
 // accept it.
 func (s *Set) Text() ([]byte, error) {
-	if s.json == nil {
+	if s.PEM() {
 		return nil, errPEM
 	}
 	list := []byte("[")
@@ -85,6 +89,10 @@ func (s *Set) Text() ([]byte, error) {
 	}
 	return append(pretty, '\n'), nil
 }
+
+// PEM tells that the file has no place for the times of steps, so that none
+// can be taken.
+func (s *Set) PEM() bool { return s.json == nil }
 
 // Public returns the JWK set that gateways publish.
 func (s *Set) Public() []byte { return s.ring.PublicSet() }

@@ -26,6 +26,24 @@ type Policy struct {
 	Every     time.Duration // how long a key signs before Rotate adds the next one
 }
 
+// maxWait bounds the times of a policy. Sums of more would overflow, and an
+// endless wait would be none.
+const maxWait = 10 * 365 * 24 * time.Hour
+
+// Check tells whether the policy's times can be waited for.
+func (p Policy) Check() error {
+	var errs []error
+	for _, t := range []struct {
+		name  string
+		value time.Duration
+	}{{"max-age", p.MaxAge}, {"token-life", p.TokenLife}, {"every", p.Every}} {
+		if t.value < 0 || t.value > maxWait {
+			errs = append(errs, fmt.Errorf("%s: %v is not between 0s and %v", t.name, t.value, maxWait))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // DefaultPolicy fits the plugin's defaults and tokens of a day.
 var DefaultPolicy = Policy{MaxAge: 5 * time.Minute, TokenLife: 24 * time.Hour, Every: 90 * 24 * time.Hour}
 
@@ -73,20 +91,29 @@ func (s *Set) Add(kind string, now time.Time) (kid string, err error) {
 	if kind == "" {
 		kind = "rsa"
 	}
-	text, err := jws.Generate(kind)
+	k, err := newNext(kind, s.stamp(now))
 	if err != nil {
-		return "", err
-	}
-	made, err := Parse(text, now)
-	if err != nil {
-		return "", err
-	}
-	k := made.Keys[0]
-	if err := k.mark(createdMember, s.stamp(now)); err != nil {
 		return "", err
 	}
 	s.Keys = append(s.Keys, k)
 	return k.ID, nil
+}
+
+func newNext(kind string, at time.Time) (Key, error) {
+	text, err := jws.Generate(kind)
+	if err != nil {
+		return Key{}, err
+	}
+	ring, err := jws.ParseRing(text)
+	if err != nil {
+		return Key{}, err
+	}
+	_, jwks, err := parseSet(text)
+	if err != nil {
+		return Key{}, err
+	}
+	k := Key{RingKey: ring.Keys()[0], Role: Next, Created: at, jwk: jwks[0]}
+	return k, k.mark(createdMember, at)
 }
 
 // Promote makes the key sign. Without force it must be new, and have been
@@ -102,8 +129,8 @@ func (s *Set) Promote(kid string, p Policy, force bool, now time.Time) error {
 		return errors.New("it signs already")
 	case !k.Private:
 		return errors.New("it has no private part, so it can't sign")
-	case k.signed() && !force:
-		return errors.New("it may have signed before, and a key must not come back to life; add a new one, or use --force")
+	case (k.signed() || !k.Retired.IsZero()) && !force:
+		return errors.New("it may have signed before or was retired, and a key must not come back to life; add a new one, or use --force")
 	case !force:
 		if err := notBefore(k.publishedEverywhere(p), now, "consumers may not have fetched the key yet"); err != nil {
 			return err

@@ -1,16 +1,12 @@
 package e2e
 
 import (
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/rotation"
 )
 
@@ -38,59 +34,112 @@ func kidOf(t *testing.T, path string, role rotation.Role) string {
 	return ""
 }
 
-// TestKillNine: whenever a command is killed, the file is one that gateways
-// accept.
-func TestKillNine(t *testing.T) {
-	kills := 200
-	if testing.Short() {
-		kills = 20
-	}
+// TestKeysCommandLine: 1 is refused or failed, 2 a wrong command line; a wait
+// can't be taken away by a figure that makes no sense.
+func TestKeysCommandLine(t *testing.T) {
 	path := keyFile(t)
-	for range kills {
-		args := []string{"keys", "add", path}
-		switch next, former := kidOf(t, path, rotation.Next), kidOf(t, path, rotation.Former); {
-		case next != "":
-			args = []string{"keys", "promote", "--force", path, next}
-		case former != "":
-			args = []string{"keys", "remove", "--force", path, former}
-		}
-		cmd := exec.Command(binary, args...)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		killed := time.AfterFunc(time.Duration(rand.IntN(20_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait() // killed or done, both are fine
-		killed.Stop()
+	if code, _, stderr := command(t, "keys", "add", path); code != 0 {
+		t.Fatal(stderr)
+	}
+	signing, next := kidOf(t, path, rotation.Signing), kidOf(t, path, rotation.Next)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"help", []string{"promote", "--help"}, 0, "usage: m2m-token-enricher keys promote"},
+		{"unknown verb", []string{"revoke", path}, 2, "usage:"},
+		{"no kid", []string{"promote", path}, 2, "usage: m2m-token-enricher keys promote"},
+		{"a kid too many", []string{"add", path, next}, 2, "usage: m2m-token-enricher keys add"},
+		{"unknown flag", []string{"add", path, "--now"}, 2, "not defined: -now"},
+		{"no duration", []string{"rotate", path, "--every", "90d"}, 2, "invalid value"},
+		{"time below zero", []string{"promote", path, next, "--max-age", "-10m"}, 2, "max-age: -10m0s is not between"},
+		{"time that overflows", []string{"remove", "--token-life", "2562047h47m", path, next}, 2, "token-life: 2562047h47m0s is not between"},
+		{"too early", []string{"promote", path, next, "--max-age", "10m"}, 1, "it is due in 1"},
+		{"too early, flags first", []string{"promote", "--max-age", "10m", path, next}, 1, "it is due in 1"},
+		{"retire the signing key", []string{"retire", path, signing}, 1, "it signs; promote another key first"},
+		{"remove the signing key", []string{"remove", path, signing, "--force"}, 1, "it signs; promote another key first"},
+		{"no such key", []string{"promote", path, "none"}, 1, "no key none in the file; see keys list"},
+		{"no such file", []string{"add", path + "x"}, 1, path + "x"},
+		{"generate over a file", []string{"generate", path}, 1, "is never overwritten"},
+		{"nothing is due", []string{"rotate", path}, 0, "next: promote " + next},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := command(t, append([]string{"keys"}, tt.args...)...)
+			if code != tt.code || !strings.Contains(stdout+stderr, tt.want) {
+				t.Errorf("exit code %d, want %d and %q\nstdout %s\nstderr %s", code, tt.code, tt.want, stdout, stderr)
+			}
+		})
+	}
+	if after, _ := os.ReadFile(path); string(after) != string(before) {
+		t.Error("a refused command changed the file")
+	}
+}
+
+// privateParts returns the members of the keys of text that only its owner may
+// know.
+func privateParts(text []byte) (parts []string) {
+	for _, m := range regexp.MustCompile(`"(?:d|p|q|dp|dq|qi)":\s*"([^"]+)"`).FindAllSubmatch(text, -1) {
+		parts = append(parts, string(m[1]))
+	}
+	return parts
+}
+
+// TestKeysLifeShowsNoPrivateKey leads keys of each type through all commands,
+// done and refused.
+func TestKeysLifeShowsNoPrivateKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	var shown strings.Builder
+	var private []string
+	run := func(args ...string) {
+		t.Helper()
+		_, stdout, stderr := command(t, append([]string{"keys"}, args...)...)
+		shown.WriteString(stdout + stderr)
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := jws.ParseRing(text); err != nil {
-			t.Fatalf("after %v: %v", args[1], err)
+		private = append(private, privateParts(text)...)
+	}
+	run("generate", "--type", "rsa", path)
+	for _, kind := range []string{"ec", "ed25519", "rsa"} {
+		run("add", "--type", kind, path)
+		next, before := kidOf(t, path, rotation.Next), kidOf(t, path, rotation.Signing)
+		run("promote", path, next) // refused
+		run("promote", path, next, "--force")
+		run("list", path)
+		run("public", path)
+		run("retire", path, before)
+		run("remove", path, before) // refused
+		run("remove", path, before, "--force")
+		run("rotate", "--every", "0s", path)
+		run("remove", path, kidOf(t, path, rotation.Next))
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, broken := range []string{"not JSON " + string(text), string(text[:len(text)/2]), strings.Replace(string(text), `"kty"`, `"kty":1,"kty"`, 1),
+		strings.Replace(string(text), `"m2m_created"`, `"m2m_created":"x","was"`, 1)} {
+		if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, verb := range []string{"list", "public", "add", "rotate", "generate"} {
+			run(verb, path)
 		}
 	}
-	if code, _, stderr := command(t, "keys", "add", path); code != 0 {
-		t.Errorf("after all the kills: %s", stderr)
+	if len(private) < 50 || !strings.Contains(shown.String(), "too early") || !strings.Contains(shown.String(), "m2m_created must be") {
+		t.Fatalf("%d private members, and shown was only\n%s", len(private), shown.String())
 	}
-	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
-		t.Errorf("killed runs left %v: %v", entries, err)
-	}
-}
-
-func TestConcurrentCommands(t *testing.T) {
-	path := keyFile(t)
-	var runs sync.WaitGroup
-	for range 10 {
-		runs.Go(func() {
-			if out, err := exec.Command(binary, "keys", "add", path).CombinedOutput(); err != nil {
-				t.Errorf("%v: %s", err, out)
-			}
-		})
-	}
-	runs.Wait()
-	s, err := rotation.Load(path)
-	if err != nil || len(s.Keys) != 11 {
-		t.Errorf("%d keys: %v", len(s.Keys), err)
+	for _, part := range private {
+		if strings.Contains(shown.String(), part) {
+			t.Fatal("a private member is shown")
+		}
 	}
 }
 

@@ -1,0 +1,157 @@
+package rotation
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// edit changes the file as somebody does by hand or another tool.
+func (f *file) edit(pattern, replacement string) {
+	f.t.Helper()
+	edited := regexp.MustCompile(pattern).ReplaceAllString(string(f.text), replacement)
+	if edited == string(f.text) {
+		f.t.Fatalf("nothing like %s in the file", pattern)
+	}
+	f.text = []byte(edited)
+}
+
+// moveLastFirst does by hand what promote is for.
+func (f *file) moveLastFirst() {
+	f.t.Helper()
+	s := f.set()
+	last := len(s.Keys) - 1
+	s.Keys = append([]Key{s.Keys[last]}, s.Keys[:last]...)
+	text, err := s.Text()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.text = text
+}
+
+// TestUnknownTimes: what isn't understood is never taken for "never signed".
+func TestUnknownTimes(t *testing.T) {
+	for _, value := range []string{`"1800000000"`, "1.8e9", "1800000000.5", "0", "-1", "null", "true", "9223372036854775807", "253402300800"} {
+		for _, member := range []string{createdMember, signingMember} {
+			f := newFile(t)
+			f.edit(`"`+member+`": \d+`, `"`+member+`": `+value)
+			if _, err := Parse(f.text, start); err == nil || !strings.Contains(err.Error(), member+" must be a whole number of Unix seconds") {
+				t.Errorf("%s %s: %v", member, value, err)
+			}
+		}
+	}
+}
+
+// TestMovedByHand: a key that another one was put before by hand signed until
+// the file was changed, whenever it began to.
+func TestMovedByHand(t *testing.T) {
+	const forgotten = settling + 24*time.Hour + leeway
+	f := newFile(t)
+	first, second := f.set().Keys[0].ID, f.add()
+	f.moveLastFirst()
+	changed := start.Add(90 * 24 * time.Hour)
+	s, err := Parse(f.text, changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Keys[0].ID != second || !s.Keys[0].Signing.Equal(changed) || !s.Keys[1].SignedUntil.Equal(changed) {
+		t.Fatalf("keys %+v", s.Keys)
+	}
+	wantEarly(t, s.Remove(first, DefaultPolicy, false, changed), forgotten)
+	if step := Foremost(s.Schedule(DefaultPolicy), changed); !step.Due.After(changed) {
+		t.Errorf("%s is due at once", step)
+	}
+
+	// The next step changes the file's time, so it notes what was assumed.
+	if _, err := s.Add("", changed.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if f.text, err = s.Text(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Parse(f.text, changed.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Keys[0].Signing.Equal(changed) || !s.Keys[1].SignedUntil.Equal(changed) {
+		t.Errorf("keys %+v", s.Keys)
+	}
+}
+
+// TestMovedBackByHand: that the key ended to sign before doesn't count for the
+// second time that it signs, and a file's time may be older than that.
+func TestMovedBackByHand(t *testing.T) {
+	f := newFile(t)
+	first, second := f.set().Keys[0].ID, f.add()
+	f.now = start.Add(time.Hour)
+	f.want(f.promote(second, false), "signing former")
+	f.now = start.Add(2 * time.Hour)
+	f.want(f.promote(first, true), "signing former")
+	f.moveLastFirst()
+	for changed, until := range map[time.Time]time.Time{
+		start.Add(9 * time.Hour): start.Add(9 * time.Hour),
+		start:                    start.Add(2 * time.Hour),
+	} {
+		s, err := Parse(f.text, changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Keys[1]; got.ID != first || !got.SignedUntil.Equal(until) {
+			t.Errorf("changed %v: %s signed until %v", changed, got.ID, got.SignedUntil)
+		}
+	}
+}
+
+// TestRetiredStaysSo: the private part of a key that was retired doesn't bring
+// it back.
+func TestRetiredStaysSo(t *testing.T) {
+	f := newFile(t)
+	kid := f.add()
+	whole := string(f.text)
+	f.now = start.Add(time.Minute)
+	f.want(f.retire(kid), "signing retired")
+	member := regexp.MustCompile(`"m2m_retired": \d+`).FindString(string(f.text))
+	f.text = []byte(whole[:strings.LastIndex(whole, `"m2m_created"`)] + member + ",\n" + whole[strings.LastIndex(whole, `"m2m_created"`):])
+	f.now = start.Add(100 * 24 * time.Hour)
+	f.want(nil, "signing retired")
+	if err := f.promote(kid, false); err == nil || !strings.Contains(err.Error(), "come back to life") {
+		t.Errorf("promoted: %v", err)
+	}
+	for _, step := range f.set().Schedule(DefaultPolicy) {
+		if step.Kid == kid {
+			t.Errorf("%s is scheduled", step)
+		}
+	}
+}
+
+// TestForeignFirstKey: since when it signs is noted at the first step, or each
+// one would begin its time anew.
+func TestForeignFirstKey(t *testing.T) {
+	f := newFile(t)
+	f.edit(`,\s*"m2m_\w+": \d+`, "")
+	s, err := Parse(f.text, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.now = start.Add(DefaultPolicy.Every)
+	if taken, _, err := s.Rotate(DefaultPolicy, f.now); err != nil || taken == nil || taken.Verb != "add" {
+		t.Fatalf("took %v: %v", taken, err)
+	}
+	if !s.Keys[0].Signing.Equal(start) || s.Keys[0].Foreign {
+		t.Errorf("key %+v", s.Keys[0])
+	}
+}
+
+func TestForeignMembersAreKept(t *testing.T) {
+	f := newFile(t)
+	const member = `"x-owner": {"name": "Zo\u00eb", "id": 9007199254740993}`
+	f.edit(`"use": "sig"`, `"use": "sig", `+member)
+	second := f.add()
+	f.now = start.Add(time.Hour)
+	f.want(f.promote(second, false), "signing former")
+	f.want(f.retire(f.set().Keys[1].ID), "signing retired")
+	kept := regexp.MustCompile(`\s+`).ReplaceAllString(string(f.text), " ")
+	if !strings.Contains(kept, `"x-owner": { "name": "Zo\u00eb", "id": 9007199254740993 }`) {
+		t.Errorf("got %s", f.text)
+	}
+}
