@@ -33,13 +33,7 @@ test-pkcs11: needs
 
 # Each fuzz target for a while; FUZZ=1h for longer.
 fuzz:
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  dir=$$($(GO) list -f '{{.Dir}}' $$pkg); \
-	  for target in $$(cat $$dir/*_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p'); do \
-	    echo "fuzz $$pkg $$target"; \
-	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZ) $$pkg; \
-	  done; \
-	done
+	@GO='$(GO)' sh .ci/fuzz $(FUZZ)
 
 # The tables of docs/performance.md.
 bench: build
