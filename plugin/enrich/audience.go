@@ -27,7 +27,18 @@ func foldAudience(a string) string {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		host, path = rest[:i], rest[i:]
 	}
-	return strings.ToLower(scheme) + "://" + strings.ToLower(host) + path
+	return lower(scheme) + "://" + lower(host) + path
+}
+
+// lower folds ASCII only: other letters that fold to ASCII ones, such as the
+// Kelvin sign, name another host.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // checkAudience ends the exchange if the verified token is for the management

@@ -68,7 +68,7 @@ func (e *Enricher) reconcile(claims jws.Claims, c correlation, changes []splice.
 		}
 		present := claims.Get(change.Name)
 		switch {
-		case present == nil:
+		case present == nil, present.Kind() == 'n': // a null is rewritten where it stands
 			kept = append(kept, change)
 		case !same(present, change.Value):
 			return nil, endWith(ClaimConflict, "the provider's claim %q has another value", change.Name)

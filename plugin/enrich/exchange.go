@@ -18,14 +18,16 @@ type Exchange struct {
 	ClientIP string // the forwarded client address that Kong trusts
 }
 
-// Request is what the client sent.
+// Request is what the client sent. Its texts need not be UTF-8. A header that
+// was sent in several lines is joined by commas.
 type Request struct {
-	Method        string
-	Query         string // raw
-	ContentType   string
-	Authorization string
-	Body          []byte
-	BodyError     error // why Body couldn't be read, if it couldn't
+	Method          string
+	Query           string // raw
+	ContentType     string
+	ContentEncoding string
+	Authorization   string
+	Body            []byte
+	BodyError       error // why Body couldn't be read, if it couldn't
 }
 
 // Response is what the upstream answered.

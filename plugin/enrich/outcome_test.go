@@ -152,9 +152,17 @@ var outcomes = []struct {
 		f.records["org:"+testOrg] = schema.ErrUnavailable
 	}, ClaimConflict, 400, "unauthorized_client"},
 	{"claim differs", func(f *fixture) { f.claims["org_name"] = "Other Inc" }, ClaimConflict, 400, "unauthorized_client"},
+	{"token of another user", func(f *fixture) {
+		f.set("user", "token_claim", []any{"act", "sub"})
+		f.claims["act"] = map[string]any{"sub": "kp_other"}
+	}, ClaimConflict, 400, "unauthorized_client"},
 	{"claim differs in case only", func(f *fixture) { f.claims["Org_Name"] = "Acme Inc" }, ClaimConflict, 400, "unauthorized_client"},
 	{"redis silent", func(f *fixture) { f.records["app:"+testClient] = schema.ErrUnavailable }, LookupUnavailable, 503, "temporarily_unavailable"},
 	{"redis silent on the organization", func(f *fixture) { f.records["org:"+testOrg] = schema.ErrUnavailable }, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"redis silent on the user", func(f *fixture) {
+		f.records["user:"+testUser] = schema.ErrUnavailable
+		addClaim(f, "email", "user.email", "default", "none")
+	}, LookupUnavailable, 503, "temporarily_unavailable"},
 	{"application too old", func(f *fixture) { f.records["app:"+testClient] = outdated{"org_code": testOrg} }, LookupUnavailable, 503, "temporarily_unavailable"},
 	{"organization too old", func(f *fixture) {
 		f.records["org:"+testOrg] = outdated{"code": testOrg, "name": "Acme Inc"}

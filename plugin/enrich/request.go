@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"mime"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"m2m-token-enricher/plugin/jws"
@@ -23,6 +25,7 @@ const (
 // tokenRequest is a request with one clear grant.
 type tokenRequest struct {
 	clients  []client
+	unnamed  error // why a client that it names can't be told
 	audience []string
 	scope    []string
 }
@@ -39,14 +42,15 @@ type parameters map[string][]string
 
 // readRequest ends the exchange unless the request is clearly a
 // client_credentials grant. Providers read what RFC 6749 forbids in different
-// ways, so a request that two readers could take differently is refused.
+// ways, so a request that two readers could take differently is refused: else a
+// raw M2M token would pass as that of another grant.
 func readRequest(r Request) (tokenRequest, error) {
-	query, err := url.ParseQuery(r.Query)
+	query, err := readForm(r.Query)
 	if err != nil {
-		return tokenRequest{}, endWith(AmbiguousRequest, "the query can't be decoded")
+		return tokenRequest{}, endWith(AmbiguousRequest, "the query: %w", err)
 	}
 	for name := range query {
-		if strings.EqualFold(name, "grant_type") {
+		if letters(name) == "granttype" {
 			return tokenRequest{}, endWith(AmbiguousRequest, "grant_type in the query")
 		}
 	}
@@ -61,16 +65,16 @@ func readRequest(r Request) (tokenRequest, error) {
 	if grant != m2mGrant {
 		return tokenRequest{}, &end{outcome: NotM2M}
 	}
-	clients, err := namedClients(r.Authorization, body)
-	if err != nil {
-		return tokenRequest{}, endWith(ClientMismatch, "%w", err)
-	}
-	return tokenRequest{clients: clients, audience: words(body["audience"]), scope: words(body["scope"])}, nil
+	clients, unnamed := namedClients(r.Authorization, body)
+	return tokenRequest{clients: clients, unnamed: unnamed, audience: words(body["audience"]), scope: words(body["scope"])}, nil
 }
 
 func readParameters(r Request) (parameters, error) {
 	if r.BodyError != nil {
 		return nil, r.BodyError
+	}
+	if encoding := strings.TrimSpace(r.ContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, errors.New("the body is encoded, and not every reader decodes it")
 	}
 	media, params, err := mime.ParseMediaType(r.ContentType)
 	if err != nil {
@@ -81,15 +85,15 @@ func readParameters(r Request) (parameters, error) {
 	}
 	switch media {
 	case formMediaType:
-		return readForm(r.Body)
+		return readForm(string(r.Body))
 	case "application/json":
 		return readJSON(r.Body)
 	}
 	return nil, errors.New("the body is neither a form nor JSON")
 }
 
-func readForm(body []byte) (parameters, error) {
-	form, err := url.ParseQuery(string(body))
+func readForm(text string) (parameters, error) {
+	form, err := url.ParseQuery(text)
 	if err != nil {
 		return nil, errors.New("the form can't be decoded")
 	}
@@ -101,8 +105,8 @@ func readForm(body []byte) (parameters, error) {
 	return parameters(form), nil
 }
 
-// readJSON reads a JSON body. Only strings and lists of strings can be
-// parameters; others are left out, unless they are the grant.
+// readJSON reads a JSON body. Only strings and lists of strings have values;
+// others are there by name. The grant must be a string.
 func readJSON(body []byte) (parameters, error) {
 	o, err := splice.Parse(body)
 	if err != nil {
@@ -110,33 +114,54 @@ func readJSON(body []byte) (parameters, error) {
 	}
 	found := parameters{}
 	for _, m := range o.Members() {
-		if text, ok := splice.Text(m.Value); ok {
+		text, ok := splice.Text(m.Value)
+		switch {
+		case ok:
 			found[m.Name] = []string{text}
-		} else if strings.EqualFold(m.Name, "grant_type") {
+		case m.Name == "grant_type":
 			return nil, errors.New("grant_type is not a string")
-		} else if list, err := jws.Strings(m.Value); err == nil {
-			found[m.Name] = list
+		default:
+			found[m.Name], _ = jws.Strings(m.Value) // nil if it is something else
 		}
 	}
 	return found, nil
 }
 
+// clearGrant matches the grant types that no reader takes for another: names
+// (RFC 6749, appendix A.10) and plain URIs.
+var clearGrant = regexp.MustCompile(`^[A-Za-z0-9._:/-]+$`)
+
 // grant returns the one grant type of a request.
 func (p parameters) grant() (string, error) {
 	for name := range p {
-		if name != "grant_type" && strings.EqualFold(name, "grant_type") {
+		if name != "grant_type" && letters(name) == "granttype" {
 			return "", errors.New("a parameter that may be taken for grant_type")
 		}
 	}
 	values := p["grant_type"]
-	if len(values) != 1 || values[0] == "" {
+	if len(values) != 1 {
 		return "", fmt.Errorf("%d grant types, not one", len(values))
 	}
 	grant := values[0]
-	if grant != m2mGrant && strings.EqualFold(strings.TrimSpace(grant), m2mGrant) {
+	if !clearGrant.MatchString(grant) {
+		return "", errors.New("a grant type that may be taken for several")
+	}
+	if grant != m2mGrant && letters(grant) == "clientcredentials" {
 		return "", fmt.Errorf("a grant type that may be taken for %s", m2mGrant)
 	}
 	return grant, nil
+}
+
+// letters returns the letters of s in lower case. Readers fold case, turn
+// dots, spaces and brackets into underscores, drop byte order marks and cut at
+// a NUL, so that names with the same letters may be the same to them.
+func letters(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
 }
 
 // namedClients returns every client that the request names: in HTTP Basic

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"m2m-token-enricher/plugin/jws"
 )
 
 const (
@@ -50,6 +52,27 @@ func TestGrant(t *testing.T) {
 		{"multipart", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=grant_type\r\n\r\nclient_credentials\r\n--x--", AmbiguousRequest},
 		{"text", "text/plain", "grant_type=client_credentials", AmbiguousRequest},
 		{"bad type", "application/", "grant_type=client_credentials", AmbiguousRequest},
+		// What some readers turn into grant_type, or into client_credentials.
+		{"dotted name", form, "grant_type=password&grant.type=client_credentials", AmbiguousRequest},
+		{"spaced name", form, "grant_type=password&grant+type=client_credentials", AmbiguousRequest},
+		{"indented name", form, "grant_type=password&+grant_type=client_credentials", AmbiguousRequest},
+		{"bracket in the name", form, "grant_type=password&grant%5Btype=client_credentials", AmbiguousRequest},
+		{"list", form, "grant_type=password&grant_type[]=client_credentials", AmbiguousRequest},
+		{"indexed list", form, "grant_type=password&grant_type%5B0%5D=client_credentials", AmbiguousRequest},
+		{"name with a nul", form, "grant_type=password&grant_type%00=client_credentials", AmbiguousRequest},
+		{"byte order mark", form, "\ufeffgrant_type=client_credentials&grant_type=password", AmbiguousRequest},
+		{"value with a nul", form, "grant_type=client_credentials%00", AmbiguousRequest},
+		{"two values in one", form, "grant_type=client_credentials,password", AmbiguousRequest},
+		{"two values with a space", form, "grant_type=password+client_credentials", AmbiguousRequest},
+		{"value with a byte order mark", form, "grant_type=%EF%BB%BFclient_credentials", AmbiguousRequest},
+		{"quoted value", form, "grant_type=%22client_credentials%22", AmbiguousRequest},
+		{"value with a dash", form, "grant_type=client%2Dcredentials", AmbiguousRequest},
+		{"value with a space of no width", form, "grant_type=client_credentials%E2%80%8B", AmbiguousRequest},
+		{"json dotted name", jsonType, `{"grant_type":"password","grant.type":"client_credentials"}`, AmbiguousRequest},
+		{"json object under a like name", jsonType, `{"grant_type":"password","grant-type":{}}`, AmbiguousRequest},
+		{"json quoted value", jsonType, `{"grant_type":"\"client_credentials\""}`, AmbiguousRequest},
+		{"two content types", jsonType + ", " + form, "grant_type=client_credentials", AmbiguousRequest},
+
 		{"json duplicate", jsonType, `{"grant_type":"password","grant_type":"client_credentials"}`, AmbiguousRequest},
 		{"json duplicate elsewhere", jsonType, `{"grant_type":"client_credentials","a":1,"a":2}`, AmbiguousRequest},
 		{"json another case", jsonType, `{"Grant_Type":"client_credentials"}`, AmbiguousRequest},
@@ -83,11 +106,50 @@ func TestQuery(t *testing.T) {
 		"GRANT_TYPE=password":           AmbiguousRequest,
 		"x=%zz":                         AmbiguousRequest,
 		"a;grant_type=password":         AmbiguousRequest,
+		"grant.type=password":           AmbiguousRequest,
+		"grant_type[]=password":         AmbiguousRequest,
+		"x=%ff":                         AmbiguousRequest,
+		"x=\xff":                        AmbiguousRequest,
 	} {
 		f := newFixture(t)
 		f.exchange.Request.Query = query
 		if r := f.run(context.Background()); r.Outcome != outcome {
 			t.Errorf("%q: outcome %s", query, r.Outcome)
+		}
+	}
+}
+
+// TestEncodedRequest: a reader that inflates the body may see another one.
+func TestEncodedRequest(t *testing.T) {
+	for encoding, outcome := range map[string]Outcome{
+		"": Enriched, "identity": Enriched, " Identity ": Enriched, "gzip": AmbiguousRequest, "deflate": AmbiguousRequest, "identity, gzip": AmbiguousRequest,
+	} {
+		f := newFixture(t)
+		f.exchange.Request.ContentEncoding = encoding
+		if r := f.run(context.Background()); r.Outcome != outcome {
+			t.Errorf("%q: outcome %s", encoding, r.Outcome)
+		}
+	}
+}
+
+// TestUndecodableClientComesLate: what the upstream answered is judged before
+// whom it was for.
+func TestUndecodableClientComesLate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		spoil   func(*fixture)
+		outcome Outcome
+	}{
+		"nothing else":   {func(*fixture) {}, ClientMismatch},
+		"refresh token":  {func(f *fixture) { f.response["refresh_token"] = "r" }, BadTokenResponse},
+		"opaque token":   {func(f *fixture) { f.token = "opaque" }, OpaqueToken},
+		"keys down":      {func(f *fixture) { f.keys.err = jws.ErrKeysUnavailable }, KeysUnavailable},
+		"another issuer": {func(f *fixture) { f.claims["iss"] = "https://other" }, UntrustedToken},
+	} {
+		f := newFixture(t)
+		f.exchange.Request.Authorization = "Basic !!!"
+		tt.spoil(f)
+		if r := f.run(context.Background()); r.Outcome != tt.outcome {
+			t.Errorf("%s: outcome %s", name, r.Outcome)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -81,6 +82,20 @@ func TestBombs(t *testing.T) {
 				t.Errorf("outcome %s", r.Outcome)
 			}
 		})
+	}
+}
+
+// TestBombsTakeNoMemory: no more is inflated than a body may have.
+func TestBombsTakeNoMemory(t *testing.T) {
+	bomb := compress(t, "gzip", make([]byte, 64<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := inflate(Response{Body: bomb, ContentEncoding: "gzip"}); err == nil {
+		t.Error("accepted")
+	}
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 16*maxResponseSize {
+		t.Errorf("%d bytes were taken", taken)
 	}
 }
 

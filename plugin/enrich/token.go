@@ -35,6 +35,9 @@ func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, err
 	if !ok || !validID(id) {
 		return "", endWith(UntrustedToken, "%w: claim %q is not a client id", jws.ErrUntrusted, e.cfg.ClientIDClaim)
 	}
+	if request.unnamed != nil {
+		return "", &end{ClientMismatch, request.unnamed}
+	}
 	for _, c := range request.clients {
 		if !c.is(id) {
 			return "", endWith(ClientMismatch, "the token is for another client than the request")

@@ -93,6 +93,18 @@ func TestEqualClaimsAreKept(t *testing.T) {
 	}
 }
 
+// TestNullClaimIsAbsent: the provider says that it knows none.
+func TestNullClaimIsAbsent(t *testing.T) {
+	f := newFixture(t)
+	token, r := enrichPayload(t, f, goodHeader, goodPayload(`,"org_code":null,"x":1`))
+	if token == "" {
+		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+	}
+	if got, want := payload(t, f.ring, token), goodPayload(`,"org_code":"org_8ed648340ea9","x":1,"org_name":"Acme Inc"`); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestGatewayClaims(t *testing.T) {
 	f := newFixture(t)
 	f.set("signing", "issuer", "https://gateway.example.com")
@@ -223,6 +235,7 @@ func TestManagementAudience(t *testing.T) {
 		"https://xexample.kinde.com/api":         false,
 		" https://example.kinde.com/api":         false,
 		"example.kinde.com/api":                  false,
+		"https://example.\u212Ainde.com/api":     false, // the Kelvin sign
 	} {
 		t.Run(audience, func(t *testing.T) {
 			f := newFixture(t)
