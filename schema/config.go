@@ -4,9 +4,9 @@
 package schema
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -148,22 +148,23 @@ func dropKongs(record map[string]any) {
 
 // Written decodes a configuration as an operator writes it: given has the
 // shapes that encoding/json gives to an any. The error joins every mistake,
-// each with its path; if it isn't nil, the configuration must not be used.
+// each with its path; if it isn't nil, the configuration must not be used, and
+// it is nil itself if given can't even be decoded.
 func Written(given map[string]any) (*Config, error) {
-	complete, err := root().Complete("config", given)
-	if err != nil {
-		return nil, err
-	}
+	complete, mistakes := root().Complete("config", given)
 	canonical, err := json.Marshal(complete) // map keys are sorted
 	if err != nil {
-		return nil, fmt.Errorf("encode the configuration: %w", err)
+		return nil, errors.Join(mistakes, fmt.Errorf("encode the configuration: %w", err))
 	}
 	cfg := &Config{Fingerprint: sha256.Sum256(canonical)}
-	if err := json.NewDecoder(bytes.NewReader(canonical)).Decode(cfg); err != nil {
-		return nil, fmt.Errorf("decode the configuration: %w", err)
+	if err := json.Unmarshal(canonical, cfg); err != nil {
+		if mistakes == nil {
+			mistakes = fmt.Errorf("decode the configuration: %w", err)
+		}
+		return nil, mistakes
 	}
 	cfg.derive()
-	return cfg, cfg.validate()
+	return cfg, errors.Join(mistakes, cfg.validate())
 }
 
 // derive fills what has a default that depends on the issuer.

@@ -201,8 +201,9 @@ func TestMistakes(t *testing.T) {
 
 func TestEveryMistakeAtOnce(t *testing.T) {
 	_, err := Written(minimal(t, "issuer", "http://idp", "jwks_uri", "ftp://x", "signing.jwks_path", "/a#b",
+		"mode", "audit", "timeout", 0.0, "client_id_claim", []any{},
 		"claims", append(claim("name", "iss", "value", "x"), claim("name", "ISS", "value", "x")...)))
-	for _, want := range []string{"config.jwks_uri", "config.management_audiences", "config.signing.jwks_path",
+	for _, want := range []string{"config.mode: expected one of", "config.timeout: value should be", "config.client_id_claim: length", "config.jwks_uri", "config.management_audiences", "config.signing.jwks_path",
 		"config.claims[0].name", `config.claims[1].name: "ISS" is reserved`, `config.claims[1].name: "ISS" is claims[0] already`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not reported in %v", want, err)

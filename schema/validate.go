@@ -31,7 +31,9 @@ func (c *Config) validate() error {
 	mistake := func(path, format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("config.%s: %s", path, fmt.Sprintf(format, args...)))
 	}
-	c.validateProvider(mistake)
+	if c.Issuer != "" { // else it is reported as missing already
+		c.validateProvider(mistake)
+	}
 	c.validateSigning(mistake)
 	c.validateSources(mistake)
 	for i, claim := range c.Claims {
@@ -86,7 +88,7 @@ func (c *Config) validateSigning(mistake reporter) {
 		if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 			mistake("signing.issuer", "must be an https URL without user, query or fragment (RFC 8414, section 2)")
 		}
-		if Fetchable(c.Issuer) != nil {
+		if c.Issuer != "" && Fetchable(c.Issuer) != nil {
 			mistake("signing.issuer", "needs the provider's metadata, but issuer is no https URL to fetch it from")
 		}
 	}
@@ -110,7 +112,7 @@ func (c *Config) validateClaim(i int, claim Claim, mistake reporter) {
 	switch {
 	case slices.ContainsFunc(reserved, anyCase):
 		mistake(path+".name", "%q is reserved for the provider", claim.Name)
-	case anyCase(c.ClientIDClaim[0]):
+	case len(c.ClientIDClaim) > 0 && anyCase(c.ClientIDClaim[0]):
 		mistake(path+".name", "%q is the configured client_id_claim", claim.Name)
 	case slices.ContainsFunc(authorization, anyCase) && !c.AllowAuthorizationClaims:
 		mistake(path+".name", "%q decides what a caller may do; set allow_authorization_claims to allow it", claim.Name)
