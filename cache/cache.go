@@ -77,16 +77,31 @@ func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (sche
 	if held && age < r.freshFor(last) {
 		return last.record, last.err
 	}
+	stale := held && last.err == nil && age < r.freshFor(last)+seconds(r.cfg.StaleTTL)
+	if stale {
+		var cancel context.CancelFunc
+		ctx, cancel = half(ctx) // what serves the stale record needs time, too
+		defer cancel()
+	}
 	answer, err := r.ask(ctx, key, kind, id)
 	switch {
 	case err == nil:
 		return answer.record, answer.err
+	case stale:
+		return last.record, nil
 	case !held || last.err != nil:
 		return nil, err
-	case age < r.freshFor(last)+seconds(r.cfg.StaleTTL):
-		return last.record, nil
 	}
 	return last.record, err
+}
+
+// half returns ctx with half of the time that is left.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
 func (r *Records) freshFor(e entry) time.Duration {

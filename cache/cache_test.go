@@ -283,6 +283,28 @@ func TestCallersDeadline(t *testing.T) {
 	})
 }
 
+// TestStaleLeavesTime: a store that hangs doesn't use up the time of who can be
+// served a stale record.
+func TestStaleLeavesTime(t *testing.T) {
+	tier(t, func(t *testing.T, r *Records, s *scripted) {
+		expect(t, r, s, good, nil, 1)
+		pass(30 * time.Second)
+		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if record, err := r.Record(ctx, schema.Application, "a"); err != nil || record["org_code"] != "org_a" {
+			t.Errorf("got %v, %v", record, err)
+		}
+		if waited := time.Since(begin); waited != 500*time.Millisecond {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
 // TestStoreIsBounded: a store that never answers is given up after its
 // timeouts to connect, to send and to receive.
 func TestStoreIsBounded(t *testing.T) {

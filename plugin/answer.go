@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -95,8 +96,8 @@ func logLine(r enrich.Result, requestID string) string {
 }
 
 // publishKeys answers with the gateway's JWK set.
-func publishKeys(k kong, r *runningConfig) {
-	ring, err := r.keys.Ring()
+func publishKeys(ctx context.Context, k kong, r *runningConfig) {
+	ring, err := r.keys.Ring(ctx)
 	if err != nil {
 		answer(k, unpublished(err))
 		return

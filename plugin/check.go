@@ -35,14 +35,14 @@ func Check(ctx context.Context, given map[string]any) []Finding {
 	defer r.close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return append(findings, r.checkKeys(), r.checkProvider(ctx), r.checkRecords(ctx))
+	return append(findings, r.checkKeys(ctx), r.checkProvider(ctx), r.checkRecords(ctx))
 }
 
-func (r *runningConfig) checkKeys() Finding {
+func (r *runningConfig) checkKeys(ctx context.Context) Finding {
 	if schema.IsReference(string(r.cfg.Signing.JWKS)) {
 		return Finding{What: "signing keys: not checked, only Kong can resolve the vault reference"}
 	}
-	ring, err := r.keys.Ring()
+	ring, err := r.keys.Ring(ctx)
 	if err != nil {
 		return Finding{"signing keys", err}
 	}

@@ -61,7 +61,7 @@ func (i *Instance) Access(p *pdk.PDK) {
 		read := request.method == http.MethodGet || request.method == http.MethodHead
 		switch {
 		case read && request.path == i.cfg.Signing.JWKSPath:
-			publishKeys(k, r)
+			publishKeys(ctx, k, r)
 		case read && slices.Contains(r.issuer.paths, request.path):
 			publishMetadata(ctx, k, r)
 		case i.cfg.Mode == schema.ModeObserve:
@@ -101,25 +101,35 @@ func (i *Instance) Response(p *pdk.PDK) {
 func (i *Instance) handle(k kong, handler func(context.Context, kong, *runningConfig) error) {
 	defer func() {
 		if v := recover(); v != nil {
-			answer(k, enrich.Refusal(enrich.InternalError, 0, panicked(v)))
+			i.fail(k, panicked(v))
 		}
 	}()
 	if i.mistakes != nil {
-		answer(k, enrich.Refusal(enrich.InternalError, 0, fmt.Errorf("the configuration can't be used: %w", i.mistakes)))
+		i.fail(k, fmt.Errorf("the configuration can't be used: %w", i.mistakes))
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
+	defer cancel()
 	r, err := i.runtimes.get(i.cfg)
 	if err == nil {
-		if warning := r.keys.Warning(); warning != nil {
-			k.fail(logLine(enrich.Result{Outcome: enrich.InternalError, Cause: warning}, ""))
+		if warning := r.keys.Warning(ctx); warning != nil {
+			k.warn(fmt.Sprintf("signing keys: %v", warning))
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
-		defer cancel()
 		err = handler(ctx, k, r)
 	}
 	if err != nil {
-		answer(k, enrich.Refusal(enrich.InternalError, 0, err))
+		i.fail(k, err)
 	}
+}
+
+// fail ends an event that couldn't be decided. In observe mode that is told of
+// as well, but stops nothing.
+func (i *Instance) fail(k kong, err error) {
+	r := enrich.Refusal(enrich.InternalError, 0, err)
+	if i.cfg != nil && i.cfg.Mode == schema.ModeObserve {
+		r.Action = enrich.Pass
+	}
+	answer(k, r)
 }
 
 // panicked describes a panic without its value, which could hold anything.

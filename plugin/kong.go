@@ -7,7 +7,9 @@ import (
 	"os"
 
 	"github.com/Kong/go-pdk"
+	"github.com/Kong/go-pdk/bridge"
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
 
 	"m2m-token-enricher/plugin/enrich"
 )
@@ -24,16 +26,12 @@ type kong struct{ pdk *pdk.PDK }
 type accessRequest struct{ method, path, upgrade string }
 
 func (k kong) accessRequest() (r accessRequest, err error) {
-	if r.upgrade, err = k.pdk.Request.GetHeader("upgrade"); err != nil {
-		return r, fmt.Errorf("ask Kong for the Upgrade header: %w", err)
-	}
-	if r.method, err = k.pdk.Request.GetMethod(); err != nil {
-		return r, fmt.Errorf("ask Kong for the method: %w", err)
-	}
-	if r.path, err = k.pdk.Request.GetPath(); err != nil {
-		return r, fmt.Errorf("ask Kong for the path: %w", err)
-	}
-	return r, nil
+	err = k.texts([]question{
+		{&r.upgrade, "the Upgrade header", "kong.nginx.get_var", "http_upgrade"},
+		{&r.method, "the method", "kong.request.get_method", ""},
+		{&r.path, "the path", "kong.request.get_path", ""},
+	})
+	return r, err
 }
 
 // exchange reads the exchange; of one whose status says that no token was
@@ -48,31 +46,46 @@ func (k kong) exchange() (x enrich.Exchange, err error) {
 	if x.Response.Body, err = k.pdk.ServiceResponse.GetRawBody(); err != nil {
 		return x, fmt.Errorf("ask Kong for the upstream's body: %w", err)
 	}
-	texts := []struct {
-		to   *string
-		what string
-		ask  func() (string, error)
-	}{
-		{&x.Response.ContentEncoding, "the upstream's Content-Encoding", func() (string, error) {
-			return k.pdk.ServiceResponse.GetHeader("content-encoding")
-		}},
-		{&x.Request.Method, "the method", k.pdk.Request.GetMethod},
-		{&x.Request.Query, "the query", k.pdk.Request.GetRawQuery},
-		{&x.Request.ContentType, "the Content-Type header", func() (string, error) {
-			return k.pdk.Request.GetHeader("content-type")
-		}},
-		{&x.Request.Authorization, "the Authorization header", func() (string, error) {
-			return k.pdk.Request.GetHeader("authorization")
-		}},
-		{&x.ClientIP, "the client's address", k.pdk.Client.GetForwardedIp},
-	}
-	for _, t := range texts {
-		if *t.to, err = t.ask(); err != nil {
-			return x, fmt.Errorf("ask Kong for %s: %w", t.what, err)
-		}
+	err = k.texts([]question{
+		{&x.Response.ContentEncoding, "the upstream's Content-Encoding", "kong.service.response.get_header", "content-encoding"},
+		{&x.Request.Method, "the method", "kong.request.get_method", ""},
+		{&x.Request.Query, "the query", "kong.request.get_raw_query", ""},
+		{&x.Request.ContentType, "the Content-Type header", "kong.nginx.get_var", "http_content_type"},
+		{&x.Request.ContentEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
+		{&x.Request.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
+		{&x.ClientIP, "the client's address", "kong.client.get_forwarded_ip", ""},
+	})
+	if err != nil {
+		return x, err
 	}
 	x.Request.Body, x.Request.BodyError, err = k.requestBody()
 	return x, err
+}
+
+// question asks Kong for one text. The headers of the request come from nginx'
+// variables: those join all lines of a name with commas, where the PDK's own
+// getter gives the first and hides the others.
+type question struct {
+	to           *string
+	what         string
+	method, name string
+}
+
+// texts asks questions. The answers are read as bytes: a client may send any,
+// and the PDK's own getters fail on what isn't UTF-8.
+func (k kong) texts(questions []question) error {
+	for _, q := range questions {
+		var name proto.Message
+		if q.name != "" {
+			name = bridge.WrapString(q.name)
+		}
+		var answer kong_plugin_protocol.ByteString // on the wire the same as a String
+		if err := k.pdk.Request.Ask(q.method, name, &answer); err != nil {
+			return fmt.Errorf("ask Kong for %s: %w", q.what, err)
+		}
+		*q.to = string(answer.V)
+	}
+	return nil
 }
 
 // requestBody returns the request's body, or why it can't be read. It doesn't

@@ -61,9 +61,10 @@ func open(cfg *schema.Config) (*runningConfig, error) {
 // warm reads the keys, the gateway's and the provider's, before the first
 // request needs them. That it fails is for that request to say.
 func (r *runningConfig) warm() {
+	defer func() { _ = recover() }() // it runs by itself, so a panic would end the process
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, _ = r.keys.Ring()
+	_, _ = r.keys.Ring(ctx)
 	_, _ = r.provider.Keys(ctx)
 	if r.cfg.Signing.Issuer != "" {
 		_, _ = r.provider.Metadata(ctx)

@@ -39,7 +39,7 @@ var owners = map[string][]string{
 	"github.com/alicebob/miniredis":    {},
 	"github.com/google/go-cmp":         {},
 	module + "/test":                   {},
-	"google.golang.org/protobuf/proto": {},
+	"google.golang.org/protobuf/proto": {"plugin"},
 }
 
 func goList(t *testing.T, args ...string) []string {

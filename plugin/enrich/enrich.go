@@ -18,7 +18,7 @@ import (
 // Dependencies are what a decision asks.
 type Dependencies struct {
 	Verifier *jws.Verifier
-	Ring     func() (*jws.Ring, error) // the gateway's keys as they are now
+	Ring     func(context.Context) (*jws.Ring, error) // the gateway's keys as they are now
 	Records  Records
 	Now      func() time.Time
 }

@@ -168,7 +168,7 @@ func (f *fixture) enricher() *Enricher {
 	now := func() time.Time { return testNow }
 	e, err := New(cfg, Dependencies{
 		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, time.Duration(cfg.Leeway)*time.Second, f.keys, now),
-		Ring:     func() (*jws.Ring, error) { return f.ring, f.ringErr },
+		Ring:     func(context.Context) (*jws.Ring, error) { return f.ring, f.ringErr },
 		Records:  f.records,
 		Now:      now,
 	})

@@ -22,7 +22,7 @@ func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, error) {
 	}
 	// A token that the gateway itself signed came through a loop of routes, or
 	// the provider's keys are the gateway's: either way nobody vouches for it.
-	if ring, err := e.deps.Ring(); err == nil && ring.Holds(token.Key) {
+	if ring, err := e.deps.Ring(ctx); err == nil && ring.Holds(token.Key) {
 		return nil, endWith(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
 	}
 	return token, nil
@@ -56,7 +56,7 @@ func (e *Enricher) sign(ctx context.Context, token *jws.Token, claims []splice.M
 	if err := ctx.Err(); err != nil {
 		return "", 0, fmt.Errorf("sign the token: %w", err)
 	}
-	ring, err := e.deps.Ring()
+	ring, err := e.deps.Ring(ctx)
 	if err != nil {
 		return "", 0, fmt.Errorf("sign the token: %w", err)
 	}

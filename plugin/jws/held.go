@@ -129,7 +129,7 @@ func (h *held[T]) fetchAbsent() (any, error) {
 func (h *held[T]) fetchOnce() (any, error) {
 	ctx, cancel := context.WithTimeout(h.ctx, fetchTimeout)
 	defer cancel()
-	value, err := h.getSafely(ctx)
+	value, err := safely(func() (T, error) { return h.get(ctx) })
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 	}
@@ -140,15 +140,4 @@ func (h *held[T]) fetchOnce() (any, error) {
 		h.value, h.since = value, h.tried
 	}
 	return value, err
-}
-
-// getSafely is get, but for a panic in a parser of what the provider sent: it
-// would end the process, since a fetch runs in a goroutine of its own.
-func (h *held[T]) getSafely(ctx context.Context) (value T, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic of type %T while the answer was read", v)
-		}
-	}()
-	return h.get(ctx)
 }

@@ -2,6 +2,7 @@ package jws
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,8 +59,9 @@ func NewKeyFile(path, text string, now func() time.Time) *KeyFile {
 }
 
 // Ring returns the current ring. It is an error if there never was a good one.
-func (f *KeyFile) Ring() (*Ring, error) {
-	f.follow()
+// It waits for a read a little, but not beyond ctx.
+func (f *KeyFile) Ring(ctx context.Context) (*Ring, error) {
+	f.follow(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -75,8 +77,8 @@ func (f *KeyFile) Ring() (*Ring, error) {
 // that its present content is not that ring, or that others may read it. It
 // does so once, and again every hour while that lasts; otherwise it returns
 // nil.
-func (f *KeyFile) Warning() error {
-	f.follow()
+func (f *KeyFile) Warning(ctx context.Context) error {
+	f.follow(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	warning := f.exposed
@@ -93,7 +95,7 @@ func (f *KeyFile) Warning() error {
 
 // follow starts a read if it is time for one, and waits a little for the one
 // that is under way.
-func (f *KeyFile) follow() {
+func (f *KeyFile) follow(ctx context.Context) {
 	f.mu.Lock()
 	now := f.now()
 	if f.due(now) {
@@ -105,7 +107,8 @@ func (f *KeyFile) follow() {
 		patience = firstReadPatience
 	}
 	f.mu.Unlock()
-	if reading == nil || now.Sub(begun) > patience {
+	patience -= now.Sub(begun)
+	if reading == nil || patience <= 0 {
 		return
 	}
 	over := time.NewTimer(patience)
@@ -113,6 +116,7 @@ func (f *KeyFile) follow() {
 	select {
 	case <-reading:
 	case <-over.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -127,7 +131,10 @@ func (f *KeyFile) due(now time.Time) bool {
 
 func (f *KeyFile) reread(done chan struct{}) {
 	defer close(done)
-	c := f.read()
+	c, err := safely(func() (content, error) { return f.read(), nil })
+	if err != nil {
+		c.err = err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = nil
@@ -149,7 +156,7 @@ type content struct {
 func (f *KeyFile) take(c content) {
 	ring := c.ring
 	if c.err == nil && ring == nil {
-		if ring, c.err = ParseRing(c.text); c.err != nil && f.path != "" {
+		if ring, c.err = safely(func() (*Ring, error) { return ParseRing(c.text) }); c.err != nil && f.path != "" {
 			c.err = fmt.Errorf("%s: %w", f.path, c.err)
 		}
 	}

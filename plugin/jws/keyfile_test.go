@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +33,7 @@ func (f *keyFile) write(text string) {
 
 func (f *keyFile) want(alg string) {
 	f.t.Helper()
-	ring, err := f.Ring()
+	ring, err := f.Ring(context.Background())
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func (f *keyFile) want(alg string) {
 
 func (f *keyFile) wantWarning(part string) {
 	f.t.Helper()
-	switch err := f.Warning(); {
+	switch err := f.Warning(context.Background()); {
 	case part == "" && err != nil:
 		f.t.Errorf("Warning = %q, want none", err)
 	case part != "" && (err == nil || !strings.Contains(err.Error(), part)):
@@ -53,7 +54,7 @@ func (f *keyFile) wantWarning(part string) {
 
 func (f *keyFile) wantNone(part string) {
 	f.t.Helper()
-	ring, err := f.Ring()
+	ring, err := f.Ring(context.Background())
 	if ring != nil || err == nil || !strings.Contains(err.Error(), part) {
 		f.t.Errorf("Ring = %v, %v, want an error with %q", ring, err, part)
 	}
@@ -165,18 +166,18 @@ func TestKeyFileMissing(t *testing.T) {
 
 func TestKeyFileText(t *testing.T) {
 	f := NewKeyFile("", set(t, private(ecKey())), time.Now)
-	ring, err := f.Ring()
+	ring, err := f.Ring(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := f.Ring(); again != ring {
+	if again, _ := f.Ring(context.Background()); again != ring {
 		t.Error("the text was read twice")
 	}
-	if err := f.Warning(); err != nil {
+	if err := f.Warning(context.Background()); err != nil {
 		t.Errorf("Warning = %v", err)
 	}
 	for text, part := range map[string]string{"": "empty", "garbage": "neither"} {
-		if _, err := NewKeyFile("", text, time.Now).Ring(); err == nil || !strings.Contains(err.Error(), part) {
+		if _, err := NewKeyFile("", text, time.Now).Ring(context.Background()); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("Ring of text %q = %v, want %q in it", text, err, part)
 		}
 	}
@@ -190,7 +191,7 @@ func TestKeyFileConcurrent(t *testing.T) {
 	f.advance(keyFilePoll)
 	var warnings, rings sync.Map
 	together(50, func() {
-		ring, err := f.Ring()
+		ring, err := f.Ring(context.Background())
 		if err != nil {
 			t.Error(err)
 			return
@@ -199,7 +200,7 @@ func TestKeyFileConcurrent(t *testing.T) {
 		if _, err := ring.Sign(nil, []byte("{}")); err != nil {
 			t.Error(err)
 		}
-		if err := f.Warning(); err != nil {
+		if err := f.Warning(context.Background()); err != nil {
 			if _, seen := warnings.LoadOrStore(err.Error(), true); seen {
 				t.Error("the warning was given twice")
 			}

@@ -180,7 +180,7 @@ func (k *tokenKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (
 	}
 	done := make(chan result, 1)
 	go func() {
-		signature, err := k.Signer.Sign(rand, digest, opts)
+		signature, err := safely(func() ([]byte, error) { return k.Signer.Sign(rand, digest, opts) })
 		done <- result{signature, k.token.noted(err)}
 	}()
 	patience := time.NewTimer(tokenPatience)

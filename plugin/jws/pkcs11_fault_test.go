@@ -4,6 +4,7 @@ package jws
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ func TestTokenRefuses(t *testing.T) {
 			h.wantReleased() // a PIN isn't looked at while somebody is logged in
 			f := h.keyFile(tt.uri)
 			for range 3 {
-				_, err := f.Ring()
+				_, err := f.Ring(context.Background())
 				if err == nil || contains(err, tt.part) == "" || contains(err, "pkcs11:") == "" {
 					t.Fatalf("Ring = %v, want %q in it", err, tt.part)
 				}
@@ -53,7 +54,7 @@ func TestTokenRefuses(t *testing.T) {
 	}
 	for _, text := range []string{"", "\n", strings.Repeat("1", maxPIN+1)} {
 		h.writePIN(text)
-		if _, err := h.keyFile(h.uri("signing")).Ring(); err == nil || contains(err, "doesn't hold a PIN") == "" {
+		if _, err := h.keyFile(h.uri("signing")).Ring(context.Background()); err == nil || contains(err, "doesn't hold a PIN") == "" {
 			t.Errorf("Ring with a PIN file of %d bytes: %v", len(text), err)
 		}
 	}

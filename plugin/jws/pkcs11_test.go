@@ -3,6 +3,7 @@
 package jws
 
 import (
+	"context"
 	"crypto/elliptic"
 	"fmt"
 	"net/url"
@@ -153,7 +154,7 @@ func (h *softHSM) keyFile(uri string) *keyFile {
 // readWhole starts a read if one is due and waits for its end, which may take
 // longer than a request's patience.
 func (f *keyFile) readWhole() {
-	f.follow()
+	f.follow(context.Background())
 	f.KeyFile.mu.Lock()
 	reading := f.reading
 	f.KeyFile.mu.Unlock()
@@ -170,7 +171,7 @@ func (f *keyFile) advanceAndRead(d time.Duration) {
 // ring returns the ring that is in use.
 func (f *keyFile) ring() *Ring {
 	f.t.Helper()
-	ring, err := f.Ring()
+	ring, err := f.Ring(context.Background())
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"context"
 	"strings"
 	"testing"
 )
@@ -76,7 +77,7 @@ func TestParseTokenURIRefuses(t *testing.T) {
 				}
 			}
 			f := NewKeyFile(tt.uri, "", newClock().Now)
-			if _, err := f.Ring(); err == nil || contains(err, "s3cret") != "" || contains(err, "PKCS #11 URI") == "" {
+			if _, err := f.Ring(context.Background()); err == nil || contains(err, "s3cret") != "" || contains(err, "PKCS #11 URI") == "" {
 				t.Errorf("Ring = %v, want an error without the PIN", err)
 			}
 		})

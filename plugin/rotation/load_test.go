@@ -90,7 +90,7 @@ func (s *simulation) write(n *node, text []byte) {
 // issue signs a token at a node and lets a consumer verify it.
 func (s *simulation) issue(i int) error {
 	now := s.time()
-	ring, err := s.nodes[i%len(s.nodes)].keys.Ring()
+	ring, err := s.nodes[i%len(s.nodes)].keys.Ring(context.Background())
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *simulation) issue(i int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now.Sub(c.fetched) >= s.policy.MaxAge {
-		published, err := from.keys.Ring()
+		published, err := from.keys.Ring(context.Background())
 		if err != nil {
 			return err
 		}

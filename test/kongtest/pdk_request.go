@@ -93,6 +93,9 @@ func headersMessage(h map[string][]string, limit int, key func(string) string) *
 
 // nginxVar returns an nginx variable, or "" if it isn't set.
 func (x *exchange) nginxVar(name string) string {
+	if header, ok := strings.CutPrefix(name, "http_"); ok { // all lines of the name, since nginx 1.23
+		return strings.Join(x.r.Header.Values(strings.ReplaceAll(header, "_", "-")), ", ")
+	}
 	switch name {
 	case "kong_request_id":
 		return x.id
