@@ -76,8 +76,13 @@ func TestFetchedAtStart(t *testing.T) {
 	}))
 	defer provider.Close()
 	start(t, newTestRuntimes(t), strings.Replace(goodConfig, "http://127.0.0.1:1/jwks", provider.URL+"/jwks", 1))
-	if path := <-asked; path != "/jwks" {
-		t.Errorf("asked for %s", path)
+	select {
+	case path := <-asked:
+		if path != "/jwks" {
+			t.Errorf("asked for %s", path)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the provider wasn't asked")
 	}
 }
 
