@@ -5,31 +5,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
-
+	"m2m-token-enricher/cache/connect"
 	"m2m-token-enricher/schema"
 )
-
-// pauseAfterFailure is how long Redis is left alone after it didn't answer.
-const pauseAfterFailure = time.Second
 
 // Records looks up the records of one configuration. Safe for concurrent use.
 type Records struct {
 	store   source
+	where   string
 	cfg     schema.Cache
 	prefix  string
-	timeout time.Duration // of one answer of the store
+	budget  time.Duration // of one question to the store
 	now     func() time.Time
+	jitter  func() float64 // in [0, 1)
+	tier    *tier
+	pause   pause
+	slots   chan struct{} // one for each question that may be under way
+	tracker *tracker      // nil without cache.invalidation
 
-	held   *lru.Cache[string, entry]
-	flight singleflight.Group
-	pause  pause
-	ctx    context.Context
-	cancel context.CancelFunc
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
 // source is where records come from. The errors of fetch are those of
@@ -40,28 +40,24 @@ type source interface {
 	close() error
 }
 
-// entry is a definite answer: a record, or why there is none.
-type entry struct {
-	record schema.Record
-	err    error
-	at     time.Time
-}
-
-// New returns the records that cfg says. It doesn't connect.
+// New returns the records that cfg says. It doesn't wait for a connection.
 func New(cfg *schema.Config) *Records {
-	return newRecords(cfg, newStore(cfg), time.Now)
+	r := newRecords(cfg, newStore(cfg), time.Now)
+	if cfg.Cache.Invalidation {
+		r.tracker = newTracker(cfg, r.tier)
+		r.running.Go(func() { r.tracker.run(r.ctx) })
+	}
+	return r
 }
 
 func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records {
-	held, err := lru.New[string, entry](max(1, cfg.Cache.MaxEntries))
-	if err != nil {
-		panic(err) // only a size below one is an error
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Records{
-		store: store, cfg: cfg.Cache, prefix: cfg.Prefix, now: now, held: held, ctx: ctx, cancel: cancel,
-		// Connecting, sending and receiving have the timeout each.
-		timeout: 3 * time.Duration(cfg.Redis.Timeout) * time.Millisecond,
+		store: store, where: connect.Describe(cfg.Redis), cfg: cfg.Cache, prefix: cfg.Prefix, budget: connect.Budget(cfg.Redis),
+		now: now, jitter: rand.Float64,
+		tier:  newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
+		slots: make(chan struct{}, max(1, cfg.Redis.PoolSize)),
+		ctx:   ctx, cancel: cancel,
 	}
 }
 
@@ -71,13 +67,12 @@ func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records
 // that last case the record, if it isn't nil, is the last one known: too old to
 // issue a token by, but good enough to refuse one. It must not be modified.
 func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
-	key := kind.Key(r.prefix, id)
-	last, held := r.held.Get(key)
-	age := r.now().Sub(last.at)
-	if held && age < r.freshFor(last) {
+	key, now := kind.Key(r.prefix, id), r.now()
+	last, held, fresh := r.tier.get(key, now)
+	if fresh {
 		return last.record, last.err
 	}
-	stale := held && last.err == nil && age < r.freshFor(last)+seconds(r.cfg.StaleTTL)
+	stale := held && last.err == nil && now.Sub(last.asked) < seconds(r.cfg.TTL+r.cfg.StaleTTL)
 	if stale {
 		var cancel context.CancelFunc
 		ctx, cancel = half(ctx) // what serves the stale record needs time, too
@@ -88,9 +83,24 @@ func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (sche
 	case err == nil:
 		return answer.record, answer.err
 	case stale:
-		return last.record, nil
+		return r.staleNow(key, err)
 	case !held || last.err != nil:
 		return nil, err
+	}
+	return last.record, err
+}
+
+// staleNow returns the record of key that is held, if it may still stand in
+// for one that Redis doesn't give: while that was waited for, its time may have
+// ended, and Redis may have told of a change.
+func (r *Records) staleNow(key string, err error) (schema.Record, error) {
+	now := r.now()
+	last, held, _ := r.tier.get(key, now)
+	switch {
+	case !held:
+		return nil, err
+	case last.err == nil && now.Sub(last.asked) < seconds(r.cfg.TTL+r.cfg.StaleTTL):
+		return last.record, nil
 	}
 	return last.record, err
 }
@@ -104,44 +114,55 @@ func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
-func (r *Records) freshFor(e entry) time.Duration {
-	if e.err != nil {
-		return seconds(r.cfg.NegativeTTL)
-	}
-	return seconds(r.cfg.TTL)
-}
-
 // ask asks the store, once for all that wait for key, each until its own ctx.
 // The error wraps schema.ErrUnavailable.
 func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id string) (entry, error) {
-	answer := r.flight.DoChan(key, func() (any, error) {
-		if e, held := r.held.Get(key); held && r.now().Sub(e.at) < r.freshFor(e) {
-			return e, nil // another request asked since the caller looked
-		}
-		if !r.pause.over(r.now(), r.timeout) {
-			return nil, fmt.Errorf("%s: %w: it failed less than %v ago", key, schema.ErrUnavailable, pauseAfterFailure)
-		}
-		ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
-		defer cancel()
-		record, err := r.fetchSafely(ctx, key, kind, id)
-		if errors.Is(err, schema.ErrUnavailable) {
-			r.pause.begin(r.now())
-			return nil, err
-		}
-		r.pause.end()
-		e := entry{record: record, err: err, at: r.now()}
-		r.held.Add(key, e)
-		return e, nil
-	})
+	f, lead := r.tier.join(key, r.now())
+	if lead {
+		r.running.Go(func() {
+			answer, err := r.question(key, kind, id)
+			r.tier.land(f, answer, err)
+		})
+	}
 	select {
-	case a := <-answer:
-		if a.Err != nil {
-			return entry{}, a.Err
-		}
-		return a.Val.(entry), nil
+	case <-f.ended:
+		return f.answer, f.err
 	case <-ctx.Done():
 		return entry{}, fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, ctx.Err())
 	}
+}
+
+// question asks the store as soon as there is room and no pause.
+func (r *Records) question(key string, kind schema.Kind, id string) (entry, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, r.budget)
+	defer cancel()
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done(): // says nothing of Redis, so no pause begins
+		return entry{}, fmt.Errorf("%s: %w: all %d connections are busy", key, schema.ErrUnavailable, cap(r.slots))
+	}
+	asked := r.now()
+	if !r.pause.over(asked, r.budget) {
+		return entry{}, fmt.Errorf("%s: %w: it failed less than %v ago", key, schema.ErrUnavailable, pauseAfterFailure)
+	}
+	record, err := r.fetchSafely(ctx, key, kind, id)
+	if errors.Is(err, schema.ErrUnavailable) {
+		r.pause.begin(r.now())
+		return entry{}, err
+	}
+	r.pause.end()
+	return entry{record: record, err: err, asked: asked, life: r.life(err)}, nil
+}
+
+// life is how long an answer is fresh: up to a tenth less than configured, so
+// that what was asked together isn't asked together again.
+func (r *Records) life(err error) time.Duration {
+	ttl := seconds(r.cfg.TTL)
+	if err != nil {
+		ttl = seconds(r.cfg.NegativeTTL)
+	}
+	return ttl - time.Duration(r.jitter()*float64(ttl/10))
 }
 
 // fetchSafely is the store's fetch, but for a panic in the driver: it would end
@@ -155,6 +176,28 @@ func (r *Records) fetchSafely(ctx context.Context, key string, kind schema.Kind,
 	return r.store.fetch(ctx, kind, id)
 }
 
+// Warning returns what an operator should know while records are served: that
+// changes aren't noticed at once though the configuration says so. It does so
+// once, and again every hour while that lasts; otherwise it returns nil.
+func (r *Records) Warning() error {
+	if r.tracker == nil {
+		return nil
+	}
+	return r.tracker.warn(r.now())
+}
+
+// Tracked asks every master whether it tells of changes, and returns how many
+// they are: none without cache.invalidation.
+func (r *Records) Tracked(ctx context.Context) (int, error) {
+	if r.tracker == nil {
+		return 0, nil
+	}
+	return r.tracker.try(ctx)
+}
+
+// Where says which Redis it is, for people.
+func (r *Records) Where() string { return r.where }
+
 // Count asks Redis how many application records there are; it stops counting
 // at limit.
 func (r *Records) Count(ctx context.Context, limit int) (int, error) {
@@ -164,38 +207,9 @@ func (r *Records) Count(ctx context.Context, limit int) (int, error) {
 // Close ends what is under way and closes the connections.
 func (r *Records) Close() error {
 	r.cancel()
-	return r.store.close()
-}
-
-// pause keeps requests from a store that doesn't answer. When its time is over
-// one request may try, while the others go on being kept.
-type pause struct {
-	mu    sync.Mutex
-	until time.Time // zero: none; with a monotonic reading, since clocks are set back
-}
-
-// over tells whether a request may be made at now. If it is a trial, it must
-// begin or end the pause within about the time that it may take.
-func (p *pause) over(now time.Time, trial time.Duration) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Before(p.until) {
-		return false
-	}
-	if !p.until.IsZero() {
-		p.until = now.Add(trial + pauseAfterFailure)
-	}
-	return true
-}
-
-func (p *pause) begin(now time.Time) { p.set(now.Add(pauseAfterFailure)) }
-
-func (p *pause) end() { p.set(time.Time{}) }
-
-func (p *pause) set(until time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.until = until
+	err := r.store.close()
+	r.running.Wait()
+	return err
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

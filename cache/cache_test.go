@@ -55,15 +55,16 @@ var (
 	errSilent   = fmt.Errorf("k: %w: connection refused", schema.ErrUnavailable)
 )
 
-// tier runs f in a bubble whose time the test moves, with a tier of ttl 30,
+// overScript runs f in a bubble whose time the test moves, with a tier of ttl 30,
 // negative ttl 5 and stale ttl 300 over a scripted store.
-func tier(t *testing.T, f func(t *testing.T, r *Records, s *scripted)) {
+func overScript(t *testing.T, f func(t *testing.T, r *Records, s *scripted)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{}
 		s.next(good, nil)
-		cfg := &schema.Config{Prefix: "p:", Redis: schema.Redis{Timeout: 500}, Cache: schema.Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 300, MaxEntries: 100}}
+		cfg := &schema.Config{Prefix: "p:", Redis: schema.Redis{ConnectTimeout: 500, SendTimeout: 500, ReadTimeout: 500, PoolSize: 64}, Cache: schema.Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 300, MaxEntries: 100, MaxBytes: 1 << 20}}
 		r := newRecords(cfg, s, time.Now)
+		r.jitter = func() float64 { return 0 }
 		f(t, r, s)
 		if err := r.Close(); err != nil {
 			t.Error(err)
@@ -93,7 +94,7 @@ func expect(t *testing.T, r *Records, s *scripted, record schema.Record, err err
 }
 
 func TestTTL(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
 		pass(30*time.Second - 1)
 		s.next(schema.Record{"org_code": "org_b"}, nil)
@@ -105,7 +106,7 @@ func TestTTL(t *testing.T) {
 
 func TestNegativeTTL(t *testing.T) {
 	for _, no := range []error{errNoRecord, errInvalid} {
-		tier(t, func(t *testing.T, r *Records, s *scripted) {
+		overScript(t, func(t *testing.T, r *Records, s *scripted) {
 			s.next(nil, no)
 			expect(t, r, s, nil, no, 1)
 			pass(5*time.Second - 1)
@@ -118,7 +119,7 @@ func TestNegativeTTL(t *testing.T) {
 }
 
 func TestStaleWhileSilent(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
 		s.next(nil, errSilent)
 		pass(30 * time.Second)
@@ -138,7 +139,7 @@ func TestStaleWhileSilent(t *testing.T) {
 // TestDeletedIsNotStale: that there is no record any more replaces the one
 // that was held.
 func TestDeletedIsNotStale(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
 		pass(30 * time.Second)
 		s.next(nil, errNoRecord)
@@ -151,7 +152,7 @@ func TestDeletedIsNotStale(t *testing.T) {
 
 func TestAbsenceNeverAnswersAnOutage(t *testing.T) {
 	for _, no := range []error{errNoRecord, errInvalid} {
-		tier(t, func(t *testing.T, r *Records, s *scripted) {
+		overScript(t, func(t *testing.T, r *Records, s *scripted) {
 			s.next(nil, no)
 			expect(t, r, s, nil, no, 1)
 			s.next(nil, errSilent)
@@ -165,7 +166,7 @@ func TestAbsenceNeverAnswersAnOutage(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.next(nil, errSilent)
 		expect(t, r, s, nil, schema.ErrUnavailable, 1)
 		for range 10 {
@@ -196,7 +197,7 @@ func TestPause(t *testing.T) {
 			if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint("other", i)); !errors.Is(err, schema.ErrUnavailable) {
 				t.Errorf("a request isn't kept from the store: %v", err)
 			}
-			pass(r.timeout / 5)
+			pass(r.budget / 5)
 		}
 		close(release)
 		tried.Wait()
@@ -205,7 +206,7 @@ func TestPause(t *testing.T) {
 }
 
 func TestDefiniteAnswersDontPause(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.next(nil, errInvalid)
 		expect(t, r, s, nil, schema.ErrInvalidRecord, 1)
 		s.next(good, nil)
@@ -216,7 +217,7 @@ func TestDefiniteAnswersDontPause(t *testing.T) {
 }
 
 func TestOneFlight(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		release := make(chan struct{})
 		s.answer = func(context.Context, string) (schema.Record, error) { <-release; return good, nil }
 		var callers sync.WaitGroup
@@ -240,7 +241,7 @@ func TestOneFlight(t *testing.T) {
 // TestFlightJustEnded: who saw nothing held a moment before another's flight
 // ended doesn't ask again.
 func TestFlightJustEnded(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		r.now = func() time.Time { // the clock is read after what is held
 			r.now = time.Now
 			expect(t, r, s, good, nil, 1)
@@ -251,7 +252,7 @@ func TestFlightJustEnded(t *testing.T) {
 }
 
 func TestTTLZero(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		r.cfg = schema.Cache{}
 		for i := range 3 {
 			expect(t, r, s, good, nil, i+1)
@@ -264,7 +265,7 @@ func TestTTLZero(t *testing.T) {
 // TestCallersDeadline: a caller waits no longer than it may, and what it waited
 // for goes on for the others.
 func TestCallersDeadline(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(context.Context, string) (schema.Record, error) { pass(time.Second); return good, nil }
 		var callers sync.WaitGroup
 		callers.Go(func() {
@@ -286,7 +287,7 @@ func TestCallersDeadline(t *testing.T) {
 // TestStaleLeavesTime: a store that hangs doesn't use up the time of who can be
 // served a stale record.
 func TestStaleLeavesTime(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
 		pass(30 * time.Second)
 		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
@@ -308,7 +309,7 @@ func TestStaleLeavesTime(t *testing.T) {
 // TestStoreIsBounded: a store that never answers is given up after its
 // timeouts to connect, to send and to receive.
 func TestStoreIsBounded(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
 			<-ctx.Done()
 			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
@@ -324,7 +325,7 @@ func TestStoreIsBounded(t *testing.T) {
 }
 
 func TestCloseEndsFlights(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
 			<-ctx.Done()
 			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
@@ -344,7 +345,7 @@ func TestCloseEndsFlights(t *testing.T) {
 }
 
 func TestPanicInTheStore(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(context.Context, string) (schema.Record, error) { panic("a secret") }
 		if _, err := ask(t, r); !errors.Is(err, schema.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("got %v", err)
@@ -353,20 +354,20 @@ func TestPanicInTheStore(t *testing.T) {
 }
 
 func TestMaxEntries(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		for i := range 1000 {
 			if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint(i)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n := r.held.Len(); n != 100 {
+		if n := r.tier.entries.Len(); n != 100 {
 			t.Errorf("%d records are held", n)
 		}
 	})
 }
 
 func TestKindsDontMix(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
 		s.next(schema.Record{"name": "A"}, nil)
 		if record, err := r.Record(t.Context(), schema.Organization, "a"); err != nil || record["name"] != "A" {
@@ -376,7 +377,7 @@ func TestKindsDontMix(t *testing.T) {
 }
 
 func TestErrorsNameTheKey(t *testing.T) {
-	tier(t, func(t *testing.T, r *Records, s *scripted) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.next(nil, errSilent)
 		_, _ = ask(t, r)
 		if _, err := ask(t, r); !strings.Contains(err.Error(), "p:app:a") {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/redistest"
 )
@@ -20,7 +22,7 @@ import (
 // the arguments that it was given.
 func TestServerRepeatsThePassword(t *testing.T) {
 	server := redistest.Start(t, "--rename-command", "AUTH", "", "--rename-command", "HELLO", "", "--rename-command", "SCAN", "")
-	r := connect(t, server, asUser("m2m", "p4ssw0rd"))
+	r := lookups(t, server, asUser("m2m", "p4ssw0rd"))
 	_, err := r.Record(t.Context(), schema.Application, "a")
 	if !errors.Is(err, schema.ErrUnavailable) || !strings.Contains(err.Error(), "unknown command") {
 		t.Errorf("got %v", err)
@@ -39,7 +41,7 @@ func TestDefaultUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	for password, want := range map[string]error{"p4ssw0rd": nil, "wr0ng": schema.ErrUnavailable, "": schema.ErrUnavailable} {
-		r := connect(t, server, func(c map[string]any) { c["redis"].(map[string]any)["password"] = password })
+		r := lookups(t, server, func(c map[string]any) { c["redis"].(map[string]any)["password"] = password })
 		_, err := r.Record(t.Context(), schema.Application, "a")
 		if !errors.Is(err, want) || strings.Contains(fmt.Sprint(err), "wr0ng") {
 			t.Errorf("password %q: %v", password, err)
@@ -70,7 +72,7 @@ func TestEveryRightIsNeeded(t *testing.T) {
 			t.Fatal(err)
 		}
 		lookup := func(id string, database float64) error {
-			r := connect(t, server, func(c map[string]any) {
+			r := lookups(t, server, func(c map[string]any) {
 				asUser("m2m", "p4ssw0rd")(c)
 				c["redis"].(map[string]any)["database"] = database
 			})
@@ -89,7 +91,7 @@ func TestEveryRightIsNeeded(t *testing.T) {
 		check("a record", lookup("a", 0), nil, wants.record)
 		check("no record", lookup("absent", 0), schema.ErrNoRecord, wants.absent)
 		check("another database", lookup("a", 1), schema.ErrNoRecord, wants.database)
-		_, err := connect(t, server, asUser("m2m", "p4ssw0rd")).Count(t.Context(), 10)
+		_, err := lookups(t, server, asUser("m2m", "p4ssw0rd")).Count(t.Context(), 10)
 		if (err == nil) != wants.count {
 			t.Errorf("without %q: count: %v", without, err)
 		}
@@ -100,7 +102,7 @@ func TestEveryRightIsNeeded(t *testing.T) {
 // fail, however many there are.
 func TestRestartOverTLS(t *testing.T) {
 	server, port, _ := startTLS(t)
-	r := connect(t, server, overTLS(port, false, ""))
+	r := lookups(t, server, overTLS(port, false, ""))
 	fillPool(t, r, 8)
 	server.Restart()
 	write(t, server, prefix+"app:a", "region", "us")
@@ -112,7 +114,7 @@ func TestRestartOverTLS(t *testing.T) {
 // fillPool leaves n idle connections in the pool.
 func fillPool(t *testing.T, r *Records, n int) {
 	t.Helper()
-	client := r.store.(*store).client
+	client := r.store.(*store).client.(*redis.Client)
 	release := make([]func() error, n)
 	for i := range release {
 		conn := client.Conn()
@@ -135,7 +137,7 @@ func fillPool(t *testing.T, r *Records, n int) {
 // record or as unavailable, and when Redis is back so is the service.
 func TestKilledDuringTraffic(t *testing.T) {
 	server := redistest.Start(t)
-	r := connect(t, server, nil)
+	r := lookups(t, server, nil)
 	write(t, server, prefix+"app:a", "region", "eu")
 	var answered atomic.Int64
 	stop := make(chan struct{})
@@ -172,7 +174,7 @@ func TestKilledDuringTraffic(t *testing.T) {
 func TestDownAtStart(t *testing.T) {
 	server := redistest.Start(t)
 	server.Stop()
-	r := connect(t, server, nil)
+	r := lookups(t, server, nil)
 	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}

@@ -73,10 +73,10 @@ func overTLS(port int, verify bool, name string) func(map[string]any) {
 
 func TestTLS(t *testing.T) {
 	server, port, ca := startTLS(t)
-	if got, err := connect(t, server, overTLS(port, false, "")).Record(t.Context(), schema.Application, "a"); err != nil || got["region"] != "eu" {
+	if got, err := lookups(t, server, overTLS(port, false, "")).Record(t.Context(), schema.Application, "a"); err != nil || got["region"] != "eu" {
 		t.Errorf("unverified: got %v, %v", got, err)
 	}
-	_, err := connect(t, server, overTLS(port, true, "redis.internal")).Record(t.Context(), schema.Application, "a")
+	_, err := lookups(t, server, overTLS(port, true, "redis.internal")).Record(t.Context(), schema.Application, "a")
 	if !errors.Is(err, schema.ErrUnavailable) {
 		t.Errorf("a CA that the system doesn't know: %v", err)
 	}

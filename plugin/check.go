@@ -35,7 +35,7 @@ func Check(ctx context.Context, given map[string]any) []Finding {
 	defer r.close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return append(findings, r.checkKeys(ctx), r.checkProvider(ctx), r.checkRecords(ctx))
+	return append(append(findings, r.checkKeys(ctx), r.checkProvider(ctx)), r.checkRecords(ctx)...)
 }
 
 func (r *runningConfig) checkKeys(ctx context.Context) Finding {
@@ -57,19 +57,27 @@ func (r *runningConfig) checkProvider(ctx context.Context) Finding {
 	return Finding{What: fmt.Sprintf("provider's keys: %d", len(keys))}
 }
 
-func (r *runningConfig) checkRecords(ctx context.Context) Finding {
-	if schema.IsReference(r.cfg.Redis.Username) || schema.IsReference(string(r.cfg.Redis.Password)) {
-		return Finding{What: "redis: not checked, only Kong can resolve the vault reference"}
+func (r *runningConfig) checkRecords(ctx context.Context) []Finding {
+	redis := r.cfg.Redis
+	for _, secret := range []string{redis.Username, string(redis.Password), redis.SentinelUsername, string(redis.SentinelPassword)} {
+		if schema.IsReference(secret) {
+			return []Finding{{What: "redis: not checked, only Kong can resolve the vault reference"}}
+		}
 	}
 	n, err := r.records.Count(ctx, countLimit)
 	if err != nil {
-		return Finding{fmt.Sprintf("redis at %s:%d", r.cfg.Redis.Host, r.cfg.Redis.Port), err}
+		return []Finding{{r.records.Where(), err}}
 	}
 	more := ""
 	if n == countLimit {
 		more = " or more"
 	}
-	return Finding{What: fmt.Sprintf("redis at %s:%d: %d%s applications", r.cfg.Redis.Host, r.cfg.Redis.Port, n, more)}
+	findings := []Finding{{What: fmt.Sprintf("%s: %d%s applications", r.records.Where(), n, more)}}
+	if r.cfg.Cache.Invalidation {
+		masters, err := r.records.Tracked(ctx)
+		findings = append(findings, Finding{fmt.Sprintf("cache.invalidation: %d masters", masters), err})
+	}
+	return findings
 }
 
 // each makes a finding of every joined error.

@@ -115,6 +115,9 @@ func (i *Instance) handle(k kong, handler func(context.Context, kong, *runningCo
 		if warning := r.keys.Warning(ctx); warning != nil {
 			k.warn(fmt.Sprintf("signing keys: %v", warning))
 		}
+		if warning := r.records.Warning(); warning != nil {
+			k.warn(fmt.Sprintf("records: %v", warning))
+		}
 		err = handler(ctx, k, r)
 	}
 	if err != nil {

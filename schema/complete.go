@@ -83,6 +83,9 @@ func (c *completion) record(f Field, path string, value any) any {
 func (c *completion) entityCheck(check EntityCheck, path string, record map[string]any) {
 	set := func(names []string) (n int) {
 		for _, name := range names {
+			if list, ok := record[name].([]any); ok && len(list) == 0 {
+				continue
+			}
 			if v := record[name]; v != nil && v != "" {
 				n++
 			}
@@ -94,6 +97,9 @@ func (c *completion) entityCheck(check EntityCheck, path string, record map[stri
 	}
 	if names := check.MutuallyExclusive; len(names) > 0 && set(names) > 1 {
 		c.mistake(path, "only one or none of these fields must be set: '%s'", strings.Join(names, "', '"))
+	}
+	if names := check.MutuallyRequired; set(names) > 0 && set(names) < len(names) {
+		c.mistake(path, "all or none of these fields must be set: '%s'", strings.Join(names, "', '"))
 	}
 }
 

@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -54,17 +55,48 @@ type Signing struct {
 	JWKSMaxAge int    `json:"jwks_max_age"` // s
 }
 
-// Redis is Kong's record of a Redis server.
+// Redis is Kong's record of Redis: one server, the master that Sentinel names,
+// or a cluster. Times are in milliseconds.
 type Redis struct {
-	Host       string `json:"host"`
-	Port       int    `json:"port"`
-	Timeout    int    `json:"timeout"` // ms, to connect, to send and to receive, each
-	Username   string `json:"username"`
-	Password   Secret `json:"password"`
-	Database   int    `json:"database"`
-	SSL        bool   `json:"ssl"`
-	SSLVerify  bool   `json:"ssl_verify"`
-	ServerName string `json:"server_name"` // empty: Host
+	Host string `json:"host"`
+	Port int    `json:"port"`
+
+	SentinelMaster   string `json:"sentinel_master"`
+	SentinelNodes    []Node `json:"sentinel_nodes"`
+	SentinelUsername string `json:"sentinel_username"`
+	SentinelPassword Secret `json:"sentinel_password"`
+
+	ClusterNodes           []ClusterNode `json:"cluster_nodes"` // some of them; the others are found
+	ClusterMaxRedirections int           `json:"cluster_max_redirections"`
+
+	Username string `json:"username"`
+	Password Secret `json:"password"`
+	Database int    `json:"database"`
+
+	Timeout        int `json:"timeout"`         // of each of the three that is unset
+	ConnectTimeout int `json:"connect_timeout"` // TLS included
+	SendTimeout    int `json:"send_timeout"`
+	ReadTimeout    int `json:"read_timeout"`
+	PoolSize       int `json:"keepalive_pool_size"` // connections in use at once
+
+	SSL         bool   `json:"ssl"`
+	SSLVerify   bool   `json:"ssl_verify"`
+	ServerName  string `json:"server_name"`   // empty: the host that is connected to
+	SSLCAFile   string `json:"ssl_ca_file"`   // PEM; empty: the system's
+	SSLCertFile string `json:"ssl_cert_file"` // PEM; empty: no client certificate
+	SSLKeyFile  string `json:"ssl_key_file"`
+}
+
+// Node is the address of a sentinel.
+type Node struct {
+	Host string `json:"host"`
+	Port int    `json:"port"`
+}
+
+// ClusterNode is the address of a server of a cluster. Kong calls it so.
+type ClusterNode struct {
+	IP   string `json:"ip"`
+	Port int    `json:"port"`
 }
 
 // Cache bounds the in-process tier in front of Redis. Times are in seconds.
@@ -73,6 +105,10 @@ type Cache struct {
 	NegativeTTL int `json:"negative_ttl"` // "no such record" likewise
 	StaleTTL    int `json:"stale_ttl"`    // beyond TTL, while Redis doesn't answer
 	MaxEntries  int `json:"max_entries"`
+	MaxBytes    int `json:"max_bytes"` // of all records together, keys and names included
+
+	// Invalidation makes Redis tell of every change to a record.
+	Invalidation bool `json:"invalidation"`
 }
 
 // Relation says which property of the application names a related record, and
@@ -167,8 +203,11 @@ func Written(given map[string]any) (*Config, error) {
 	return cfg, errors.Join(mistakes, cfg.validate())
 }
 
-// derive fills what has a default that depends on the issuer.
+// derive fills what has a default that depends on another field.
 func (c *Config) derive() {
+	c.Redis.ConnectTimeout = cmp.Or(c.Redis.ConnectTimeout, c.Redis.Timeout)
+	c.Redis.SendTimeout = cmp.Or(c.Redis.SendTimeout, c.Redis.Timeout)
+	c.Redis.ReadTimeout = cmp.Or(c.Redis.ReadTimeout, c.Redis.Timeout)
 	u, err := url.Parse(c.Issuer)
 	if err != nil || u.Host == "" {
 		return

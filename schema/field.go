@@ -36,6 +36,7 @@ type Field struct {
 type EntityCheck struct {
 	OnlyOneOf         []string `json:"only_one_of,omitempty"`
 	MutuallyExclusive []string `json:"mutually_exclusive,omitempty"`
+	MutuallyRequired  []string `json:"mutually_required,omitempty"`
 }
 
 // Fields are the fields of a record, in order. Kong writes each as an object

@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 // PluginSchema is the schema that the query command gives to Kong.
 type PluginSchema struct {
 	Name   string `json:"name"`
@@ -21,6 +23,8 @@ func ForKong(name string) PluginSchema {
 const (
 	day  = 86400
 	year = 365 * day
+
+	maxNodes = 100 // sentinels, or servers of a cluster, that may be written
 )
 
 // root is the config record: the one place where a field's default and its
@@ -87,20 +91,66 @@ func signingField() Field {
 
 func redisField() Field {
 	return Field{Name: "redis", Type: "record", Required: true,
-		Description: "The Redis server that holds the records.",
-		Fields: Fields{
-			{Name: "host", Type: "string", Required: true, Description: "Host name or address of the server."},
-			{Name: "port", Type: "integer", Default: 6379, Between: []int{0, 65535}, Description: "Port of the server."},
-			{Name: "timeout", Type: "integer", Default: 500, Between: []int{1, 50000},
-				Description: "Milliseconds to connect, to send and to receive, each."},
-			{Name: "username", Type: "string", Referenceable: true, Description: "ACL user. Unset: the default user."},
-			{Name: "password", Type: "string", Referenceable: true, Encrypted: true, LenMin: atLeast(0),
-				Description: "Password of the user. Unset: none is sent."},
-			{Name: "database", Type: "integer", Default: 0, Between: []int{0, 65535}, Description: "Number of the database."},
-			{Name: "ssl", Type: "boolean", Default: false, Description: "Connect with TLS."},
-			{Name: "ssl_verify", Type: "boolean", Default: true, Description: "Verify the server's certificate and its name."},
-			{Name: "server_name", Type: "string", Description: "Name in the server's certificate. Unset: the host."},
-		}}
+		Description: "The Redis that holds the records: one server, a master that Sentinel names, or a cluster.",
+		EntityChecks: []EntityCheck{
+			{OnlyOneOf: []string{"host", "sentinel_master", "cluster_nodes"}},
+			{MutuallyRequired: []string{"sentinel_master", "sentinel_nodes"}},
+			{MutuallyRequired: []string{"ssl_cert_file", "ssl_key_file"}},
+		},
+		Fields: slices.Concat(redisAddressFields(), redisUserFields(), redisTimeoutFields(), redisTLSFields())}
+}
+
+func redisAddressFields() Fields {
+	port := Field{Name: "port", Type: "integer", Default: 6379, Between: []int{0, 65535}, Description: "Port of the server."}
+	host := Field{Name: "host", Type: "string", Description: "Host name or address of the server."}
+	node := func(name string) *Field {
+		return &Field{Type: "record", Fields: Fields{{Name: name, Type: "string", Required: true, Description: host.Description}, port}}
+	}
+	return Fields{
+		host, port,
+		{Name: "sentinel_master", Type: "string", Description: "Name under which the sentinels know the master. Unset: no Sentinel."},
+		{Name: "sentinel_nodes", Type: "array", LenMin: atLeast(1), LenMax: maxNodes, Elements: node("host"),
+			Description: "The sentinels; those that they know themselves are found."},
+		{Name: "sentinel_username", Type: "string", Referenceable: true, Description: "ACL user at the sentinels. Unset: the default user."},
+		{Name: "sentinel_password", Type: "string", Referenceable: true, Encrypted: true, LenMin: atLeast(0),
+			Description: "Password at the sentinels. Unset: none is sent."},
+		{Name: "cluster_nodes", Type: "array", LenMin: atLeast(1), LenMax: maxNodes, Elements: node("ip"),
+			Description: "Some servers of a cluster; the others are found."},
+		{Name: "cluster_max_redirections", Type: "integer", Default: 5, Between: []int{1, 16},
+			Description: "How often one lookup in a cluster may be sent to another server."},
+	}
+}
+
+func redisUserFields() Fields {
+	return Fields{
+		{Name: "username", Type: "string", Referenceable: true, Description: "ACL user. Unset: the default user."},
+		{Name: "password", Type: "string", Referenceable: true, Encrypted: true, LenMin: atLeast(0),
+			Description: "Password of the user. Unset: none is sent."},
+		{Name: "database", Type: "integer", Default: 0, Between: []int{0, 65535}, Description: "Number of the database; 0 in a cluster."},
+	}
+}
+
+func redisTimeoutFields() Fields {
+	limits := []int{1, 50000}
+	return Fields{
+		{Name: "timeout", Type: "integer", Default: 500, Between: limits, Description: "Milliseconds to connect, to send and to receive, each."},
+		{Name: "connect_timeout", Type: "integer", Between: limits, Description: "Milliseconds to connect, TLS included. Unset: timeout."},
+		{Name: "send_timeout", Type: "integer", Between: limits, Description: "Milliseconds to send a command. Unset: timeout."},
+		{Name: "read_timeout", Type: "integer", Between: limits, Description: "Milliseconds to receive an answer. Unset: timeout."},
+		{Name: "keepalive_pool_size", Type: "integer", Default: 64, Between: []int{1, 65535},
+			Description: "Connections that may be in use at once, and that are kept when they aren't."},
+	}
+}
+
+func redisTLSFields() Fields {
+	return Fields{
+		{Name: "ssl", Type: "boolean", Default: false, Description: "Connect with TLS, to sentinels too."},
+		{Name: "ssl_verify", Type: "boolean", Default: true, Description: "Verify the server's certificate and its name."},
+		{Name: "server_name", Type: "string", Description: "Name in the server's certificate. Unset: the host that is connected to."},
+		{Name: "ssl_ca_file", Type: "string", Description: "PEM file with the certificates of the CAs to trust. Unset: the system's."},
+		{Name: "ssl_cert_file", Type: "string", Description: "PEM file with the client's certificate, for mutual TLS."},
+		{Name: "ssl_key_file", Type: "string", Description: "PEM file with the key of the client's certificate."},
+	}
 }
 
 func cacheField() Field {
@@ -115,6 +165,10 @@ func cacheField() Field {
 				Description: "Further seconds for which a record is served while Redis doesn't answer."},
 			{Name: "max_entries", Type: "integer", Default: 10000, Between: []int{1, 10000000},
 				Description: "Records that are held at most."},
+			{Name: "max_bytes", Type: "integer", Default: 64 << 20, Between: []int{1 << 16, 1 << 40},
+				Description: "Bytes of memory that the held records may take."},
+			{Name: "invalidation", Type: "boolean", Default: false,
+				Description: "Let Redis tell of every change to a record, so that it is served at once. Needs Redis 6 or later."},
 		}}
 }
 

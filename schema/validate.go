@@ -35,6 +35,7 @@ func (c *Config) validate() error {
 		c.validateProvider(mistake)
 	}
 	c.validateSigning(mistake)
+	c.Redis.validate(mistake)
 	c.validateSources(mistake)
 	for i, claim := range c.Claims {
 		c.validateClaim(i, claim, mistake)
@@ -94,6 +95,15 @@ func (c *Config) validateSigning(mistake reporter) {
 	}
 	if strings.ContainsAny(c.Signing.JWKSPath, "?#") {
 		mistake("signing.jwks_path", "must be a path without query or fragment")
+	}
+}
+
+func (r *Redis) validate(mistake reporter) {
+	if len(r.ClusterNodes) > 0 && r.Database != 0 {
+		mistake("redis.database", "must be 0, a cluster has no other")
+	}
+	if !r.SSL && (r.SSLCAFile != "" || r.SSLCertFile != "") {
+		mistake("redis.ssl", "must be true, or ssl_ca_file and ssl_cert_file have no effect")
 	}
 }
 

@@ -19,7 +19,8 @@ var arrows = map[string][]string{
 	"plugin/jws":             {"schema", "plugin/splice"},
 	"plugin/enrich":          {"schema", "plugin/splice", "plugin/jws"},
 	"plugin/rotation":        {"plugin/splice", "plugin/jws"},
-	"cache":                  {"schema"},
+	"cache/connect":          {"schema"},
+	"cache":                  {"schema", "cache/connect"},
 	"plugin":                 {"schema", "cache", "plugin/jws", "plugin/enrich"},
 	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws", "plugin/rotation"},
 }
@@ -27,7 +28,7 @@ var arrows = map[string][]string{
 // owners are the only packages of the product that may import a module.
 var owners = map[string][]string{
 	"github.com/Kong/go-pdk":           {"plugin"},
-	"github.com/redis/go-redis":        {"cache"},
+	"github.com/redis/go-redis":        {"cache", "cache/connect"},
 	"github.com/golang-jwt/jwt":        {"plugin/jws"},
 	"github.com/go-jose/go-jose":       {"plugin/jws"},
 	"github.com/MicahParks/keyfunc":    {"plugin/jws"},

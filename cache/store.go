@@ -1,65 +1,27 @@
 package cache
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"m2m-token-enricher/cache/connect"
 	"m2m-token-enricher/schema"
 )
 
-func init() { redis.SetLogger(silence{}) }
-
-// silence drops the driver's own log: what matters comes back as an error.
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}
-
 // store reads records from Redis.
 type store struct {
-	client     *redis.Client
+	client     redis.UniversalClient
 	prefix     string
 	properties map[schema.Kind][]string // the fields that are asked for
 }
 
 func newStore(cfg *schema.Config) *store {
-	timeout := time.Duration(cfg.Redis.Timeout) * time.Millisecond
-	opts := &redis.Options{
-		Addr:                  net.JoinHostPort(cfg.Redis.Host, strconv.Itoa(cfg.Redis.Port)),
-		Username:              cfg.Redis.Username,
-		Password:              string(cfg.Redis.Password),
-		DB:                    cfg.Redis.Database,
-		DialTimeout:           timeout,
-		ReadTimeout:           timeout,
-		WriteTimeout:          timeout,
-		PoolTimeout:           timeout,
-		ContextTimeoutEnabled: true, // or the handler's deadline wouldn't count
-		MaxRetries:            -1,   // they would repeat timeouts, but not what alive repeats
-		DialerRetries:         1,
-		DisableIdentity:       true, // CLIENT SETINFO needs rights that reading doesn't
-		MaintNotificationsConfig: &maintnotifications.Config{
-			Mode: maintnotifications.ModeDisabled,
-		},
-	}
-	if cfg.Redis.SSL {
-		opts.TLSConfig = &tls.Config{
-			ServerName:         cmp.Or(cfg.Redis.ServerName, cfg.Redis.Host),
-			InsecureSkipVerify: !cfg.Redis.SSLVerify,
-			MinVersion:         tls.VersionTLS12,
-		}
-	}
-	return &store{client: redis.NewClient(opts), prefix: cfg.Prefix, properties: declared(cfg)}
+	return &store{client: connect.Open(cfg.Redis), prefix: cfg.Prefix, properties: declared(cfg)}
 }
 
 // declared lists the properties that cfg names, for each kind, and those that
@@ -127,7 +89,7 @@ func (s *store) read(ctx context.Context, key string, fields []string) (schema.R
 
 // alive asks until it isn't by a connection that died while it was idle, as all
 // do when Redis restarts: over TLS the driver doesn't see that beforehand.
-func alive[T any](client *redis.Client, ask func() (T, error)) (T, error) {
+func alive[T any](client redis.UniversalClient, ask func() (T, error)) (T, error) {
 	for range client.PoolStats().IdleConns + 1 {
 		if answer, err := ask(); !died(err) {
 			return answer, err
@@ -145,34 +107,18 @@ func asRecordError(key string, err error) error {
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
 	}
-	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, withoutArguments(err))
-}
-
-// withoutArguments drops what a server repeats when it doesn't know a command:
-// one argument of AUTH is the password.
-func withoutArguments(err error) error {
-	if text, _, repeats := strings.Cut(err.Error(), ", with args"); repeats {
-		return errors.New(text)
-	}
-	return err
+	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, connect.WithoutArguments(err))
 }
 
 // count returns how many application records there are, up to limit.
-func (s *store) count(ctx context.Context, limit int) (n int, err error) {
-	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
-	match := schema.Application.Key(escape.Replace(s.prefix), "*")
-	for cursor := uint64(0); n < limit; {
-		var keys []string
-		keys, cursor, err = s.client.Scan(ctx, cursor, match, 1000).Result()
-		if err != nil {
-			return n, fmt.Errorf("scan %s: %w", match, withoutArguments(err))
-		}
+func (s *store) count(ctx context.Context, limit int) (int, error) {
+	n := 0
+	match := schema.Application.Key(connect.Literal(s.prefix), "*")
+	err := connect.Scan(ctx, s.client, match, func(keys []string) bool {
 		n += len(keys)
-		if cursor == 0 {
-			break
-		}
-	}
-	return min(n, limit), nil
+		return n < limit
+	})
+	return min(n, limit), err
 }
 
 func (s *store) close() error {

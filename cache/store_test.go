@@ -37,7 +37,7 @@ func configAt(t *testing.T, port int, change func(map[string]any)) *schema.Confi
 	return cfg
 }
 
-func connect(t *testing.T, server *redistest.Server, change func(map[string]any)) *Records {
+func lookups(t *testing.T, server *redistest.Server, change func(map[string]any)) *Records {
 	t.Helper()
 	r := New(configAt(t, server.Port(), change))
 	t.Cleanup(func() {
@@ -59,7 +59,7 @@ const prefix = "m2m:example.kinde.com:"
 
 func TestRedisAnswers(t *testing.T) {
 	server := redistest.Start(t)
-	r := connect(t, server, nil)
+	r := lookups(t, server, nil)
 	write(t, server, prefix+"app:full", "org_code", "org_a", "user_id", "kp_1", "region", "eu", "undeclared", "x")
 	write(t, server, prefix+"app:bare", "undeclared", "x")
 	write(t, server, prefix+"app:empty", "org_code", "", "region", "eu")
@@ -104,12 +104,12 @@ func TestTenantsDontMix(t *testing.T) {
 	write(t, server, "one:app:a", "region", "eu")
 	write(t, server, "two:app:a", "region", "us")
 	for prefix, region := range map[string]string{"one:": "eu", "two:": "us"} {
-		r := connect(t, server, func(c map[string]any) { c["prefix"] = prefix })
+		r := lookups(t, server, func(c map[string]any) { c["prefix"] = prefix })
 		if got, err := r.Record(t.Context(), schema.Application, "a"); err != nil || got["region"] != region {
 			t.Errorf("%s: got %v, %v", prefix, got, err)
 		}
 	}
-	r := connect(t, server, func(c map[string]any) { c["prefix"] = "one:"; c["redis"].(map[string]any)["database"] = 1.0 })
+	r := lookups(t, server, func(c map[string]any) { c["prefix"] = "one:"; c["redis"].(map[string]any)["database"] = 1.0 })
 	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrNoRecord) {
 		t.Errorf("another database: %v", err)
 	}
@@ -132,7 +132,7 @@ func TestLeastRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, server, prefix+"app:a", "region", "eu")
-	r := connect(t, server, asUser("m2m", "p4ssw0rd"))
+	r := lookups(t, server, asUser("m2m", "p4ssw0rd"))
 	if got, err := r.Record(t.Context(), schema.Application, "a"); err != nil || got["region"] != "eu" {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -148,7 +148,7 @@ func TestLeastRights(t *testing.T) {
 		"a foreign key":    func(c map[string]any) { asUser("m2m", "p4ssw0rd")(c); c["prefix"] = "other:" },
 	}
 	for name, change := range wrong {
-		_, err := connect(t, server, change).Record(t.Context(), schema.Application, "a")
+		_, err := lookups(t, server, change).Record(t.Context(), schema.Application, "a")
 		if !errors.Is(err, schema.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -160,7 +160,7 @@ func TestLeastRights(t *testing.T) {
 
 func TestRedisGoesAndComes(t *testing.T) {
 	server := redistest.Start(t)
-	r := connect(t, server, nil)
+	r := lookups(t, server, nil)
 	write(t, server, prefix+"app:a", "region", "eu")
 	if _, err := r.Record(t.Context(), schema.Application, "a"); err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestRedisGoesAndComes(t *testing.T) {
 // TestRedisHangs: a server that accepts and says nothing is given up in time.
 func TestRedisHangs(t *testing.T) {
 	server := redistest.Start(t)
-	r := connect(t, server, nil)
+	r := lookups(t, server, nil)
 	write(t, server, prefix+"app:a", "region", "eu")
 	if _, err := r.Record(t.Context(), schema.Application, "a"); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestRedisHangs(t *testing.T) {
 
 func TestCount(t *testing.T) {
 	server := redistest.Start(t)
-	r := connect(t, server, func(c map[string]any) { c["prefix"] = "a*[b]?:" })
+	r := lookups(t, server, func(c map[string]any) { c["prefix"] = "a*[b]?:" })
 	for i := range 30 {
 		write(t, server, fmt.Sprintf("a*[b]?:app:%d", i), "region", "eu")
 	}

@@ -1,0 +1,77 @@
+package connect
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"m2m-token-enricher/schema"
+)
+
+// keepAlive is how often an idle connection is probed.
+const keepAlive = 30 * time.Second
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialer returns how connections are made. The files of cfg are read for each,
+// so that a certificate that was renewed needs no reload.
+func dialer(cfg schema.Redis) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, milliseconds(cfg.ConnectTimeout))
+		defer cancel()
+		plain := net.Dialer{KeepAlive: keepAlive}
+		conn, err := plain.DialContext(ctx, network, addr)
+		if err != nil || !cfg.SSL {
+			return conn, err
+		}
+		secure, err := secured(ctx, cfg, conn, addr)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("TLS with %s: %w", addr, err), conn.Close())
+		}
+		return secure, nil
+	}
+}
+
+func secured(ctx context.Context, cfg schema.Redis, conn net.Conn, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{
+		ServerName:         cmp.Or(cfg.ServerName, host),
+		InsecureSkipVerify: !cfg.SSLVerify,
+		MinVersion:         tls.VersionTLS12,
+	}
+	if cfg.SSLCAFile != "" {
+		if config.RootCAs, err = trusted(cfg.SSLCAFile); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.SSLCertFile != "" {
+		pair, err := tls.LoadX509KeyPair(cfg.SSLCertFile, cfg.SSLKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	secure := tls.Client(conn, config)
+	return secure, secure.HandshakeContext(ctx)
+}
+
+func trusted(path string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("CA certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("CA certificates: no certificate in %s", path)
+	}
+	return pool, nil
+}
