@@ -5,11 +5,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,44 +22,61 @@ const startTimeout = 20 * time.Second
 // Server is a redis-server of one test. It ends with the test.
 type Server struct {
 	tb      testing.TB
+	mode    []string // first arguments of a server that isn't a plain one
 	args    []string
-	port    int
+	bus     bool   // a node of a cluster needs one more port
+	dir     string // its own, where it finds a dump or its nodes.conf again
+	ports   ports
 	client  *redis.Client
 	process *exec.Cmd
 	ended   chan struct{} // closed when process has ended
 	output  bytes.Buffer
 }
 
+// plainArgs keep a server from writing its data to a file.
+var plainArgs = []string{"--save", "", "--appendonly", "no"}
+
 // Start runs redis-server with args in addition to a free port on loopback and
-// nothing persistent. A test without redis-server is skipped, but not in CI.
+// nothing persistent. Each word of a setting is an argument of its own. A test
+// without redis-server is skipped, but not in CI.
+//
+// With --tls-cert-file but no --tls-port it listens on a free port for TLS
+// too. The default user must keep every right, since Client is that user; a
+// --requirepass is known to Client.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("CI") != "" {
-			tb.Fatal("redis-server is not installed (Debian: apt-get install redis-server)")
-		}
-		tb.Skip("redis-server is not installed (Debian: apt-get install redis-server)")
-	}
-	s := &Server{tb: tb, args: args}
-	s.run()
-	tb.Cleanup(s.end)
+	s := &Server{tb: tb, args: slices.Concat(plainArgs, args)}
+	s.start()
 	return s
 }
 
-// run starts the process; a port that another process took meanwhile is
-// replaced, unless clients know it already.
-func (s *Server) run() {
+func (s *Server) start() {
+	s.tb.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("CI") != "" {
+			s.tb.Fatal("redis-server is not installed (Debian: apt-get install redis-server)")
+		}
+		s.tb.Skip("redis-server is not installed (Debian: apt-get install redis-server)")
+	}
+	s.dir = s.tb.TempDir()
+	s.tb.Cleanup(s.end)
+	s.run()
+}
+
+// run starts the process with args that are for this time only; a port that
+// another process took meanwhile is replaced, unless clients know it already.
+func (s *Server) run(args ...string) {
 	s.tb.Helper()
 	for range 5 {
 		if s.client == nil {
-			s.port = FreePort(s.tb)
+			s.ports = s.freePorts()
 		}
-		if err := s.spawn(); err != nil {
+		if err := s.spawn(args); err != nil {
 			s.tb.Fatal(err)
 		}
 		client := s.client
 		if client == nil {
-			client = redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1})
+			client = redis.NewClient(&redis.Options{Addr: s.Addr(), Password: s.setting("--requirepass"), MaxRetries: -1, DialerRetries: 1})
 		}
 		if s.answers(client) {
 			s.client = client
@@ -75,12 +90,14 @@ func (s *Server) run() {
 	s.tb.Fatalf("redis-server doesn't answer:\n%s", s.output.String())
 }
 
-func (s *Server) spawn() error {
-	args := append([]string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir()}, s.args...)
+func (s *Server) spawn(once []string) error {
+	args := slices.Concat(s.mode, s.ports.args(), []string{"--bind", "127.0.0.1", "--dir", s.dir}, s.args, once)
 	s.output.Reset()
 	s.process = exec.Command("redis-server", args...)
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
+	s.process.WaitDelay = time.Second // a child that saves holds the output too
 	if err := s.process.Start(); err != nil {
+		s.process = nil
 		return fmt.Errorf("start redis-server: %w", err)
 	}
 	process, ended := s.process, make(chan struct{})
@@ -90,6 +107,15 @@ func (s *Server) spawn() error {
 		close(ended)
 	}()
 	return nil
+}
+
+// setting is the value that an option such as --requirepass has in args, or
+// nothing.
+func (s *Server) setting(option string) string {
+	if i := slices.Index(s.args, option); i >= 0 && i+1 < len(s.args) {
+		return s.args[i+1]
+	}
+	return ""
 }
 
 // answers waits until the server answers, and not another one that was faster
@@ -114,28 +140,6 @@ func (s *Server) answers(client *redis.Client) bool {
 	}
 }
 
-// FreePort returns a port on loopback that nobody listens on. It is below those
-// that the kernel gives to outgoing connections, so that a server can come back
-// to it.
-func FreePort(tb testing.TB) int {
-	tb.Helper()
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	tb.Fatal("found no free port")
-	return 0
-}
-
-// Addr is the server's host:port. It stays the same over a restart.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
-
-// Port is the server's port on 127.0.0.1.
-func (s *Server) Port() int { return s.port }
-
 // Client is an administrator's client.
 func (s *Server) Client() *redis.Client { return s.client }
 
@@ -149,10 +153,14 @@ func (s *Server) Stop() {
 	s.process = nil
 }
 
-// Restart starts a stopped server again on its port, without its data.
+// Restart starts a stopped server again on its ports, without its data. A node
+// of a cluster and a sentinel remember their peers.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Stop()
+	if err := os.RemoveAll(s.dump()); err != nil { // a replica leaves one after its synchronisation
+		s.tb.Fatal(err)
+	}
 	s.run()
 }
 
@@ -170,6 +178,8 @@ func (s *Server) signal(sig syscall.Signal) {
 }
 
 func (s *Server) end() {
-	_ = s.client.Close()
+	if s.client != nil {
+		_ = s.client.Close()
+	}
 	s.Stop()
 }

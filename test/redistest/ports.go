@@ -1,0 +1,79 @@
+package redistest
+
+import (
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"testing"
+)
+
+// ports are those on which one server listens; zero means not at all.
+type ports struct {
+	plain, tls, bus int
+}
+
+func (s *Server) freePorts() ports {
+	s.tb.Helper()
+	p := ports{plain: FreePort(s.tb)}
+	if s.speaksTLS() {
+		p.tls, _ = strconv.Atoi(s.setting("--tls-port"))
+		if p.tls == 0 {
+			p.tls = FreePort(s.tb)
+		}
+	}
+	if s.bus { // by default plain+10000, which may be anybody's
+		p.bus = FreePort(s.tb)
+	}
+	return p
+}
+
+func (p ports) args() []string {
+	args := []string{"--port", strconv.Itoa(p.plain)}
+	if p.tls != 0 {
+		args = append(args, "--tls-port", strconv.Itoa(p.tls))
+	}
+	if p.bus != 0 {
+		args = append(args, "--cluster-port", strconv.Itoa(p.bus))
+	}
+	return args
+}
+
+// FreePort returns a port on loopback that nobody listens on. It is below those
+// that the kernel gives to outgoing connections, so that a server can come back
+// to it.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		if l, err := net.Listen("tcp", loopback(port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	tb.Fatal("found no free port")
+	return 0
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Addr is the server's host:port. It stays the same over a restart.
+func (s *Server) Addr() string { return loopback(s.ports.plain) }
+
+// Port is the server's port on 127.0.0.1.
+func (s *Server) Port() int { return s.ports.plain }
+
+// TLSAddr is the host:port on which the server speaks TLS.
+func (s *Server) TLSAddr() string { return loopback(s.ports.tls) }
+
+// TLSPort is the server's port for TLS on 127.0.0.1, or zero if it has none.
+func (s *Server) TLSPort() int { return s.ports.tls }
+
+// peerPort is where the other servers and the sentinels reach this one.
+func (s *Server) peerPort() int {
+	if s.speaksTLS() {
+		return s.ports.tls
+	}
+	return s.ports.plain
+}
+
+func (s *Server) speaksTLS() bool { return s.setting("--tls-cert-file") != "" }

@@ -1,0 +1,73 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+)
+
+// Reshard moves one slot with its keys to another master, while the cluster
+// goes on serving, and waits until every node knows it.
+func (c *Cluster) Reshard(slot int, to *Server) {
+	c.tb.Helper()
+	c.StartReshard(slot, to)()
+}
+
+// StartReshard moves the keys of one slot to another master and leaves the rest
+// to finish: until then the old master answers -ASK for them. Where to has the
+// slot already, nothing happens.
+func (c *Cluster) StartReshard(slot int, to *Server) (finish func()) {
+	c.tb.Helper()
+	from := c.owner(slot)
+	if from == to {
+		return func() {}
+	}
+	c.text(to, "cluster", "setslot", slot, "importing", c.id(from))
+	c.text(from, "cluster", "setslot", slot, "migrating", c.id(to))
+	for c.migrate(slot, from, to) > 0 {
+	}
+	return func() {
+		c.tb.Helper()
+		// The new master first: it has to know that it is one before anybody is
+		// sent there.
+		c.text(to, "cluster", "setslot", slot, "node", c.id(to))
+		c.text(from, "cluster", "setslot", slot, "node", c.id(to))
+		await(c.tb, "spread the news of a moved slot", func(ctx context.Context) error { return c.moved(ctx, slot, to) })
+	}
+}
+
+// migrate moves some keys of slot and returns how many.
+func (c *Cluster) migrate(slot int, from, to *Server) int {
+	c.tb.Helper()
+	ctx := context.Background()
+	keys, err := from.client.ClusterGetKeysInSlot(ctx, slot, 100).Result()
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	if len(keys) == 0 {
+		return 0
+	}
+	command := []any{"migrate", "127.0.0.1", to.peerPort(), "", 0, startTimeout.Milliseconds()}
+	if password := to.setting("--requirepass"); password != "" {
+		command = append(command, "auth", password)
+	}
+	command = append(command, "keys")
+	for _, key := range keys {
+		command = append(command, key)
+	}
+	c.text(from, command...)
+	return len(keys)
+}
+
+// moved tells which node doesn't know yet that slot is at to.
+func (c *Cluster) moved(ctx context.Context, slot int, to *Server) error {
+	for _, node := range c.live() {
+		owner, err := c.ownerSeenBy(ctx, node, slot)
+		if err != nil {
+			return err
+		}
+		if owner != to {
+			return fmt.Errorf("%s looks for slot %d at %s", node.Addr(), slot, owner.Addr())
+		}
+	}
+	return nil
+}
