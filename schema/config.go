@@ -87,6 +87,23 @@ type Redis struct {
 	SSLKeyFile  string `json:"ssl_key_file"`
 }
 
+// DefaultRedis is a server on this machine with every default.
+func DefaultRedis() Redis {
+	complete, _ := redisField().Complete("redis", map[string]any{"host": "127.0.0.1"})
+	text, _ := json.Marshal(complete)
+	var r Redis
+	_ = json.Unmarshal(text, &r) // the schema is what the type is, which a test holds
+	r.derive()
+	return r
+}
+
+// derive fills the timeouts that are unset.
+func (r *Redis) derive() {
+	r.ConnectTimeout = cmp.Or(r.ConnectTimeout, r.Timeout)
+	r.SendTimeout = cmp.Or(r.SendTimeout, r.Timeout)
+	r.ReadTimeout = cmp.Or(r.ReadTimeout, r.Timeout)
+}
+
 // Node is the address of a sentinel.
 type Node struct {
 	Host string `json:"host"`
@@ -205,9 +222,7 @@ func Written(given map[string]any) (*Config, error) {
 
 // derive fills what has a default that depends on another field.
 func (c *Config) derive() {
-	c.Redis.ConnectTimeout = cmp.Or(c.Redis.ConnectTimeout, c.Redis.Timeout)
-	c.Redis.SendTimeout = cmp.Or(c.Redis.SendTimeout, c.Redis.Timeout)
-	c.Redis.ReadTimeout = cmp.Or(c.Redis.ReadTimeout, c.Redis.Timeout)
+	c.Redis.derive()
 	u, err := url.Parse(c.Issuer)
 	if err != nil || u.Host == "" {
 		return

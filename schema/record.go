@@ -1,6 +1,13 @@
 package schema
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // Kind is the kind of a record.
 type Kind string
@@ -36,8 +43,96 @@ const (
 	UserID           = "id"           // must be the identifier in the record's key
 )
 
-// MaxPropertySize is the number of bytes that a property may have.
-const MaxPropertySize = 4096
+// What a record may have.
+const (
+	MaxIDSize       = 256  // bytes of a client id, an organization's code or a user's identifier
+	MaxPropertySize = 4096 // bytes of a value
+	maxNameSize     = 256  // bytes
+	maxProperties   = 256
+)
+
+// ValidID tells whether id can be part of a key in Redis and of a log line:
+// printable ASCII without spaces.
+func ValidID(id string) bool {
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= MaxIDSize
+}
+
+// Complete returns the record of kind that id names as it is kept: without
+// empty properties, and with the one that repeats id. given isn't modified, but
+// may be what is returned. The error joins every
+// reason why it can't be kept; it wraps ErrInvalidRecord and shows no value.
+func (k Kind) Complete(id string, given Record) (Record, error) {
+	var mistakes []error
+	mistake := func(format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf("%w: "+format, append([]any{ErrInvalidRecord}, args...)...))
+	}
+	if !ValidID(id) {
+		mistake("the identifier %.300q is not 1 to %d printable ASCII characters", id, MaxIDSize)
+	}
+	r := k.kept(id, given)
+	if own := k.ownProperty(); own != "" && r[own] != id {
+		mistake("%s must be the identifier %q", own, id)
+	}
+	if s := r[IsSuspended]; k == Organization && s != "" && s != "true" && s != "false" {
+		mistake("%s must be true or false", IsSuspended)
+	}
+	switch {
+	case len(r) == 0:
+		mistake("no property, and Redis keeps no empty record")
+	case len(r) > maxProperties:
+		mistake("%d properties, more than %d", len(r), maxProperties)
+	}
+	for name, value := range r {
+		switch {
+		case name == "" || len(name) > maxNameSize || !utf8.ValidString(name):
+			mistake("a property's name is not 1 to %d bytes of UTF-8", maxNameSize)
+		case len(value) > MaxPropertySize:
+			mistake("%s has more than %d bytes", name, MaxPropertySize)
+		case !utf8.ValidString(value):
+			mistake("%s isn't UTF-8", name)
+		}
+	}
+	slices.SortFunc(mistakes, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return r, errors.Join(mistakes...)
+}
+
+// kept returns given as it is kept, which is given itself if that is so.
+func (k Kind) kept(id string, given Record) Record {
+	own := k.ownProperty()
+	asIs := own == "" || given[own] != ""
+	for _, value := range given {
+		asIs = asIs && value != ""
+	}
+	if asIs {
+		return given
+	}
+	r := maps.Clone(given)
+	maps.DeleteFunc(r, func(_, value string) bool { return value == "" })
+	if own != "" && r[own] == "" {
+		if r == nil {
+			r = Record{}
+		}
+		r[own] = id
+	}
+	return r
+}
+
+// ownProperty is the property that must be the identifier in the record's key,
+// "" if there is none.
+func (k Kind) ownProperty() string {
+	switch k {
+	case Organization:
+		return OrganizationCode
+	case User:
+		return UserID
+	}
+	return ""
+}
 
 // Why there is no record. "There is none" is never "the answer is unknown".
 var (

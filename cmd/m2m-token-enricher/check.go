@@ -21,17 +21,9 @@ func check(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "usage: %s check KONG_YML\n", plugin.Name)
 		return 2
 	}
-	text, err := os.ReadFile(args[0])
+	blocks, err := readBlocks(args[0])
 	if err != nil {
 		return done(fmt.Errorf("check: %w", err), stderr)
-	}
-	var declared any
-	if err := yaml.Unmarshal(text, &declared); err != nil {
-		return done(fmt.Errorf("check %s: %w", args[0], err), stderr)
-	}
-	blocks := findBlocks("", declared)
-	if len(blocks) == 0 {
-		return done(fmt.Errorf("check %s: no plugin named %s in it", args[0], plugin.Name), stderr)
 	}
 	code := 0
 	for _, b := range blocks {
@@ -46,6 +38,24 @@ func check(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return code
+}
+
+// readBlocks returns every configuration of the plugin in a kong.yml; none is an
+// error.
+func readBlocks(path string) ([]block, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err // it names the path
+	}
+	var declared any
+	if err := yaml.Unmarshal(text, &declared); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	blocks := findBlocks("", declared)
+	if len(blocks) == 0 {
+		return nil, fmt.Errorf("%s: no plugin named %s in it", path, plugin.Name)
+	}
+	return blocks, nil
 }
 
 // block is the configuration of the plugin at one place of kong.yml.

@@ -30,6 +30,8 @@ For operators:
         lead its keys through a rotation; "keys" alone prints each one's flags
   m2m-token-enricher check KONG_YML
         try every block of the plugin: its rules, keys, provider and Redis
+  m2m-token-enricher app|org|user get|set|unset|delete|list|import|export -c KONG_YML …
+        read and write the records in Redis; "app" alone prints each one's flags
 
 Flags:
 `
@@ -47,6 +49,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return keys(args[1:], stdout, stderr)
 		case "check":
 			return check(args[1:], stdout, stderr)
+		case "app", "org", "user":
+			return onRecords(args[0], args[1:], stdout, stderr)
 		}
 	}
 	return serve(args, stdout, stderr)

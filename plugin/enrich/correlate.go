@@ -33,21 +33,6 @@ type correlation struct {
 	application, organization, user found
 }
 
-// maxIDSize is the number of bytes that a client id, an organization's code or
-// a user's identifier may have.
-const maxIDSize = 256
-
-// validID tells whether id can be part of a key in Redis and of a log line:
-// printable ASCII without spaces.
-func validID(id string) bool {
-	for _, c := range []byte(id) {
-		if c <= ' ' || c > '~' {
-			return false
-		}
-	}
-	return id != "" && len(id) <= maxIDSize
-}
-
 // correlate looks up the records and ends the exchange if they don't allow a
 // token. That Redis doesn't answer is left for later: what is known may
 // already be a reason to refuse.
@@ -74,8 +59,8 @@ func (e *Enricher) correlate(ctx context.Context, clientID string) (correlation,
 }
 
 func (e *Enricher) lookup(ctx context.Context, kind schema.Kind, id string) found {
-	if !validID(id) {
-		return found{id: id, err: fmt.Errorf("the %s's identifier is not 1 to %d printable ASCII characters: %w", kind, maxIDSize, schema.ErrInvalidRecord)}
+	if !schema.ValidID(id) {
+		return found{id: id, err: fmt.Errorf("the %s's identifier is not 1 to %d printable ASCII characters: %w", kind, schema.MaxIDSize, schema.ErrInvalidRecord)}
 	}
 	record, err := e.deps.Records.Record(ctx, kind, id)
 	return found{id, record, err}

@@ -7,6 +7,7 @@ import (
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
 )
 
 // verify returns the provider's token if the provider vouches for it.
@@ -32,7 +33,7 @@ func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, error) {
 // not name another.
 func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, error) {
 	id, ok := splice.Text(token.Claims.At(e.cfg.ClientIDClaim))
-	if !ok || !validID(id) {
+	if !ok || !schema.ValidID(id) {
 		return "", endWith(UntrustedToken, "%w: claim %q is not a client id", jws.ErrUntrusted, e.cfg.ClientIDClaim)
 	}
 	if request.unnamed != nil {

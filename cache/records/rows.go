@@ -1,0 +1,154 @@
+package records
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"m2m-token-enricher/schema"
+)
+
+// maxRowSize is the number of bytes that a line of JSON may have: a record of
+// the largest size, escaped.
+const maxRowSize = 4 << 20
+
+// Rows reads records from a file, one after the other.
+type Rows interface {
+	// Next returns the next record and the line that it stands on, from 1. At
+	// the end the error is io.EOF. Another error is a *RowError, after which
+	// Next can be called again, or the file can't be read any further.
+	Next() (Entry, int, error)
+}
+
+// RowError is a row that is no record. It shows no value.
+type RowError struct {
+	Line  int
+	Cause error
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Cause) }
+func (e *RowError) Unwrap() error { return e.Cause }
+
+// JSONRows reads JSON lines, each an [Entry]. A property may be null, which is
+// none; empty lines are skipped.
+func JSONRows(r io.Reader) Rows {
+	scanner := bufio.NewScanner(r)
+	scanner.Buffer(make([]byte, 64<<10), maxRowSize)
+	return &jsonRows{scanner: scanner}
+}
+
+type jsonRows struct {
+	scanner *bufio.Scanner
+	line    int
+}
+
+func (r *jsonRows) Next() (Entry, int, error) {
+	for r.scanner.Scan() {
+		r.line++
+		text := bytes.TrimSpace(r.scanner.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		e, err := ParseEntry(text)
+		if err != nil {
+			return e, r.line, &RowError{r.line, err}
+		}
+		return e, r.line, nil
+	}
+	if err := r.scanner.Err(); err != nil {
+		return Entry{}, r.line + 1, fmt.Errorf("line %d: %w", r.line+1, err)
+	}
+	return Entry{}, r.line, io.EOF
+}
+
+// ParseEntry decodes an entry. A member that it doesn't have, or one that comes
+// twice, is an error; so is a property that is neither a string nor null.
+func ParseEntry(text []byte) (Entry, error) {
+	var e Entry
+	if err := json.Unmarshal(text, &e, json.RejectUnknownMembers(true)); err != nil {
+		return Entry{}, withoutValue(err)
+	}
+	if e.ID == "" || e.Properties == nil {
+		return Entry{}, errors.New(`not of the form {"id": "…", "properties": {"…": "…"}}`)
+	}
+	return e, nil // null became an empty property, which is none
+}
+
+// withoutValue drops the text that the decoder repeats.
+func withoutValue(err error) error {
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) && semantic.JSONKind != 0 {
+		return fmt.Errorf("%s: a JSON value of kind %s doesn't belong there", semantic.JSONPointer, semantic.JSONKind)
+	}
+	return err
+}
+
+// CSVRows reads comma-separated values (RFC 4180) whose first line names the
+// properties, and "id" among them. An empty field is no property.
+func CSVRows(r io.Reader) Rows {
+	reader := csv.NewReader(r)
+	reader.ReuseRecord = true
+	return &csvRows{reader: reader, id: -1}
+}
+
+type csvRows struct {
+	reader *csv.Reader
+	names  []string
+	id     int // column of the identifier; -1 before the first line was read
+}
+
+func (r *csvRows) Next() (Entry, int, error) {
+	if r.id < 0 {
+		if err := r.header(); err != nil {
+			return Entry{}, 1, err
+		}
+	}
+	fields, err := r.reader.Read()
+	if errors.Is(err, io.EOF) {
+		return Entry{}, 0, io.EOF
+	}
+	var bad *csv.ParseError
+	if errors.As(err, &bad) {
+		return Entry{}, bad.StartLine, &RowError{bad.StartLine, bad.Err}
+	}
+	if err != nil {
+		return Entry{}, 0, err
+	}
+	line, _ := r.reader.FieldPos(0)
+	e := Entry{ID: strings.Clone(fields[r.id]), Properties: schema.Record{}}
+	for i, value := range fields {
+		if i != r.id && value != "" {
+			e.Properties[r.names[i]] = strings.Clone(value)
+		}
+	}
+	return e, line, nil
+}
+
+func (r *csvRows) header() error {
+	fields, err := r.reader.Read()
+	if err != nil {
+		return fmt.Errorf("line 1: %w", err)
+	}
+	seen := map[string]bool{}
+	for i, name := range fields {
+		name = strings.Clone(strings.TrimPrefix(name, "\ufeff")) // spreadsheets begin with a mark
+		if name == "" || seen[name] {
+			return fmt.Errorf("line 1: column %d has no name of its own", i+1)
+		}
+		seen[name] = true
+		r.names = append(r.names, name)
+		if name == "id" {
+			r.id = i
+		}
+	}
+	if r.id < 0 {
+		return errors.New(`line 1: no column is called "id"`)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+// Package records is how operators read and write the records in Redis: one by
+// one, from a file, and as a whole.
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"m2m-token-enricher/cache/connect"
+	"m2m-token-enricher/schema"
+)
+
+// Store is the records below one prefix. Safe for concurrent use.
+type Store struct {
+	client redis.UniversalClient
+	prefix string
+}
+
+// Entry is one record with its identifier, as import and export write it.
+type Entry struct {
+	ID         string        `json:"id"`
+	Properties schema.Record `json:"properties"`
+}
+
+// Open returns the records below prefix. It doesn't connect.
+func Open(cfg schema.Redis, prefix string) *Store {
+	return &Store{client: connect.Open(cfg), prefix: prefix}
+}
+
+// Close closes the connections.
+func (s *Store) Close() error {
+	if err := s.client.Close(); err != nil {
+		return fmt.Errorf("close the connections to Redis: %w", err)
+	}
+	return nil
+}
+
+// Get returns the record that id names, with all of its properties. The error
+// wraps schema.ErrNoRecord, schema.ErrInvalidRecord or schema.ErrUnavailable.
+func (s *Store) Get(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
+	read, err := s.Read(ctx, kind, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	if len(read[0]) == 0 {
+		return nil, fmt.Errorf("%s: %w", kind.Key(s.prefix, id), schema.ErrNoRecord)
+	}
+	return read[0], nil
+}
+
+// Read returns the records that ids name, in that order; one that doesn't
+// exist is empty. The error wraps schema.ErrInvalidRecord or
+// schema.ErrUnavailable.
+func (s *Store) Read(ctx context.Context, kind schema.Kind, ids []string) ([]schema.Record, error) {
+	pipe := s.client.Pipeline()
+	answers := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		answers[i] = pipe.HGetAll(ctx, kind.Key(s.prefix, id))
+	}
+	_, _ = pipe.Exec(ctx) // each answer has its own error
+	read := make([]schema.Record, len(ids))
+	for i, answer := range answers {
+		if err := answer.Err(); err != nil {
+			return nil, asRecordError(kind.Key(s.prefix, ids[i]), err)
+		}
+		read[i] = answer.Val()
+	}
+	return read, nil
+}
+
+// IDs calls page with the identifiers that match, which is a pattern as Redis
+// knows it, until page returns false. page is never called twice at once; an
+// identifier can come more than once.
+func (s *Store) IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error {
+	start := kind.Key(s.prefix, "")
+	return connect.Scan(ctx, s.client, connect.Literal(start)+match, func(keys []string) bool {
+		ids := make([]string, len(keys))
+		for i, key := range keys {
+			ids[i] = strings.TrimPrefix(key, start)
+		}
+		return page(ids)
+	})
+}
+
+// asRecordError keeps the driver's words at the edge.
+func asRecordError(key string, err error) error {
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
+	}
+	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, connect.WithoutArguments(err))
+}
+
+var errNothingToDo = errors.New("no property to set or unset")

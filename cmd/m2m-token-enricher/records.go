@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/schema"
+)
+
+// recordKinds are the groups of commands on records, by their name.
+var recordKinds = map[string]schema.Kind{"app": schema.Application, "org": schema.Organization, "user": schema.User}
+
+// recordsRun is one run of a command on records.
+type recordsRun struct {
+	kind   schema.Kind
+	target target
+	json   bool
+	match  string
+	dryRun bool
+	file   importFile
+
+	ctx            context.Context
+	store          *records.Store
+	stdout, stderr io.Writer
+}
+
+// onRecords runs a command on the records of kind, which args name.
+func onRecords(group string, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	run := &recordsRun{kind: recordKinds[group], ctx: ctx, stdout: stdout, stderr: stderr}
+	return runVerb(group, run.verbs(), args, stderr)
+}
+
+func (r *recordsRun) verbs() map[string]verb {
+	type flags = []func(*flag.FlagSet)
+	target, asJSON := r.target.flags, r.jsonFlag
+	return map[string]verb{
+		"get":    {"[-c KONG_YML] [--json] ID", 1, 1, flags{target, asJSON}, r.onStore((*recordsRun).get)},
+		"set":    {"[-c KONG_YML] [--dry-run] [--json] ID KEY=VALUE…", 2, unlimited, flags{target, asJSON, r.dryRunFlag}, r.onStore((*recordsRun).set)},
+		"unset":  {"[-c KONG_YML] [--dry-run] [--json] ID KEY…", 2, unlimited, flags{target, asJSON, r.dryRunFlag}, r.onStore((*recordsRun).unset)},
+		"delete": {"[-c KONG_YML] [--dry-run] [--json] ID…", 1, unlimited, flags{target, asJSON, r.dryRunFlag}, r.onStore((*recordsRun).delete)},
+		"list":   {"[-c KONG_YML] [--match PATTERN] [--json]", 0, 0, flags{target, asJSON, r.matchFlag}, r.onStore((*recordsRun).list)},
+		"import": {"[-c KONG_YML] [--dry-run] [--skip-bad] [--from LINE] [--format jsonl|csv] [--json] FILE", 1, 1,
+			flags{target, asJSON, r.dryRunFlag, r.file.flags}, r.onStore((*recordsRun).importFile)},
+		"export": {"[-c KONG_YML] [--match PATTERN] [--json]", 0, 0, flags{target, asJSON, r.matchFlag}, r.onStore((*recordsRun).export)},
+	}
+}
+
+func (r *recordsRun) jsonFlag(set *flag.FlagSet) {
+	set.BoolVar(&r.json, "json", false, "print JSON, one value a line")
+}
+
+func (r *recordsRun) dryRunFlag(set *flag.FlagSet) {
+	set.BoolVar(&r.dryRun, "dry-run", false, "only show what would change")
+}
+
+func (r *recordsRun) matchFlag(set *flag.FlagSet) {
+	set.StringVar(&r.match, "match", "*", "identifiers that match: * any text, ? any character, [ab] one of them")
+}
+
+func (r *recordsRun) mode() records.Mode { return records.Mode(r.dryRun) }
+
+// onStore runs a command with the store open.
+func (r *recordsRun) onStore(command func(*recordsRun, []string) error) func([]string) error {
+	return func(args []string) error {
+		store, _, err := r.target.store()
+		if err != nil {
+			return err
+		}
+		r.store = store
+		return errors.Join(command(r, args), store.Close())
+	}
+}
+
+func (r *recordsRun) get(args []string) error {
+	properties, err := r.store.Get(r.ctx, r.kind, args[0])
+	if err != nil {
+		return err
+	}
+	if r.json {
+		return r.printJSON(records.Entry{ID: args[0], Properties: properties})
+	}
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		fmt.Fprintf(r.stdout, "%s=%s\n", name, properties[name])
+	}
+	return nil
+}
+
+func (r *recordsRun) set(args []string) error {
+	properties := schema.Record{}
+	for _, arg := range args[1:] {
+		name, value, ok := strings.Cut(arg, "=")
+		switch {
+		case !ok || name == "":
+			return usageError{fmt.Errorf("%q is not of the form KEY=VALUE", arg)}
+		case value == "":
+			return usageError{fmt.Errorf("%s has no value, which is the same as no property: use unset", name)}
+		}
+		properties[name] = value
+	}
+	return r.patch(args[0], properties, nil)
+}
+
+func (r *recordsRun) unset(args []string) error { return r.patch(args[0], nil, args[1:]) }
+
+func (r *recordsRun) patch(id string, set schema.Record, unset []string) error {
+	change, err := r.store.Patch(r.ctx, r.kind, id, set, unset, r.mode())
+	if err != nil {
+		return err
+	}
+	return r.printChange(change)
+}
+
+func (r *recordsRun) delete(args []string) error {
+	gone, err := r.store.Delete(r.ctx, r.kind, args, r.mode())
+	for _, id := range gone {
+		if r.json {
+			err = errors.Join(err, r.printJSON(map[string]string{"deleted": id}))
+			continue
+		}
+		fmt.Fprintf(r.stdout, "- %s\n", id)
+	}
+	for _, id := range args {
+		if err == nil && !slices.Contains(gone, id) {
+			err = fmt.Errorf("%s: %w", id, schema.ErrNoRecord)
+		}
+	}
+	return err
+}
+
+// list prints each identifier once.
+func (r *recordsRun) list([]string) error {
+	return r.each(func(ids []string) error {
+		for _, id := range ids {
+			if !r.json {
+				fmt.Fprintln(r.stdout, id)
+			} else if err := r.printJSON(map[string]string{"id": id}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// export prints what import reads.
+func (r *recordsRun) export([]string) error {
+	return r.each(func(ids []string) error {
+		read, err := r.store.Read(r.ctx, r.kind, ids)
+		if err != nil {
+			return err
+		}
+		for i, properties := range read {
+			if len(properties) == 0 {
+				continue // deleted meanwhile
+			}
+			if err := r.printJSON(records.Entry{ID: ids[i], Properties: properties}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// each calls page with the identifiers that match, each once.
+func (r *recordsRun) each(page func(ids []string) error) error {
+	seen := map[string]struct{}{}
+	var failed error
+	err := r.store.IDs(r.ctx, r.kind, r.match, func(ids []string) bool {
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			_, again := seen[id]
+			seen[id] = struct{}{}
+			return again
+		})
+		failed = page(ids)
+		return failed == nil
+	})
+	return errors.Join(failed, err)
+}
+
+// printChange shows what differs, a property a line.
+func (r *recordsRun) printChange(c records.Change) error {
+	if r.json {
+		return r.printJSON(c)
+	}
+	if c.Nothing() {
+		fmt.Fprintf(r.stdout, "= %s\n", c.ID)
+		return nil
+	}
+	sign := "~"
+	if len(c.Before) == 0 {
+		sign = "+"
+	}
+	fmt.Fprintf(r.stdout, "%s %s\n", sign, c.ID)
+	all := maps.Clone(c.After)
+	maps.Copy(all, c.Before)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		before, had := c.Before[name]
+		after, has := c.After[name]
+		switch {
+		case !had:
+			fmt.Fprintf(r.stdout, "  + %s=%s\n", name, after)
+		case !has:
+			fmt.Fprintf(r.stdout, "  - %s=%s\n", name, before)
+		case before != after:
+			fmt.Fprintf(r.stdout, "  ~ %s=%s, was %s\n", name, after, before)
+		}
+	}
+	return nil
+}
+
+func (r *recordsRun) printJSON(v any) error {
+	enc := json.NewEncoder(r.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

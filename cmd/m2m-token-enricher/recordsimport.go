@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"m2m-token-enricher/cache/records"
+)
+
+// importFile says which rows of which file are imported.
+type importFile struct {
+	format  string
+	skipBad bool
+	from    int
+}
+
+func (f *importFile) flags(set *flag.FlagSet) {
+	set.StringVar(&f.format, "format", "", "jsonl or csv; unset: csv if the file's name ends so, otherwise jsonl")
+	set.BoolVar(&f.skipBad, "skip-bad", false, "leave bad rows out and import the others")
+	set.IntVar(&f.from, "from", 1, "line to begin at, after an import that ended early")
+}
+
+func (f *importFile) rows(name string, r io.Reader) (records.Rows, error) {
+	switch {
+	case f.format == "csv" || f.format == "" && strings.HasSuffix(name, ".csv"):
+		return records.CSVRows(r), nil
+	case f.format == "jsonl" || f.format == "":
+		return records.JSONRows(r), nil
+	}
+	return nil, usageError{fmt.Errorf("--format %s is neither jsonl nor csv", f.format)}
+}
+
+// importFile makes records what a file says of them; "-" is standard input.
+func (r *recordsRun) importFile(args []string) error {
+	in, size, err := openImport(args[0])
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	progress := newProgress(r.stderr, size)
+	rows, err := r.file.rows(args[0], bufio.NewReaderSize(io.TeeReader(in, progress), 1<<20))
+	if err != nil {
+		return err
+	}
+	run := records.Import{
+		Kind: r.kind, Mode: r.mode(), SkipBad: r.file.skipBad,
+		Bad: func(bad *records.RowError) { progress.say("%s: %v\n", args[0], bad) },
+	}
+	var printing error
+	if r.dryRun {
+		run.Changed = func(c records.Change) {
+			if err := r.printChange(c); err != nil {
+				printing = err
+			}
+		}
+	}
+	summary, err := run.Run(r.ctx, r.store, rows, r.file.from)
+	progress.end()
+	if err == nil {
+		err = printing
+	}
+	r.printSummary(summary)
+	if err != nil && summary.Next > 0 {
+		err = fmt.Errorf("%w; go on with --from %d", err, summary.Next)
+	}
+	return err
+}
+
+func openImport(name string) (in io.ReadCloser, size int64, err error) {
+	if name == "-" {
+		return io.NopCloser(os.Stdin), -1, nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err // it names the file
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return file, -1, nil
+	}
+	return file, info.Size(), nil
+}
+
+func (r *recordsRun) printSummary(s records.Summary) {
+	if r.json {
+		_ = r.printJSON(map[string]records.Summary{"summary": s}) // the records are written, whatever becomes of this
+		return
+	}
+	would := map[bool]string{true: "would be "}[r.dryRun]
+	fmt.Fprintf(r.stdout, "%s%d new, %d changed, %d unchanged, %d bad\n", would, s.New, s.Changed, s.Unchanged, s.Bad)
+}

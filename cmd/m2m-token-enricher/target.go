@@ -1,0 +1,167 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/schema"
+)
+
+// target says in which Redis and below which prefix records are. The
+// configuration of the plugin says it, flags and the environment override.
+type target struct {
+	file, issuer string
+
+	host, username, passwordFile, prefix, caFile string
+	port, database                               int
+	ssl                                          bool
+}
+
+// Passwords come from files or from the environment, never from a flag, which
+// everybody on the machine could read.
+const (
+	usernameVariable = "M2M_REDIS_USERNAME"
+	passwordVariable = "M2M_REDIS_PASSWORD"
+)
+
+// patience is the least that commands wait for Redis, each time, in ms.
+const patience = 5000
+
+func (t *target) flags(set *flag.FlagSet) {
+	set.StringVar(&t.file, "c", "", "kong.yml with the plugin's configuration, which says where Redis is")
+	set.StringVar(&t.issuer, "issuer", "", "which of several configurations in the file: that of this issuer")
+	set.StringVar(&t.host, "host", "", "host of the one Redis server, instead of the configured Redis")
+	set.IntVar(&t.port, "port", 0, "port of that server")
+	set.IntVar(&t.database, "database", -1, "number of the database")
+	set.StringVar(&t.username, "username", "", "ACL user; also in "+usernameVariable)
+	set.StringVar(&t.passwordFile, "password-file", "", "file with the password; the password itself in "+passwordVariable)
+	set.StringVar(&t.prefix, "prefix", "", "start of every key")
+	set.BoolVar(&t.ssl, "ssl", false, "connect with TLS")
+	set.StringVar(&t.caFile, "ca-file", "", "PEM file with the CAs to trust, instead of the configured")
+}
+
+// store returns the records, and the configuration if a file has one. The
+// caller must close the store.
+func (t *target) store() (*records.Store, *schema.Config, error) {
+	cfg, err := t.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	redis, err := t.redis(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	prefix := t.prefix
+	if cfg != nil {
+		prefix = cmp.Or(prefix, cfg.Prefix)
+	}
+	if prefix == "" {
+		return nil, nil, usageError{errors.New("-c KONG_YML or --prefix is needed")}
+	}
+	return records.Open(redis, prefix), cfg, nil
+}
+
+// config returns the configuration in the file, nil without a file.
+func (t *target) config() (*schema.Config, error) {
+	if t.file == "" {
+		return nil, nil
+	}
+	blocks, err := readBlocks(t.file)
+	if err != nil {
+		return nil, err
+	}
+	var found []*schema.Config
+	var issuers []string
+	for _, b := range blocks {
+		cfg, err := schema.Written(b.config)
+		switch {
+		case t.issuer != "" && b.config["issuer"] != t.issuer:
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("%s: %s: %w", t.file, b.path, err)
+		}
+		if len(found) == 0 || !sameRecords(found[0], cfg) {
+			found, issuers = append(found, cfg), append(issuers, cfg.Issuer)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("%s: no configuration for the issuer %s", t.file, t.issuer)
+	case 1:
+		return found[0], nil
+	}
+	return nil, usageError{fmt.Errorf("%s has several configurations; --issuer says which: %s", t.file, strings.Join(issuers, ", "))}
+}
+
+// sameRecords tells whether two configurations share their records.
+func sameRecords(a, b *schema.Config) bool {
+	return a.Prefix == b.Prefix && fmt.Sprintf("%#v", a.Redis) == fmt.Sprintf("%#v", b.Redis)
+}
+
+// redis applies the flags and the environment to what is configured.
+func (t *target) redis(cfg *schema.Config) (schema.Redis, error) {
+	r := schema.DefaultRedis()
+	if cfg != nil {
+		r = cfg.Redis
+	}
+	if t.host != "" {
+		r.Host, r.SentinelMaster, r.SentinelNodes, r.ClusterNodes = t.host, "", nil, nil
+	}
+	if t.database >= 0 {
+		r.Database = t.database
+	}
+	r.Port = cmp.Or(t.port, r.Port)
+	r.SSLCAFile = cmp.Or(t.caFile, r.SSLCAFile)
+	r.SSL = r.SSL || t.ssl || t.caFile != ""
+	for _, timeout := range []*int{&r.ConnectTimeout, &r.SendTimeout, &r.ReadTimeout} {
+		*timeout = max(*timeout, patience) // no token waits for it
+	}
+	return r, t.credentials(&r)
+}
+
+func (t *target) credentials(r *schema.Redis) error {
+	r.Username = cmp.Or(t.username, os.Getenv(usernameVariable), r.Username)
+	r.Password = cmp.Or(schema.Secret(os.Getenv(passwordVariable)), r.Password)
+	if t.passwordFile != "" {
+		text, err := os.ReadFile(t.passwordFile)
+		if err != nil {
+			return fmt.Errorf("read the password: %w", err)
+		}
+		r.Password = schema.Secret(strings.TrimRight(string(text), "\r\n"))
+	}
+	secrets := map[string]*string{
+		"username": &r.Username, "password": (*string)(&r.Password),
+		"sentinel_username": &r.SentinelUsername, "sentinel_password": (*string)(&r.SentinelPassword),
+	}
+	for name, secret := range secrets {
+		value, err := resolve(*secret)
+		if err != nil {
+			return fmt.Errorf("redis.%s: %w", name, err)
+		}
+		*secret = value
+	}
+	return nil
+}
+
+// resolve resolves a reference into Kong's env vault, which names a variable of
+// the environment in lower case with dashes.
+func resolve(value string) (string, error) {
+	if !schema.IsReference(value) {
+		return value, nil
+	}
+	name, ok := strings.CutPrefix(strings.TrimSuffix(value, "}"), "{vault://env/")
+	if !ok || strings.ContainsAny(name, "/?") {
+		return "", errors.New("only Kong can resolve this vault reference; give it by " + passwordVariable + " or --password-file")
+	}
+	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	resolved := os.Getenv(name)
+	if resolved == "" {
+		return "", fmt.Errorf("the vault reference names the variable %s, which is empty here", name)
+	}
+	return resolved, nil
+}
