@@ -50,25 +50,7 @@ func NewVerifier(issuer string, algorithms []string, leeway time.Duration, keys 
 // error wraps ErrOpaque, ErrKeysUnavailable or ErrUntrusted and holds no value
 // of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
-	c, err := decode(token)
-	if errors.Is(err, ErrOpaque) {
-		return nil, err
-	}
-	var h header
-	if err == nil {
-		h, err = readHeader(c.header)
-	}
-	if errors.Is(err, ErrOpaque) {
-		return nil, err
-	}
-	keys, keysErr := v.keys.Keys(ctx)
-	if keysErr != nil {
-		return nil, keysErr
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := v.verifySignature(ctx, c, h, keys)
+	c, h, key, err := v.signed(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +59,38 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 		return nil, err
 	}
 	return &Token{Type: h.typ, Claims: claims, Key: key.Thumbprint}, nil
+}
+
+// Payload returns what a key of the provider signed, whatever that says: the
+// JWT of an event has neither an issuer nor an end. The error is as that of
+// Verify.
+func (v *Verifier) Payload(ctx context.Context, token string) ([]byte, error) {
+	c, _, _, err := v.signed(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return c.payload, nil
+}
+
+// signed returns token with the key that signed it.
+func (v *Verifier) signed(ctx context.Context, token string) (*compact, header, ProviderKey, error) {
+	c, err := decode(token)
+	var h header
+	if err == nil {
+		h, err = readHeader(c.header)
+	}
+	if errors.Is(err, ErrOpaque) {
+		return nil, h, ProviderKey{}, err
+	}
+	keys, keysErr := v.keys.Keys(ctx)
+	if keysErr != nil {
+		return nil, h, ProviderKey{}, keysErr
+	}
+	if err != nil {
+		return nil, h, ProviderKey{}, err
+	}
+	key, err := v.verifySignature(ctx, c, h, keys)
+	return c, h, key, err
 }
 
 // verifySignature returns the key that signed c.

@@ -4,6 +4,7 @@
 package idptest
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -22,7 +23,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Lifetime is how long a token lives, in seconds.
+// Lifetime is how long a token lives, in seconds, unless SetLifetime says
+// another time.
 const Lifetime = 86399
 
 // Provider is a running stub provider. Safe for concurrent use.
@@ -30,6 +32,7 @@ type Provider struct {
 	server *httptest.Server
 
 	mu        sync.Mutex
+	lifetime  int // of a token, in seconds
 	issuer    string
 	clients   map[string]string // secret by client id
 	keys      []key             // the first signs
@@ -61,20 +64,30 @@ type Fault struct {
 // Start starts a provider with one RSA key. Its tokens say that issuer issued
 // them; if issuer is empty, the provider's own URL. Close ends it.
 func Start(issuer string) (*Provider, error) {
-	p := &Provider{clients: map[string]string{}, hits: map[string]int{}}
-	if err := p.Rotate("RS256"); err != nil {
+	p, err := newProvider()
+	if err != nil {
 		return nil, err
 	}
+	p.serve(issuer, p.routes())
+	return p, nil
+}
+
+func newProvider() (*Provider, error) {
+	p := &Provider{lifetime: Lifetime, clients: map[string]string{}, hits: map[string]int{}}
+	return p, p.Rotate("RS256")
+}
+
+func (p *Provider) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/oauth2/token", p.token)
 	mux.HandleFunc("GET /.well-known/jwks", p.jwks)
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.discovery)
-	p.server = httptest.NewServer(p.count(mux))
-	p.issuer = issuer
-	if issuer == "" {
-		p.issuer = p.server.URL
-	}
-	return p, nil
+	return mux
+}
+
+func (p *Provider) serve(issuer string, routes http.Handler) {
+	p.server = httptest.NewServer(p.count(routes))
+	p.issuer = cmp.Or(issuer, p.server.URL)
 }
 
 // Close ends the provider and its connections.
@@ -107,6 +120,19 @@ func (p *Provider) Add(id, secret string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clients[id] = secret
+}
+
+// SetLifetime makes tokens live for seconds from now on.
+func (p *Provider) SetLifetime(seconds int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lifetime = seconds
+}
+
+func (p *Provider) tokenLifetime() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lifetime
 }
 
 // Misbehave makes the provider follow f from now on.
@@ -165,7 +191,7 @@ func (p *Provider) Sign(claims map[string]any) (string, error) {
 func (p *Provider) Claims(client string, audience, scope []string) map[string]any {
 	now := time.Now().Unix()
 	return map[string]any{
-		"aud": audience, "azp": client, "exp": now + Lifetime, "gty": []string{"client_credentials"}, "iat": now,
+		"aud": audience, "azp": client, "exp": now + int64(p.tokenLifetime()), "gty": []string{"client_credentials"}, "iat": now,
 		"iss": p.issuer, "jti": rand.Text(), "scp": scope, "v": "2",
 	}
 }

@@ -57,7 +57,7 @@ func (p *Provider) issue(w http.ResponseWriter, fault Fault, client string, form
 	if fault.Token != nil {
 		token = fault.Token(token)
 	}
-	body := map[string]any{"access_token": token, "expires_in": Lifetime, "scope": strings.Join(scope, " "), "token_type": "bearer"}
+	body := map[string]any{"access_token": token, "expires_in": p.tokenLifetime(), "scope": strings.Join(scope, " "), "token_type": "bearer"}
 	if form.Get("grant_type") != "client_credentials" {
 		body["refresh_token"] = "refresh"
 	}

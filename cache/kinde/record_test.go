@@ -1,0 +1,227 @@
+package kinde
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/idptest"
+)
+
+func TestPropertiesOverPages(t *testing.T) {
+	w := start(t)
+	given, want := map[string]any{"none": nil, "nothing": ""}, schema.Record{}
+	for i := range 25 { // the stub gives 10 at once
+		key := fmt.Sprintf("key_%02d", i)
+		given[key], want[key] = "v"+key, "v"+key
+	}
+	w.tenant.SetApplication(idptest.Application{ID: "app_a", Type: "m2m", Properties: given})
+	got, err := w.ApplicationProperties(t.Context(), "app_a")
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if hits := w.tenant.Hits("/api/v1/applications/app_a/properties"); hits != 3 {
+		t.Errorf("%d pages were asked for", hits)
+	}
+}
+
+func TestOrganization(t *testing.T) {
+	custom := map[string]any{"plan": "gold", "region": nil, "is_suspended": "false", "code": "org_b", "handle": "other"}
+	for name, c := range map[string]struct {
+		given idptest.Organization
+		want  schema.Record
+	}{
+		"all fields": {
+			idptest.Organization{Code: "org_a", Name: "Acme", Handle: "acme", ExternalID: "x-1"},
+			schema.Record{"code": "org_a", "name": "Acme", "handle": "acme", "external_id": "x-1", "is_suspended": "false"},
+		},
+		"null fields": {
+			idptest.Organization{Code: "org_a"},
+			schema.Record{"code": "org_a", "is_suspended": "false"},
+		},
+		"properties of the fields' names": {
+			idptest.Organization{Code: "org_a", IsSuspended: true, Properties: custom},
+			schema.Record{"code": "org_a", "is_suspended": "true", "plan": "gold"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			w.tenant.SetOrganization(c.given)
+			got, err := w.Organization(t.Context(), "org_a")
+			if err != nil || !maps.Equal(got, c.want) {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestUser(t *testing.T) {
+	for name, c := range map[string]struct {
+		given idptest.User
+		want  schema.Record
+	}{
+		"all fields": {
+			idptest.User{ID: "kp_a", Email: "a@acme.example", FirstName: "Ada", LastName: "L", IsSuspended: new(true)},
+			schema.Record{"id": "kp_a", "email": "a@acme.example", "first_name": "Ada", "last_name": "L", "is_suspended": "true"},
+		},
+		"null fields and properties": {
+			idptest.User{ID: "kp_a", Properties: map[string]any{"team": "ops", "email": "b@acme.example", "id": "kp_b"}},
+			schema.Record{"id": "kp_a", "team": "ops"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			w.tenant.SetUser(c.given)
+			got, err := w.User(t.Context(), "kp_a")
+			if err != nil || !maps.Equal(got, c.want) {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// records are the three ways to a record, by the kind that errors name.
+func (w *world) records() map[string]func(context.Context, string) (schema.Record, error) {
+	return map[string]func(context.Context, string) (schema.Record, error){
+		"application": w.ApplicationProperties, "organization": w.Organization, "user": w.User,
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	w := start(t)
+	for kind, get := range w.records() {
+		_, err := get(t.Context(), "absent")
+		w.expectError(t, err, kind+` "absent"`, "status 404")
+		if !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: got %v", kind, err)
+		}
+	}
+}
+
+// TestNotTheAPIs404: what a proxy or the token endpoint says of paths is not
+// that the tenant doesn't know a record.
+func TestNotTheAPIs404(t *testing.T) {
+	for name, c := range map[string]struct{ path, body string }{
+		"a page":             {"/api/v1/user", "<html>not found</html>"},
+		"another API's":      {"/api/v1/user", `{"message":"no Route matched with those values"}`},
+		"the token endpoint": {"/oauth2/token", `{"errors":[{"code":"NOT_FOUND"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			w.answer(c.path, http.StatusNotFound, c.body)
+			_, err := w.User(t.Context(), "kp_a")
+			w.expectError(t, err, `user "kp_a"`, "status 404")
+			if errors.Is(err, ErrNotFound) {
+				t.Errorf("it counts as not found: %v", err)
+			}
+		})
+	}
+}
+
+// TestIdentifiers: what has a meaning in a URL stays an identifier.
+func TestIdentifiers(t *testing.T) {
+	w := start(t)
+	for _, id := range []string{"a/b", "a?b=c&d", "a%2Fb", "a#b", "a b+c", "a;b", "../users/a", "ä", "a//b", `"`} {
+		properties := map[string]any{"is": "it"}
+		w.tenant.SetApplication(idptest.Application{ID: id, Properties: properties})
+		w.tenant.SetOrganization(idptest.Organization{Code: id, Properties: properties})
+		w.tenant.SetUser(idptest.User{ID: id, Properties: properties})
+		for kind, get := range w.records() {
+			if got, err := get(t.Context(), id); err != nil || got["is"] != "it" {
+				t.Errorf("%s %q: got %v, %v", kind, id, got, err)
+			}
+		}
+	}
+	for _, id := range []string{"", ".", ".."} {
+		for kind, get := range w.records() {
+			_, err := get(t.Context(), id)
+			w.expectError(t, err, kind, "not an identifier")
+		}
+	}
+}
+
+func TestHostileProperties(t *testing.T) {
+	w := start(t)
+	long := strings.Repeat("x", schema.MaxPropertySize)
+	for name, c := range map[string]struct{ body, says string }{
+		"a number":          {`{"properties":[{"key":"seats","value":7}]}`, `property "seats": the value is neither a string nor null`},
+		"a boolean":         {`{"properties":[{"key":"seats","value":true}]}`, `property "seats"`},
+		"an object":         {`{"properties":[{"key":"seats","value":{"a":"b"}}]}`, `property "seats"`},
+		"no key":            {`{"properties":[{"value":"a"}]}`, "properties[0] has no key"},
+		"two values":        {`{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`, `property "a": given twice`},
+		"a long value":      {`{"properties":[{"key":"note","value":"` + long + `x"}]}`, `property "note": the value has more than 4096 bytes`},
+		"no list":           {`{"code":"OK"}`, "doesn't list the properties"},
+		"null":              {`null`, "not a JSON object"},
+		"a list of texts":   {`{"properties":["a"]}`, "properties"},
+		"pages without end": {`{"properties":[],"next_token":"again"}`, "that of an earlier page"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.answer("/api/v1/applications/app_a/properties", http.StatusOK, c.body)
+			got, err := w.ApplicationProperties(t.Context(), "app_a")
+			w.expectError(t, err, `application "app_a"`, c.says)
+			if got != nil || strings.Contains(err.Error(), "xxx") {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestLongestValue: the bound is part of what is allowed.
+func TestLongestValue(t *testing.T) {
+	w := start(t)
+	long := strings.Repeat("x", schema.MaxPropertySize)
+	w.tenant.SetApplication(idptest.Application{ID: "app_a", Properties: map[string]any{"note": long}})
+	if got, err := w.ApplicationProperties(t.Context(), "app_a"); err != nil || got["note"] != long {
+		t.Errorf("got %d bytes, %v", len(got["note"]), err)
+	}
+}
+
+// TestNewPagesWithoutEnd: a tenant that always has a further page of
+// properties fails, however new the page is.
+func TestNewPagesWithoutEnd(t *testing.T) {
+	w := start(t)
+	const path = "/api/v1/applications/app_a/properties"
+	w.tenant.Replace(path, func(rw http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(rw, `{"properties":[],"next_token":"%s."}`, r.FormValue("next_token"))
+	})
+	_, err := w.ApplicationProperties(t.Context(), "app_a")
+	w.expectError(t, err, "more than 100 pages")
+}
+
+func TestHostileRecords(t *testing.T) {
+	for name, c := range map[string]struct{ kind, path, body, says string }{
+		"no is_suspended":       {"organization", "/api/v1/organization", `{"code":"id"}`, "doesn't say is_suspended"},
+		"null for is_suspended": {"organization", "/api/v1/organization", `{"code":"id","is_suspended":null}`, "doesn't say is_suspended"},
+		"text for is_suspended": {"organization", "/api/v1/organization", `{"code":"id","is_suspended":"false"}`, "is_suspended"},
+		"another organization":  {"organization", "/api/v1/organization", `{"code":"ID","is_suspended":false}`, "isn't about it"},
+		"no code":               {"organization", "/api/v1/organization", `{"is_suspended":false}`, "isn't about it"},
+		"a name of numbers":     {"organization", "/api/v1/organization", `{"code":"id","is_suspended":false,"name":1}`, "name"},
+		"another user":          {"user", "/api/v1/user", `{"id":"kp_b"}`, "isn't about it"},
+		"no user":               {"user", "/api/v1/user", `{}`, "isn't about it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			w.tenant.SetOrganization(idptest.Organization{Code: "id"})
+			w.tenant.SetUser(idptest.User{ID: "id"})
+			w.answer(c.path, http.StatusOK, c.body)
+			got, err := w.records()[c.kind](t.Context(), "id")
+			w.expectError(t, err, c.kind+` "id"`, c.says)
+			if got != nil {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+// TestLongField: a field of the organization's own has the bound of a property.
+func TestLongField(t *testing.T) {
+	w := start(t)
+	w.tenant.SetOrganization(idptest.Organization{Code: "org_a", Name: strings.Repeat("x", schema.MaxPropertySize+1)})
+	_, err := w.Organization(t.Context(), "org_a")
+	w.expectError(t, err, `organization "org_a": name has more than 4096 bytes`)
+}

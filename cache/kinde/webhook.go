@@ -1,0 +1,155 @@
+package kinde
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/schema"
+)
+
+// Bounds of what a webhook receives.
+const (
+	maxEvent      = 64 << 10         // bytes
+	knownEvents   = 10_000           // that are remembered as done
+	eventTimeout  = 20 * time.Second // for one event, the tenant's answer included
+	eventOfUpdate = "organization.updated"
+	eventOfDelete = "organization.deleted"
+)
+
+// Webhook receives the tenant's events of organizations. An event only says
+// what to look at: the record becomes what the tenant's API answers now. So
+// events may come late, again and in any order. Safe for concurrent use.
+type Webhook struct {
+	client *Client
+	store  Store
+	verify func(ctx context.Context, event string) (payload []byte, err error)
+	log    func(string)
+	done   *lru.Cache[string, struct{}]
+}
+
+// Store is what a webhook needs of the records in Redis; [records.Store] is
+// one.
+type Store interface {
+	Get(ctx context.Context, kind schema.Kind, id string) (schema.Record, error)
+	Put(ctx context.Context, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Change, error)
+	Delete(ctx context.Context, kind schema.Kind, ids []string, mode records.Mode) (gone []string, err error)
+}
+
+// NewWebhook returns a webhook. verify returns the payload of an event that the
+// tenant signed; log is told of each event, without any secret.
+func NewWebhook(client *Client, store Store, verify func(context.Context, string) ([]byte, error), log func(string)) *Webhook {
+	done, err := lru.New[string, struct{}](knownEvents)
+	if err != nil {
+		panic(err) // only a size below one is an error
+	}
+	return &Webhook{client: client, store: store, verify: verify, log: log, done: done}
+}
+
+// event is what the payload of an event says.
+type event struct {
+	ID   string `json:"event_id"`
+	Type string `json:"type"`
+	Data struct {
+		Organization struct {
+			Code string `json:"code"`
+		} `json:"organization"`
+	} `json:"data"`
+}
+
+// ServeHTTP answers 204 if there is nothing more to do about the event, and
+// what makes the tenant send it again otherwise.
+func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "POST an event", http.StatusMethodNotAllowed)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), eventTimeout)
+	defer cancel()
+	e, status, err := h.receive(ctx, r)
+	if err == nil {
+		status, err = h.handle(ctx, e)
+	}
+	if err != nil {
+		h.log(fmt.Sprintf("event %q of %q: %d: %v", e.ID, e.Data.Organization.Code, status, err))
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (h *Webhook) receive(ctx context.Context, r *http.Request) (e event, status int, err error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxEvent+1))
+	switch {
+	case err != nil:
+		return e, http.StatusBadRequest, errors.New("the body can't be read")
+	case len(body) > maxEvent:
+		return e, http.StatusRequestEntityTooLarge, fmt.Errorf("more than %d bytes", maxEvent)
+	}
+	payload, err := h.verify(ctx, strings.TrimSpace(string(body)))
+	if err != nil {
+		return e, http.StatusUnauthorized, err
+	}
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return e, http.StatusBadRequest, errors.New("the payload is no event")
+	}
+	return e, 0, nil
+}
+
+func (h *Webhook) handle(ctx context.Context, e event) (status int, err error) {
+	if e.Type != eventOfUpdate && e.Type != eventOfDelete {
+		h.log(fmt.Sprintf("event %q: %q isn't for the records", e.ID, e.Type))
+		return 0, nil
+	}
+	code := e.Data.Organization.Code
+	if !schema.ValidID(code) {
+		return http.StatusBadRequest, errors.New("it names no organization")
+	}
+	if h.done.Contains(e.ID) {
+		return 0, nil
+	}
+	what, err := h.refresh(ctx, code)
+	if err != nil {
+		return http.StatusServiceUnavailable, err
+	}
+	if e.ID != "" {
+		h.done.Add(e.ID, struct{}{})
+	}
+	h.log(fmt.Sprintf("event %q: %s: organization %s %s", e.ID, e.Type, code, what))
+	return 0, nil
+}
+
+// refresh makes the record of an organization what the tenant says now. One
+// without a record is none that an application names.
+func (h *Webhook) refresh(ctx context.Context, code string) (what string, err error) {
+	if _, err := h.store.Get(ctx, schema.Organization, code); errors.Is(err, schema.ErrNoRecord) {
+		return "has no record", nil
+	} else if errors.Is(err, schema.ErrUnavailable) {
+		return "", err
+	}
+	properties, err := h.client.Organization(ctx, code)
+	if errors.Is(err, ErrNotFound) {
+		_, err = h.store.Delete(ctx, schema.Organization, []string{code}, records.Write)
+		return "deleted", err
+	}
+	if err != nil {
+		return "", err
+	}
+	changes, err := h.store.Put(ctx, schema.Organization, []records.Entry{{ID: code, Properties: properties}}, records.Write)
+	if err != nil {
+		return "", err
+	}
+	if changes[0].Nothing() {
+		return "unchanged", nil
+	}
+	return "updated", nil
+}

@@ -1,0 +1,149 @@
+package reconcile
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/schema"
+)
+
+// staleAfter is how old a checkpoint may be. A run that goes on after it trusts
+// what was read before.
+const staleAfter = time.Hour
+
+// Checkpoint keeps in a file how far a run came, so that one that ended early
+// can go on there. A nil checkpoint keeps nothing. Not for concurrent use.
+type Checkpoint struct {
+	path   string
+	source string // what the run is of; the checkpoint of another is not used
+	now    func() time.Time
+	file   *os.File // nil before the first page of a run
+	goesOn bool     // the run goes on after what is in the file
+}
+
+// NewCheckpoint returns the checkpoint in the file at path for runs from
+// source.
+func NewCheckpoint(path, source string) *Checkpoint {
+	return &Checkpoint{path: path, source: source, now: time.Now}
+}
+
+// line is one line of the file: the first says what the run is of, each other
+// that a page was written.
+type line struct {
+	Source string                   `json:"source,omitempty"`
+	Begun  time.Time                `json:"begun,omitzero"`
+	Next   string                   `json:"next,omitempty"`
+	IDs    map[schema.Kind][]string `json:"ids,omitempty"`
+}
+
+// resume returns what was written by a run that ended early, and where to go
+// on. That a file can't be read is no reason to stop: the run begins anew.
+func (c *Checkpoint) resume() (seen, string) {
+	if c == nil {
+		return seen{}, ""
+	}
+	if c.file != nil {
+		_ = c.file.Close() // of a run that failed; what it wrote counts
+		c.file = nil
+	}
+	written, next := c.read()
+	if c.goesOn = next != ""; !c.goesOn {
+		return seen{}, ""
+	}
+	return written, next
+}
+
+func (c *Checkpoint) read() (written seen, next string) {
+	file, err := os.Open(c.path)
+	if err != nil {
+		return nil, ""
+	}
+	defer file.Close()
+	dec := json.NewDecoder(bufio.NewReader(file))
+	var head line
+	if dec.Decode(&head) != nil || head.Source != c.source || c.now().Sub(head.Begun) >= staleAfter || c.now().Before(head.Begun) {
+		return nil, ""
+	}
+	written = seen{}
+	for {
+		var page line
+		if dec.Decode(&page) != nil { // the end, or a line that was cut off
+			return written, next
+		}
+		for kind, ids := range page.IDs {
+			for _, id := range ids {
+				written.add(kind, []records.Entry{{ID: id}})
+			}
+		}
+		next = page.Next
+	}
+}
+
+// reached says that page is written.
+func (c *Checkpoint) reached(page Page) error {
+	if c == nil || page.Next == "" {
+		return nil
+	}
+	if err := c.open(); err != nil {
+		return fmt.Errorf("keep the checkpoint: %w", err)
+	}
+	l := line{Next: page.Next, IDs: map[schema.Kind][]string{}}
+	for kind, entries := range page.Records {
+		for _, e := range entries {
+			l.IDs[kind] = append(l.IDs[kind], e.ID)
+		}
+	}
+	if err := json.NewEncoder(c.file).Encode(l); err != nil {
+		return fmt.Errorf("keep the checkpoint: %w", err)
+	}
+	return nil
+}
+
+// open opens the file to go on in it, or begins a new one.
+func (c *Checkpoint) open() (err error) {
+	if c.file != nil {
+		return nil
+	}
+	if c.goesOn {
+		c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_APPEND, 0o600)
+		return err
+	}
+	if c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+		return err
+	}
+	return json.NewEncoder(c.file).Encode(line{Source: c.source, Begun: c.now()})
+}
+
+// failed drops a checkpoint from which the source can't go on.
+func (c *Checkpoint) failed(err error) error {
+	if c == nil || !errors.Is(err, ErrCantResume) {
+		return nil
+	}
+	return c.done()
+}
+
+// ErrCantResume is wrapped by the error of a source that doesn't know the page
+// to go on after any more.
+var ErrCantResume = errors.New("the source can't go on from the checkpoint")
+
+// done says that the run came to its end.
+func (c *Checkpoint) done() error {
+	if c == nil {
+		return nil
+	}
+	var closing error
+	if c.file != nil {
+		closing = c.file.Close()
+		c.file = nil
+	}
+	if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(closing, fmt.Errorf("remove the checkpoint: %w", err))
+	}
+	return closing
+}

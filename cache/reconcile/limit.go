@@ -1,0 +1,48 @@
+package reconcile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Limit is how many records of one kind a run may delete: a number, or a share
+// of those that are there. The zero value allows none.
+type Limit struct {
+	count   int
+	percent float64
+	none    bool // there is no limit
+}
+
+// Unlimited is no limit.
+var Unlimited = Limit{none: true}
+
+// ParseLimit reads "20" or "10%".
+func ParseLimit(text string) (Limit, error) {
+	if share, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(share, 64)
+		if err != nil || !(percent >= 0 && percent <= 100) {
+			return Limit{}, fmt.Errorf("%q is not a share from 0%% to 100%%", text)
+		}
+		return Limit{percent: percent}, nil
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 0 {
+		return Limit{}, fmt.Errorf("%q is neither a number nor a share such as 10%%", text)
+	}
+	return Limit{count: count}, nil
+}
+
+func (l Limit) String() string {
+	switch {
+	case l.none:
+		return "none"
+	case l.percent > 0:
+		return strconv.FormatFloat(l.percent, 'f', -1, 64) + "%"
+	}
+	return strconv.Itoa(l.count)
+}
+
+func (l Limit) allows(n, of int) bool {
+	return n == 0 || l.none || n <= l.count || float64(n)*100 <= l.percent*float64(of)
+}

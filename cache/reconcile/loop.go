@@ -1,0 +1,78 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Loop repeats a run until its context ends, and says how it does. Its zero
+// value with Every and Run set is ready.
+type Loop struct {
+	Every time.Duration
+	// Run is one run. Its error is told and doesn't end the loop.
+	Run func(context.Context) error
+
+	mu     sync.Mutex
+	health health
+}
+
+// health is what the health endpoint answers.
+type health struct {
+	Healthy     bool      `json:"healthy"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	LastRun     time.Time `json:"last_run,omitzero"`
+	LastError   string    `json:"last_error,omitempty"`
+	Runs        int       `json:"runs"`
+	Failures    int       `json:"failures"`
+}
+
+// jitter spreads the runs of daemons that were started together.
+const jitter = 0.1
+
+// Until runs at once, and then again every time, until ctx ends.
+func (l *Loop) Until(ctx context.Context) {
+	for ctx.Err() == nil {
+		l.note(l.Run(ctx))
+		pause := time.Duration(float64(l.Every) * (1 - jitter + 2*jitter*rand.Float64()))
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (l *Loop) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.health.Runs++
+	l.health.LastRun = now
+	if err != nil {
+		l.health.Failures++
+		l.health.LastError = err.Error()
+		return
+	}
+	l.health.LastSuccess, l.health.LastError = now, ""
+}
+
+// unhealthyAfter is how many times the interval may pass without a success.
+const unhealthyAfter = 3
+
+// ServeHTTP answers 200 while the last success is recent, and 503 otherwise,
+// before the first too; the body says more.
+func (l *Loop) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	l.mu.Lock()
+	h := l.health
+	l.mu.Unlock()
+	h.Healthy = !h.LastSuccess.IsZero() && time.Since(h.LastSuccess) <= unhealthyAfter*l.Every
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !h.Healthy {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(h) // the client may be gone
+}

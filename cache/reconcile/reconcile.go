@@ -1,0 +1,194 @@
+// Package reconcile makes the records in Redis what a source says they are.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/schema"
+)
+
+// Source is where records are kept.
+type Source interface {
+	// Pages returns all records, page by page, each page complete in itself:
+	// what its applications name is in it or in an earlier one. from is the
+	// Next of the page to go on after, "" to begin. After an error there are
+	// no further pages.
+	Pages(ctx context.Context, from string) iter.Seq2[Page, error]
+}
+
+// Page is a part of what a source says.
+type Page struct {
+	Records map[schema.Kind][]records.Entry
+	Next    string // where to go on; "" after the last page
+}
+
+// Store is what a run needs of the records in Redis; [records.Store] is one.
+type Store interface {
+	Put(ctx context.Context, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Change, error)
+	Delete(ctx context.Context, kind schema.Kind, ids []string, mode records.Mode) (gone []string, err error)
+	IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error
+}
+
+// Run makes the records what the source says. It can end at any point and be
+// repeated: what is as it should be isn't written again.
+type Run struct {
+	Source     Source
+	Store      Store
+	Mode       records.Mode
+	MaxDelete  Limit
+	Checkpoint *Checkpoint // nil: a run that ended early begins anew
+
+	// Changed is told of every record that isn't as it was, Gone of every one
+	// that is deleted. Nil: nobody is.
+	Changed func(schema.Kind, records.Change)
+	Gone    func(kind schema.Kind, id string)
+}
+
+// Counts are what a run did to the records of one kind.
+type Counts struct {
+	New       int `json:"new"`
+	Changed   int `json:"changed"`
+	Unchanged int `json:"unchanged"`
+	Deleted   int `json:"deleted"`
+}
+
+// Summary counts what a run did.
+type Summary map[schema.Kind]*Counts
+
+// ErrTooManyDeletions says that a source has lost so much that nothing was
+// deleted. What it has is written.
+var ErrTooManyDeletions = errors.New("too many records would be deleted, so none is")
+
+// written is the order in which records are written: nothing names a record
+// that isn't there yet. They are deleted in the reverse order.
+var written = []schema.Kind{schema.Organization, schema.User, schema.Application}
+
+// Do runs it. The summary says what was done until an error, too.
+func (r *Run) Do(ctx context.Context) (Summary, error) {
+	summary := Summary{}
+	for _, kind := range written {
+		summary[kind] = &Counts{}
+	}
+	seen, from := r.Checkpoint.resume()
+	for page, err := range r.Source.Pages(ctx, from) {
+		if err != nil {
+			return summary, errors.Join(err, r.Checkpoint.failed(err))
+		}
+		for _, kind := range written {
+			if err := r.put(ctx, kind, page.Records[kind], summary[kind]); err != nil {
+				return summary, err
+			}
+			seen.add(kind, page.Records[kind])
+		}
+		if err := r.Checkpoint.reached(page); err != nil {
+			return summary, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return summary, err // the pages may have ended because of it
+	}
+	if err := r.deleteOthers(ctx, seen, summary); err != nil {
+		return summary, err
+	}
+	return summary, r.Checkpoint.done()
+}
+
+// putBatch is how many records are read and written together.
+const putBatch = 500
+
+func (r *Run) put(ctx context.Context, kind schema.Kind, entries []records.Entry, counts *Counts) error {
+	for len(entries) > 0 {
+		n := min(putBatch, len(entries))
+		changes, err := r.Store.Put(ctx, kind, entries[:n], r.Mode)
+		if err != nil {
+			return fmt.Errorf("write %s records: %w", kind, err)
+		}
+		entries = entries[n:]
+		for _, c := range changes {
+			r.count(kind, c, counts)
+		}
+	}
+	return nil
+}
+
+func (r *Run) count(kind schema.Kind, c records.Change, counts *Counts) {
+	switch {
+	case c.Nothing():
+		counts.Unchanged++
+		return
+	case len(c.Before) == 0:
+		counts.New++
+	default:
+		counts.Changed++
+	}
+	if r.Changed != nil {
+		r.Changed(kind, c)
+	}
+}
+
+// deleteOthers deletes what the source doesn't have, of every kind or, beyond
+// the limit, of none.
+func (r *Run) deleteOthers(ctx context.Context, seen seen, summary Summary) error {
+	others := map[schema.Kind][]string{}
+	for _, kind := range written {
+		all := map[string]struct{}{}
+		err := r.Store.IDs(ctx, kind, "*", func(ids []string) bool {
+			for _, id := range ids {
+				all[id] = struct{}{}
+			}
+			return true
+		})
+		if err != nil {
+			return fmt.Errorf("list %s records: %w", kind, err)
+		}
+		for id := range all {
+			if _, stays := seen[kind][id]; !stays {
+				others[kind] = append(others[kind], id)
+			}
+		}
+		if n := len(others[kind]); !r.MaxDelete.allows(n, len(all)) {
+			return fmt.Errorf("%w: %d of %d %s records aren't in the source any more, the limit is %s", ErrTooManyDeletions, n, len(all), kind, r.MaxDelete)
+		}
+	}
+	for i := len(written) - 1; i >= 0; i-- {
+		kind := written[i]
+		if err := r.delete(ctx, kind, others[kind], summary[kind]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Run) delete(ctx context.Context, kind schema.Kind, ids []string, counts *Counts) error {
+	for len(ids) > 0 {
+		n := min(putBatch, len(ids))
+		gone, err := r.Store.Delete(ctx, kind, ids[:n], r.Mode)
+		counts.Deleted += len(gone)
+		for _, id := range gone {
+			if r.Gone != nil {
+				r.Gone(kind, id)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("delete %s records: %w", kind, err)
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// seen are the identifiers that a source has.
+type seen map[schema.Kind]map[string]struct{}
+
+func (s seen) add(kind schema.Kind, entries []records.Entry) {
+	if s[kind] == nil {
+		s[kind] = map[string]struct{}{}
+	}
+	for _, e := range entries {
+		s[kind][e.ID] = struct{}{}
+	}
+}
