@@ -43,9 +43,9 @@ type Run struct {
 	Checkpoint *Checkpoint // nil: a run that ended early begins anew
 
 	// Changed is told of every record that isn't as it was, Gone of every one
-	// that is deleted. Nil: nobody is.
-	Changed func(schema.Kind, records.Change)
-	Gone    func(kind schema.Kind, id string)
+	// that is deleted; an error ends the run. Nil: nobody is.
+	Changed func(schema.Kind, records.Change) error
+	Gone    func(kind schema.Kind, id string) error
 }
 
 // Counts are what a run did to the records of one kind.
@@ -109,25 +109,28 @@ func (r *Run) put(ctx context.Context, kind schema.Kind, entries []records.Entry
 		}
 		entries = entries[n:]
 		for _, c := range changes {
-			r.count(kind, c, counts)
+			if err := r.count(kind, c, counts); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (r *Run) count(kind schema.Kind, c records.Change, counts *Counts) {
+func (r *Run) count(kind schema.Kind, c records.Change, counts *Counts) error {
 	switch {
 	case c.Nothing():
 		counts.Unchanged++
-		return
+		return nil
 	case len(c.Before) == 0:
 		counts.New++
 	default:
 		counts.Changed++
 	}
 	if r.Changed != nil {
-		r.Changed(kind, c)
+		return r.Changed(kind, c)
 	}
+	return nil
 }
 
 // deleteOthers deletes what the source doesn't have, of every kind or, beyond
@@ -170,7 +173,7 @@ func (r *Run) delete(ctx context.Context, kind schema.Kind, ids []string, counts
 		counts.Deleted += len(gone)
 		for _, id := range gone {
 			if r.Gone != nil {
-				r.Gone(kind, id)
+				err = errors.Join(err, r.Gone(kind, id))
 			}
 		}
 		if err != nil {

@@ -24,9 +24,9 @@ type Import struct {
 
 	// Bad is told of every row that is no record, in order.
 	Bad func(*RowError)
-	// Changed is told of every record that isn't as it was. It is never called
-	// twice at once. Nil: nobody is.
-	Changed func(Change)
+	// Changed is told of every record that isn't as it was; its error ends the
+	// import. It is never called twice at once. Nil: nobody is.
+	Changed func(Change) error
 }
 
 // Summary counts what an import did, in records.
@@ -170,7 +170,7 @@ func (r *importRun) put(b *batch) {
 	if err == nil {
 		var changes []Change
 		if changes, err = r.store.put(r.ctx, r.Kind, b.entries, r.Mode); err == nil {
-			r.count(changes)
+			err = r.count(changes)
 		}
 	}
 	if err != nil {
@@ -181,7 +181,7 @@ func (r *importRun) put(b *batch) {
 	clear(b.ids)
 }
 
-func (r *importRun) count(changes []Change) {
+func (r *importRun) count(changes []Change) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range changes {
@@ -195,9 +195,12 @@ func (r *importRun) count(changes []Change) {
 			r.summary.Changed++
 		}
 		if r.Changed != nil {
-			r.Changed(c)
+			if err := r.Changed(c); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 func (r *importRun) countBad() {

@@ -17,6 +17,7 @@ import (
 // Store is the records below one prefix. Safe for concurrent use.
 type Store struct {
 	client redis.UniversalClient
+	where  string
 	prefix string
 }
 
@@ -28,7 +29,18 @@ type Entry struct {
 
 // Open returns the records below prefix. It doesn't connect.
 func Open(cfg schema.Redis, prefix string) *Store {
-	return &Store{client: connect.Open(cfg), prefix: prefix}
+	return &Store{client: connect.Open(cfg), where: connect.Describe(cfg), prefix: prefix}
+}
+
+// String says which records they are.
+func (s *Store) String() string { return s.prefix + " in " + s.where }
+
+// Ping returns an error unless Redis answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.client.Exists(ctx, schema.Application.Key(s.prefix, "")).Err(); err != nil { // a right that it has anyway
+		return asRecordError(s.prefix, err)
+	}
+	return nil
 }
 
 // Close closes the connections.

@@ -32,6 +32,8 @@ For operators:
         try every block of the plugin: its rules, keys, provider and Redis
   m2m-token-enricher app|org|user get|set|unset|delete|list|import|export -c KONG_YML …
         read and write the records in Redis; "app" alone prints each one's flags
+  m2m-token-enricher sync kinde|webhook|file -c KONG_YML …
+        make the records what a Kinde tenant or a directory says
 
 Flags:
 `
@@ -51,6 +53,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return check(args[1:], stdout, stderr)
 		case "app", "org", "user":
 			return onRecords(args[0], args[1:], stdout, stderr)
+		case "sync":
+			return onSync(args[1:], stdout, stderr)
 		}
 	}
 	return serve(args, stdout, stderr)

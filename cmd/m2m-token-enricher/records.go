@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -25,21 +24,22 @@ var recordKinds = map[string]schema.Kind{"app": schema.Application, "org": schem
 type recordsRun struct {
 	kind   schema.Kind
 	target target
-	json   bool
 	match  string
 	dryRun bool
 	file   importFile
 
-	ctx            context.Context
-	store          *records.Store
-	stdout, stderr io.Writer
+	ctx    context.Context
+	store  *records.Store
+	print  printer
+	stderr io.Writer
 }
 
 // onRecords runs a command on the records of kind, which args name.
 func onRecords(group string, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	run := &recordsRun{kind: recordKinds[group], ctx: ctx, stdout: stdout, stderr: stderr}
+	run := &recordsRun{kind: recordKinds[group], ctx: ctx, stderr: stderr}
+	run.print.out = stdout
 	return runVerb(group, run.verbs(), args, stderr)
 }
 
@@ -59,7 +59,7 @@ func (r *recordsRun) verbs() map[string]verb {
 }
 
 func (r *recordsRun) jsonFlag(set *flag.FlagSet) {
-	set.BoolVar(&r.json, "json", false, "print JSON, one value a line")
+	set.BoolVar(&r.print.json, "json", false, "print JSON, one value a line")
 }
 
 func (r *recordsRun) dryRunFlag(set *flag.FlagSet) {
@@ -89,11 +89,11 @@ func (r *recordsRun) get(args []string) error {
 	if err != nil {
 		return err
 	}
-	if r.json {
-		return r.printJSON(records.Entry{ID: args[0], Properties: properties})
+	if r.print.json {
+		return r.print.value(records.Entry{ID: args[0], Properties: properties})
 	}
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		fmt.Fprintf(r.stdout, "%s=%s\n", name, properties[name])
+		fmt.Fprintf(r.print.out, "%s=%s\n", name, properties[name])
 	}
 	return nil
 }
@@ -120,17 +120,13 @@ func (r *recordsRun) patch(id string, set schema.Record, unset []string) error {
 	if err != nil {
 		return err
 	}
-	return r.printChange(change)
+	return r.print.change(r.kind, change)
 }
 
 func (r *recordsRun) delete(args []string) error {
 	gone, err := r.store.Delete(r.ctx, r.kind, args, r.mode())
 	for _, id := range gone {
-		if r.json {
-			err = errors.Join(err, r.printJSON(map[string]string{"deleted": id}))
-			continue
-		}
-		fmt.Fprintf(r.stdout, "- %s\n", id)
+		err = errors.Join(err, r.print.gone(r.kind, id))
 	}
 	for _, id := range args {
 		if err == nil && !slices.Contains(gone, id) {
@@ -144,9 +140,9 @@ func (r *recordsRun) delete(args []string) error {
 func (r *recordsRun) list([]string) error {
 	return r.each(func(ids []string) error {
 		for _, id := range ids {
-			if !r.json {
-				fmt.Fprintln(r.stdout, id)
-			} else if err := r.printJSON(map[string]string{"id": id}); err != nil {
+			if !r.print.json {
+				fmt.Fprintln(r.print.out, id)
+			} else if err := r.print.value(map[string]string{"id": id}); err != nil {
 				return err
 			}
 		}
@@ -165,7 +161,7 @@ func (r *recordsRun) export([]string) error {
 			if len(properties) == 0 {
 				continue // deleted meanwhile
 			}
-			if err := r.printJSON(records.Entry{ID: ids[i], Properties: properties}); err != nil {
+			if err := r.print.value(records.Entry{ID: ids[i], Properties: properties}); err != nil {
 				return err
 			}
 		}
@@ -187,41 +183,4 @@ func (r *recordsRun) each(page func(ids []string) error) error {
 		return failed == nil
 	})
 	return errors.Join(failed, err)
-}
-
-// printChange shows what differs, a property a line.
-func (r *recordsRun) printChange(c records.Change) error {
-	if r.json {
-		return r.printJSON(c)
-	}
-	if c.Nothing() {
-		fmt.Fprintf(r.stdout, "= %s\n", c.ID)
-		return nil
-	}
-	sign := "~"
-	if len(c.Before) == 0 {
-		sign = "+"
-	}
-	fmt.Fprintf(r.stdout, "%s %s\n", sign, c.ID)
-	all := maps.Clone(c.After)
-	maps.Copy(all, c.Before)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		before, had := c.Before[name]
-		after, has := c.After[name]
-		switch {
-		case !had:
-			fmt.Fprintf(r.stdout, "  + %s=%s\n", name, after)
-		case !has:
-			fmt.Fprintf(r.stdout, "  - %s=%s\n", name, before)
-		case before != after:
-			fmt.Fprintf(r.stdout, "  ~ %s=%s, was %s\n", name, after, before)
-		}
-	}
-	return nil
-}
-
-func (r *recordsRun) printJSON(v any) error {
-	enc := json.NewEncoder(r.stdout)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

@@ -50,19 +50,11 @@ func (r *recordsRun) importFile(args []string) error {
 		Kind: r.kind, Mode: r.mode(), SkipBad: r.file.skipBad,
 		Bad: func(bad *records.RowError) { progress.say("%s: %v\n", args[0], bad) },
 	}
-	var printing error
 	if r.dryRun {
-		run.Changed = func(c records.Change) {
-			if err := r.printChange(c); err != nil {
-				printing = err
-			}
-		}
+		run.Changed = func(c records.Change) error { return r.print.change(r.kind, c) }
 	}
 	summary, err := run.Run(r.ctx, r.store, rows, r.file.from)
 	progress.end()
-	if err == nil {
-		err = printing
-	}
 	r.printSummary(summary)
 	if err != nil && summary.Next > 0 {
 		err = fmt.Errorf("%w; go on with --from %d", err, summary.Next)
@@ -89,10 +81,10 @@ func openImport(name string) (in io.ReadCloser, size int64, err error) {
 }
 
 func (r *recordsRun) printSummary(s records.Summary) {
-	if r.json {
-		_ = r.printJSON(map[string]records.Summary{"summary": s}) // the records are written, whatever becomes of this
+	if r.print.json {
+		_ = r.print.value(map[string]records.Summary{"summary": s}) // the records are written, whatever becomes of this
 		return
 	}
 	would := map[bool]string{true: "would be "}[r.dryRun]
-	fmt.Fprintf(r.stdout, "%s%d new, %d changed, %d unchanged, %d bad\n", would, s.New, s.Changed, s.Unchanged, s.Bad)
+	fmt.Fprintf(r.print.out, "%s%d new, %d changed, %d unchanged, %d bad\n", would, s.New, s.Changed, s.Unchanged, s.Bad)
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"m2m-token-enricher/cache/reconcile"
+	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/schema"
+)
+
+// printer prints what commands find and do, for people or as JSON lines.
+type printer struct {
+	out  io.Writer
+	json bool
+}
+
+func (p *printer) value(v any) error {
+	enc := json.NewEncoder(p.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// groupOf is the name of the commands on records of kind.
+func groupOf(kind schema.Kind) string {
+	for name, k := range recordKinds {
+		if k == kind {
+			return name
+		}
+	}
+	return string(kind)
+}
+
+// change shows what differs, a property a line.
+func (p *printer) change(kind schema.Kind, c records.Change) error {
+	if p.json {
+		return p.value(struct {
+			Kind string `json:"kind"`
+			records.Change
+		}{groupOf(kind), c})
+	}
+	sign := "~"
+	switch {
+	case c.Nothing():
+		sign = "="
+	case len(c.Before) == 0:
+		sign = "+"
+	}
+	fmt.Fprintf(p.out, "%s %s %s\n", sign, groupOf(kind), c.ID)
+	all := maps.Clone(c.After)
+	maps.Copy(all, c.Before)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		before, had := c.Before[name]
+		after, has := c.After[name]
+		switch {
+		case !had:
+			fmt.Fprintf(p.out, "  + %s=%s\n", name, after)
+		case !has:
+			fmt.Fprintf(p.out, "  - %s=%s\n", name, before)
+		case before != after:
+			fmt.Fprintf(p.out, "  ~ %s=%s, was %s\n", name, after, before)
+		}
+	}
+	return nil
+}
+
+// gone shows that a record is deleted.
+func (p *printer) gone(kind schema.Kind, id string) error {
+	if p.json {
+		return p.value(map[string]string{"kind": groupOf(kind), "deleted": id})
+	}
+	_, err := fmt.Fprintf(p.out, "- %s %s\n", groupOf(kind), id)
+	return err
+}
+
+// summary shows what a run did, or would do.
+func (p *printer) summary(s reconcile.Summary, dryRun bool) error {
+	counts := map[string]*reconcile.Counts{}
+	for kind, c := range s {
+		counts[groupOf(kind)] = c
+	}
+	if p.json {
+		return p.value(map[string]any{"summary": counts})
+	}
+	would := map[bool]string{true: "would be "}[dryRun]
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		c := counts[name]
+		fmt.Fprintf(p.out, "%s: %s%d new, %d changed, %d unchanged, %d deleted\n", name, would, c.New, c.Changed, c.Unchanged, c.Deleted)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"m2m-token-enricher/cache/kinde"
+	"m2m-token-enricher/cache/reconcile"
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/schema"
+)
+
+// tenant says which Kinde tenant is asked, and as whom.
+type tenant struct{ url, clientID, secretFile string }
+
+// Credentials of the management API in the environment.
+const (
+	clientIDVariable     = "KINDE_CLIENT_ID"
+	clientSecretVariable = "KINDE_CLIENT_SECRET"
+)
+
+func (t *tenant) flags(set *flag.FlagSet) {
+	set.StringVar(&t.url, "tenant", "", "URL of the tenant, such as https://example.kinde.com; unset: the configured issuer")
+	set.StringVar(&t.clientID, "client-id", "", "application that may call the management API; also in "+clientIDVariable)
+	set.StringVar(&t.secretFile, "client-secret-file", "", "file with its secret; the secret itself in "+clientSecretVariable)
+}
+
+func (t *tenant) origin(cfg *schema.Config) string {
+	if t.url == "" && cfg != nil {
+		return cfg.Issuer
+	}
+	return strings.TrimSuffix(t.url, "/")
+}
+
+// client returns a client of the management API. The caller must close it.
+func (t *tenant) client(cfg *schema.Config) (*kinde.Client, error) {
+	credentials := kinde.Credentials{
+		ClientID:     cmp.Or(t.clientID, os.Getenv(clientIDVariable)),
+		ClientSecret: schema.Secret(os.Getenv(clientSecretVariable)),
+	}
+	if t.secretFile != "" {
+		text, err := os.ReadFile(t.secretFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the client secret: %w", err)
+		}
+		credentials.ClientSecret = schema.Secret(strings.TrimSpace(string(text)))
+	}
+	client, err := kinde.New(t.origin(cfg), credentials)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return client, nil
+}
+
+// kinde makes the records what a Kinde tenant says.
+func (r *syncRun) kinde([]string) error {
+	if r.cfg == nil {
+		return usageError{errors.New("-c KONG_YML is needed: it says which properties name the organization and the user")}
+	}
+	client, err := r.tenant.client(r.cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var checkpoint *reconcile.Checkpoint
+	if r.state != "" {
+		checkpoint = reconcile.NewCheckpoint(r.state, r.tenant.origin(r.cfg)+" "+r.store.String())
+	}
+	_, organization := schema.Source(r.cfg.Organization.From)
+	_, user := schema.Source(r.cfg.User.From)
+	return r.from(&kinde.Source{
+		Client:    client,
+		Relations: map[schema.Kind]string{schema.Organization: organization, schema.User: user},
+		Warn:      func(warning string) { r.log.Warn(warning) },
+	}, checkpoint, nil)
+}
+
+// webhook receives the tenant's events until the process is told to end.
+func (r *syncRun) webhook([]string) error {
+	if r.listen == "" {
+		return usageError{errors.New("--listen is needed")}
+	}
+	client, err := r.tenant.client(r.cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	origin := r.tenant.origin(r.cfg)
+	keys := jws.NewProvider(origin, origin+"/.well-known/jwks", nil, time.Now)
+	defer keys.Close()
+	verifier := jws.NewVerifier(origin, []string{"RS256"}, 0, keys, time.Now)
+	mux := http.NewServeMux()
+	mux.Handle(r.path, kinde.NewWebhook(client, r.store, verifier.Payload, func(line string) { r.log.Info(line) }))
+	mux.HandleFunc("GET /healthz", r.answerHealth)
+	listening, err := listen(r.listen)
+	if err != nil {
+		return err
+	}
+	return serveHTTP(r.ctx, listening, mux)
+}
+
+// answerHealth answers 200 while Redis does.
+func (r *syncRun) answerHealth(w http.ResponseWriter, request *http.Request) {
+	ctx, cancel := context.WithTimeout(request.Context(), 5*time.Second)
+	defer cancel()
+	if err := r.store.Ping(ctx); err != nil {
+		http.Error(w, "Redis doesn't answer", http.StatusServiceUnavailable)
+	}
+}
