@@ -5,7 +5,7 @@ FUZZ    ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build demo demo-up test test-pkcs11 fuzz bench lint needs clean
+.PHONY: all build demo demo-up test test-pkcs11 fuzz bench bench-records lint needs clean
 
 all: build
 
@@ -39,6 +39,12 @@ fuzz:
 bench: build
 	$(GO) test -run='^$$' -bench=. ./plugin/...
 	$(GO) run ./test/bench -binary $(BINARY) -config kong.yml
+
+# Those of the records, with a million of them in Redis: needs a few minutes and
+# 2 GB of memory.
+bench-records: needs
+	$(GO) test -run='^$$' -bench=. -benchtime=1x -timeout=30m ./test/benchrecords
+	$(GO) test -run='^$$' -bench=Hit ./test/benchrecords
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }

@@ -94,7 +94,7 @@ func newWorld(t *testing.T, edit func(config map[string]any)) *world {
 // build starts all but the gateway.
 func build(t *testing.T, edit func(config map[string]any)) *world {
 	t.Helper()
-	w := &world{T: t, redis: redistest.Start(t), edit: edit}
+	w := &world{T: t, redis: redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), edit: edit}
 	w.record("app:"+client, "org_code", org, "region", "eu")
 	w.record("org:"+org, "code", org, "name", "Acme Inc", "is_suspended", "false")
 
@@ -172,16 +172,16 @@ func (w *world) config() []byte {
 	if err != nil {
 		w.Fatal(err)
 	}
-	if w.edit == nil && w.paths == nil {
-		return text
-	}
 	var declared map[string]any
 	if err := yaml.Unmarshal(text, &declared); err != nil {
 		w.Fatal(err)
 	}
 	service := declared["services"].([]any)[0].(map[string]any)
+	plugin := service["plugins"].([]any)[0].(map[string]any)["config"].(map[string]any)
+	redis := plugin["redis"].(map[string]any)
+	redis["username"], redis["password"] = redistest.Reader, redistest.ReaderPassword // the least rights
 	if w.edit != nil {
-		w.edit(service["plugins"].([]any)[0].(map[string]any)["config"].(map[string]any))
+		w.edit(plugin)
 	}
 	if w.paths != nil {
 		service["routes"].([]any)[0].(map[string]any)["paths"] = w.paths
