@@ -98,9 +98,13 @@ func (t *tier) land(f *flight, answer entry, err error) {
 
 func (t *tier) hold(key string, e entry) {
 	t.entries.Remove(key) // or its bytes would go on counting
+	n := size(key, e)
+	if n > t.maxBytes {
+		return // it would push out everything, itself at last
+	}
 	t.entries.Add(key, e)
-	t.bytes += size(key, e)
-	for t.bytes > t.maxBytes && t.entries.Len() > 0 {
+	t.bytes += n
+	for t.bytes > t.maxBytes {
 		t.entries.RemoveOldest()
 	}
 }
@@ -128,7 +132,7 @@ func (t *tier) doubt() {
 // What an entry takes beside its texts, in bytes: measured, rounded up.
 const (
 	entrySize    = 480
-	propertySize = 24
+	propertySize = 48
 )
 
 // size is about how many bytes of memory an entry takes.

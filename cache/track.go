@@ -17,8 +17,12 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// warnAgain is how often a warning is repeated while its cause lasts.
-const warnAgain = time.Hour
+// How often a warning is repeated: while its cause lasts, and if its cause comes
+// again.
+const (
+	warnAgain   = time.Hour
+	warnAnother = time.Minute
+)
 
 // trackInterval is how often the masters are looked for and the connections to
 // them are tried, and how long a lost one rests.
@@ -36,8 +40,8 @@ type tracker struct {
 
 	mu       sync.Mutex
 	failures map[string]error // by master; "" is for finding them
-	warning  string           // the one given out last
-	warned   time.Time        // when that was
+	warned   time.Time        // when a warning was given out last
+	patience time.Duration    // until the next
 }
 
 func newTracker(cfg *schema.Config, tier *tier) *tracker {
@@ -65,10 +69,14 @@ func (t *tracker) warn(now time.Time) error {
 	err := t.trouble()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil || (err.Error() == t.warning && now.Sub(t.warned) < warnAgain) {
+	switch {
+	case err == nil:
+		t.patience = warnAnother
+		return nil
+	case !t.warned.IsZero() && now.Sub(t.warned) < t.patience:
 		return nil
 	}
-	t.warning, t.warned = err.Error(), now
+	t.warned, t.patience = now, warnAgain
 	return err
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -58,4 +59,33 @@ func TestChangeIsServedAtOnce(t *testing.T) {
 			t.Errorf("served after %v", took)
 		}
 	}
+}
+
+// TestWarnings: a trouble is told of once and then every hour, one that comes
+// again after a minute at the earliest.
+func TestWarnings(t *testing.T) {
+	tr := newTracker(configAt(t, 1, told), newTier(1, 1))
+	now := time.Now()
+	expect := func(what string, warned bool) {
+		t.Helper()
+		if err := tr.warn(now); (err != nil) != warned {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	expect("no trouble", false)
+	tr.report("a", errors.New("lost"))
+	expect("the first time", true)
+	tr.report("a", errors.New("lost again"))
+	expect("it lasts", false)
+	now = now.Add(warnAgain - 1)
+	expect("it lasts for less than an hour", false)
+	now = now.Add(1)
+	expect("it lasts for an hour", true)
+	tr.report("a", nil)
+	expect("it is over", false)
+	tr.report("a", errors.New("lost"))
+	now = now.Add(warnAnother - 1)
+	expect("it came again at once", false)
+	now = now.Add(1)
+	expect("it came again", true)
 }
