@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"m2m-token-enricher/cache/records"
@@ -34,6 +35,10 @@ func (f *importFile) rows(name string, r io.Reader) (records.Rows, error) {
 	return nil, usageError{fmt.Errorf("--format %s is neither jsonl nor csv", f.format)}
 }
 
+// importGC lets an import, which holds little and throws away much, collect
+// garbage a quarter as often: a quarter less CPU for some 50 MB more.
+const importGC = 400
+
 // importFile makes records what a file says of them; "-" is standard input.
 func (r *recordsRun) importFile(args []string) error {
 	in, size, err := openImport(args[0])
@@ -41,6 +46,7 @@ func (r *recordsRun) importFile(args []string) error {
 		return err
 	}
 	defer in.Close()
+	debug.SetGCPercent(importGC)
 	progress := newProgress(r.stderr, size)
 	rows, err := r.file.rows(args[0], bufio.NewReaderSize(io.TeeReader(in, progress), 1<<20))
 	if err != nil {
