@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
@@ -16,7 +17,16 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// waiting is how many tests run at once: they wait for servers more than they
+// compute.
+const waiting = "3"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", waiting); err != nil { // -parallel still counts
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // scripted is a store whose next answers are set by the test.
 type scripted struct {

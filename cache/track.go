@@ -17,8 +17,8 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// How often a warning is repeated: while its cause lasts, and if its cause comes
-// again.
+// How often a warning is repeated: while its cause lasts, and if it comes again
+// or another one comes.
 const (
 	warnAgain   = time.Hour
 	warnAnother = time.Minute
@@ -40,8 +40,8 @@ type tracker struct {
 
 	mu       sync.Mutex
 	failures map[string]error // by master; "" is for finding them
-	warned   time.Time        // when a warning was given out last
-	patience time.Duration    // until the next
+	warning  string           // the one given out last, "" if its cause is over
+	warned   time.Time        // when that was
 }
 
 func newTracker(cfg *schema.Config, tier *tier) *tracker {
@@ -69,14 +69,18 @@ func (t *tracker) warn(now time.Time) error {
 	err := t.trouble()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case err == nil:
-		t.patience = warnAnother
-		return nil
-	case !t.warned.IsZero() && now.Sub(t.warned) < t.patience:
+	if err == nil {
+		t.warning = ""
 		return nil
 	}
-	t.warned, t.patience = now, warnAgain
+	patience := warnAnother
+	if err.Error() == t.warning {
+		patience = warnAgain
+	}
+	if !t.warned.IsZero() && now.Sub(t.warned) < patience {
+		return nil
+	}
+	t.warning, t.warned = err.Error(), now
 	return err
 }
 
@@ -125,8 +129,10 @@ func (t *tracker) find(ctx context.Context) ([]string, error) {
 // ctx ends.
 func (t *tracker) follow(ctx context.Context, addr string) {
 	for ctx.Err() == nil {
-		err := t.listen(ctx, addr)
-		t.tier.doubt() // it could tell of nothing since
+		told, err := t.listen(ctx, addr)
+		if told {
+			t.tier.doubt() // it could tell of nothing since
+		}
 		t.report(addr, fmt.Errorf("redis at %s: %w", addr, connect.WithoutArguments(err)))
 		rest(ctx, trackInterval)
 	}
@@ -135,13 +141,13 @@ func (t *tracker) follow(ctx context.Context, addr string) {
 	delete(t.failures, addr)
 }
 
-// listen returns when the connection is lost, or wasn't to be had. One that
-// doesn't answer a ping in time is lost.
-func (t *tracker) listen(ctx context.Context, addr string) error {
+// listen returns when the connection is lost, or wasn't to be had: then it told
+// of nothing. One that doesn't answer a ping in time is lost.
+func (t *tracker) listen(ctx context.Context, addr string) (told bool, err error) {
 	client := connect.Server(t.cfg, addr, t.track)
 	defer client.Close()
 	if err := client.RegisterPushNotificationHandler("invalidate", invalidation{t.tier, t.prefix}, false); err != nil {
-		return err
+		return false, err
 	}
 	connection := client.Subscribe(ctx) // to no channel: it only reads what is pushed
 	hangUp := func() { _ = connection.Close() }
@@ -152,14 +158,14 @@ func (t *tracker) listen(ctx context.Context, addr string) error {
 	beat := time.AfterFunc(trackInterval, func() { _ = connection.Ping(ctx) })
 	defer beat.Stop()
 	if err := connection.Ping(ctx); err != nil {
-		return err
+		return false, err
 	}
-	for connected := false; ; connected = true {
+	for ; ; told = true {
 		// No deadline: it could end in the middle of what is pushed.
 		if _, err := connection.ReceiveTimeout(ctx, 0); err != nil {
-			return err
+			return told, err
 		}
-		if !connected {
+		if !told {
 			t.tier.doubt() // nothing told of what changed before
 			t.report(addr, nil)
 		}

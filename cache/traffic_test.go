@@ -1,0 +1,275 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/redistest"
+)
+
+// reader is the user of the lookups under test, with no right too many, so that
+// a fault doesn't need one that the documentation doesn't have. It also tells
+// their connections from those of the test.
+var reader = []string{"--user", "m2m", "on", ">p4ssw0rd", "~m2m:*", "resetchannels", "-@all", "+hmget", "+exists", "+select", "+scan"}
+
+// returned is how soon the service must be back when Redis is.
+const returned = 2 * time.Second
+
+// patience is how long a request of the traffic waits, and tardiness how much
+// longer it may take on a machine that has nothing else to do.
+const (
+	patience  = 400 * time.Millisecond
+	tardiness = 50 * time.Millisecond
+)
+
+// answer is what one request of the traffic got.
+type answer struct {
+	id         string
+	version    int // of the record; 0: none
+	err        error
+	begin, end time.Time
+}
+
+// traffic asks for records without end and checks every answer. The value of a
+// record is its id and a version that grows, so that an answer of another
+// record, or one that was never written, shows.
+type traffic struct {
+	t       *testing.T
+	r       *Records
+	ids     []string
+	written map[string]*atomic.Int64
+	check   atomic.Pointer[func(answer) error] // what the test wants beside
+	absent  atomic.Bool                        // "no such record" is a right answer now
+
+	served, failed atomic.Int64
+	wrong          atomic.Int64
+	overdue        atomic.Int64 // the longest wait beyond patience, in ns
+	away           atomic.Int64 // how long the service took to be back, in ns
+	noise          atomic.Int64 // what a mere timer needs beyond patience, in ns
+
+	stopped bool
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+}
+
+// drive writes a record for each id, unless client is nil, and starts the
+// traffic on r.
+func drive(t *testing.T, r *Records, client redis.Cmdable, ids ...string) *traffic {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	tr := &traffic{t: t, r: r, ids: ids, written: map[string]*atomic.Int64{}, cancel: cancel}
+	for _, id := range ids {
+		tr.written[id] = &atomic.Int64{}
+	}
+	if client != nil {
+		tr.put(client)
+	}
+	for i := range 2 * len(ids) {
+		tr.workers.Go(func() { tr.work(ctx, ids[i%len(ids)]) })
+		tr.workers.Go(func() { tr.idle(ctx) })
+	}
+	t.Cleanup(tr.stop)
+	return tr
+}
+
+// unhurried is how long a worker rests after a request: the tests share a small
+// machine.
+const unhurried = time.Millisecond
+
+func (tr *traffic) work(ctx context.Context, id string) {
+	ticker := time.NewTicker(unhurried)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		tr.request(ctx, id)
+		<-ticker.C
+	}
+}
+
+func (tr *traffic) request(ctx context.Context, id string) {
+	check := tr.check.Load()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	a := answer{id: id, begin: time.Now()}
+	var record schema.Record
+	record, a.err = tr.r.Record(ctx, schema.Application, id)
+	a.end = time.Now()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // the test is over
+	}
+	raise(&tr.overdue, a.end.Sub(a.begin)-patience)
+	err := tr.read(&a, record)
+	if err == nil && check != nil && check == tr.check.Load() {
+		err = (*check)(a)
+	}
+	if err != nil && tr.wrong.Add(1) <= 5 { // the others are likely the same
+		tr.t.Errorf("%s, asked for %v: %v (%v, %v)", id, a.end.Sub(a.begin), err, record, a.err)
+	}
+	if a.err != nil {
+		tr.failed.Add(1)
+		return
+	}
+	tr.served.Add(1)
+}
+
+// read takes the version from the record and tells what no answer may be.
+func (tr *traffic) read(a *answer, record schema.Record) error {
+	switch {
+	case a.err == nil && record == nil:
+		return errors.New("no record and no error")
+	case errors.Is(a.err, schema.ErrNoRecord) && tr.absent.Load():
+	case a.err != nil && !errors.Is(a.err, schema.ErrUnavailable):
+		return errors.New("neither a record nor unavailable")
+	}
+	if record == nil {
+		return nil
+	}
+	id, version, _ := strings.Cut(record["region"], "/")
+	if id != a.id {
+		return errors.New("the record of another application")
+	}
+	n, err := strconv.Atoi(version)
+	if err != nil || n < 1 || int64(n) > tr.written[id].Load() {
+		return errors.New("a value that nobody wrote")
+	}
+	a.version = n
+	return nil
+}
+
+// idle waits for as long as a request may, again and again: what the machine
+// adds to that it also adds to a request.
+func (tr *traffic) idle(ctx context.Context) {
+	for ctx.Err() == nil {
+		begin := time.Now()
+		one, cancel := context.WithTimeout(ctx, patience)
+		<-one.Done()
+		cancel()
+		raise(&tr.noise, time.Since(begin)-patience)
+	}
+}
+
+func raise(most *atomic.Int64, d time.Duration) {
+	for old := most.Load(); int64(d) > old && !most.CompareAndSwap(old, int64(d)); old = most.Load() {
+	}
+}
+
+// stop ends the traffic and tells whether a request took too long.
+func (tr *traffic) stop() {
+	if tr.stopped {
+		return
+	}
+	tr.stopped = true
+	tr.cancel()
+	tr.workers.Wait()
+	overdue, noise := time.Duration(tr.overdue.Load()), time.Duration(tr.noise.Load())
+	if overdue > tardiness+2*noise { // it isn't alike for all
+		tr.t.Errorf("a request took %v longer than it may, a timer %v", overdue, noise)
+	}
+	// On a machine that is late a trial can fail, after which there is a pause.
+	if away := time.Duration(tr.away.Load()); away > returned+5*noise {
+		tr.t.Errorf("a record was served %v after Redis was back, timers were late by %v", away, noise)
+	}
+	tr.t.Logf("served %d, failed %d, overdue by at most %v, timers by %v", tr.served.Load(), tr.failed.Load(), max(0, overdue), noise)
+}
+
+// put writes the next version of every record.
+func (tr *traffic) put(client redis.Cmdable) {
+	tr.t.Helper()
+	for _, id := range tr.ids {
+		version := tr.written[id].Add(1)
+		if err := client.HSet(tr.t.Context(), prefix+"app:"+id, "region", fmt.Sprintf("%s/%d", id, version)).Err(); err != nil {
+			tr.t.Fatal(err)
+		}
+	}
+}
+
+// require has every answer to a request checked by check that is made from now
+// on, and answered until something else is required.
+func (tr *traffic) require(check func(answer) error) { tr.check.Store(&check) }
+
+// waitFor waits until the counter has grown by n.
+func (tr *traffic) waitFor(what string, counter *atomic.Int64, n int64) {
+	tr.t.Helper()
+	n += counter.Load()
+	eventually(tr.t, what, func() bool { return counter.Load() >= n })
+}
+
+// back waits until every record is served as it is now. How long that took since
+// Redis answers, which was at since, counts when the traffic ends.
+func (tr *traffic) back(client redis.Cmdable, since time.Time) {
+	tr.t.Helper()
+	tr.put(client)
+	var mu sync.Mutex
+	current := map[string]time.Duration{} // after which the last version was served
+	tr.require(func(a answer) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if _, known := current[a.id]; !known && a.err == nil && int64(a.version) == tr.written[a.id].Load() {
+			current[a.id] = a.end.Sub(since)
+		}
+		return nil
+	})
+	eventually(tr.t, "service", func() bool { mu.Lock(); defer mu.Unlock(); return len(current) == len(tr.ids) })
+	for _, took := range current {
+		raise(&tr.away, took)
+	}
+}
+
+// unserved is a check: Redis is silent, and nothing may be served stale.
+func unserved(a answer) error {
+	if !errors.Is(a.err, schema.ErrUnavailable) {
+		return errors.New("an answer without Redis")
+	}
+	return nil
+}
+
+// anything is a check that ends another one.
+func anything(answer) error { return nil }
+
+// waitClosed waits until no server has a connection of the reader.
+func waitClosed(t *testing.T, servers ...*redistest.Server) {
+	t.Helper()
+	for _, server := range servers {
+		eventually(t, "end of the connections", func() bool { return connections(t, server) == 0 })
+	}
+}
+
+// connections counts those of the reader at server.
+func connections(t *testing.T, server *redistest.Server) int {
+	t.Helper()
+	list, err := server.Client().ClientList(context.WithoutCancel(t.Context())).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(list, " user=m2m ")
+}
+
+// throughProxy are the lookups through a proxy in front of server.
+func throughProxy(t *testing.T, server *redistest.Server, change func(map[string]any)) (*Records, *redistest.Proxy) {
+	t.Helper()
+	proxy := redistest.StartProxy(t, server.Addr())
+	return lookups(t, server, func(c map[string]any) {
+		asUser("m2m", "p4ssw0rd")(c)
+		c["redis"].(map[string]any)["port"] = float64(proxy.Port())
+		if change != nil {
+			change(c)
+		}
+	}), proxy
+}
+
+// skipping lets the clock of r be put forward, which ends a pause without
+// waiting for it. It is for lookups that nobody has used yet.
+func skipping(r *Records) (skip func(time.Duration)) {
+	var ahead atomic.Int64
+	r.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	return func(d time.Duration) { ahead.Add(int64(d)) }
+}
