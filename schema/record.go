@@ -92,9 +92,9 @@ func (k Kind) Complete(id string, given Record) (Record, error) {
 		case name == "" || len(name) > maxNameSize || !utf8.ValidString(name):
 			mistake("a property's name is not 1 to %d bytes of UTF-8", maxNameSize)
 		case len(value) > MaxPropertySize:
-			mistake("%s has more than %d bytes", name, MaxPropertySize)
+			mistake("%q has more than %d bytes", name, MaxPropertySize)
 		case !utf8.ValidString(value):
-			mistake("%s isn't UTF-8", name)
+			mistake("%q isn't UTF-8", name)
 		}
 	}
 	slices.SortFunc(mistakes, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })

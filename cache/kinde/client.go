@@ -36,6 +36,10 @@ type Credentials struct {
 // tenant is busy, failing or out of reach. No error shows the client secret or
 // a token. Safe for concurrent use.
 type Client struct {
+	// Warn is told of what the tenant has and can't be kept, by several
+	// goroutines at once. It is set before the client is used. Nil: nobody is.
+	Warn func(string)
+
 	base        string // without a slash at its end
 	credentials Credentials
 	http        *http.Client
@@ -86,6 +90,12 @@ func (c *Client) String() string { return "client of " + c.base }
 
 // GoString is String.
 func (c *Client) GoString() string { return c.String() }
+
+func (c *Client) warn(text string) {
+	if c.Warn != nil {
+		c.Warn(text)
+	}
+}
 
 // Close closes the connections that are idle.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

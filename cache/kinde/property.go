@@ -47,8 +47,12 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 		if !page.Properties.given {
 			return nil, errors.New("the answer doesn't list the properties")
 		}
-		if err := page.addTo(record); err != nil {
+		long, err := page.addTo(record)
+		if err != nil {
 			return nil, err
+		}
+		for _, key := range long {
+			c.warn(fmt.Sprintf("%s %q: property %q has more than %d bytes and is left out", collection, id, key, schema.MaxPropertySize))
 		}
 		if page.Next == "" {
 			return record, nil
@@ -61,24 +65,26 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 	return nil, fmt.Errorf("properties: more than %d pages", maxPropertyPages)
 }
 
-// addTo adds the properties to record, but for those that are null or empty:
-// they are absent. An error names the key, and never shows the value.
-func (p *propertyPage) addTo(record schema.Record) error {
+// addTo adds the properties to record, but for those that are null or empty, as
+// absent ones are, and those that are too long to be kept, whose keys it
+// returns: whoever may set one property mustn't stop the others. An error names
+// the key, and never shows the value.
+func (p *propertyPage) addTo(record schema.Record) (long []string, err error) {
 	for i, property := range p.Properties.all {
 		value, isText := property.Value.(string)
 		earlier, twice := record[property.Key]
 		switch {
 		case property.Key == "":
-			return fmt.Errorf("properties[%d] has no key", i)
+			return nil, fmt.Errorf("properties[%d] has no key", i)
 		case !isText && property.Value != nil:
-			return fmt.Errorf("property %q: the value is neither a string nor null", property.Key)
+			return nil, fmt.Errorf("property %q: the value is neither a string nor null", property.Key)
 		case len(value) > schema.MaxPropertySize:
-			return fmt.Errorf("property %q: the value has more than %d bytes", property.Key, schema.MaxPropertySize)
+			long = append(long, property.Key)
 		case twice && earlier != value:
-			return fmt.Errorf("property %q: given twice, and not alike", property.Key)
+			return nil, fmt.Errorf("property %q: given twice, and not alike", property.Key)
 		case value != "":
 			record[property.Key] = value
 		}
 	}
-	return nil
+	return long, nil
 }

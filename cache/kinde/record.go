@@ -39,7 +39,7 @@ func (c *Client) User(ctx context.Context, id string) (schema.Record, error) {
 
 // record returns what read reads: the record of kind that id names.
 func (c *Client) record(kind, id string, read func() (schema.Record, error)) (schema.Record, error) {
-	if id == "" || id == "." || id == ".." { // in a path they would lead elsewhere
+	if id == "" || leadsElsewhere(id) {
 		return nil, fmt.Errorf("%s %q: not an identifier", kind, id)
 	}
 	record, err := read()
@@ -51,6 +51,9 @@ func (c *Client) record(kind, id string, read func() (schema.Record, error)) (sc
 	}
 	return nil, c.withoutSecrets(fmt.Errorf("%s %q: %w", kind, id, err))
 }
+
+// leadsElsewhere tells whether id, in a path, would be another path.
+func leadsElsewhere(id string) bool { return id == "." || id == ".." }
 
 func (c *Client) organization(ctx context.Context, code string) (schema.Record, error) {
 	var answer struct {

@@ -31,8 +31,17 @@ type Source struct {
 	// Relations are the properties of an application that name its organization
 	// and its user.
 	Relations map[schema.Kind]string
-	// Warn is told of what a record names and the tenant doesn't have.
+	// Warn is told of what a record names and the tenant doesn't have. It is
+	// never called twice at once.
 	Warn func(string)
+
+	warning sync.Mutex
+}
+
+func (s *Source) warn(format string, args ...any) {
+	s.warning.Lock()
+	defer s.warning.Unlock()
+	s.Warn(fmt.Sprintf(format, args...))
 }
 
 // Pages implements [reconcile.Source], one page for each of the tenant's own.
@@ -50,6 +59,15 @@ func (s *Source) Pages(ctx context.Context, from string) iter.Seq2[reconcile.Pag
 			}
 		}
 	}
+}
+
+// Confirm implements [reconcile.Confirmer] for organizations: a webhook may have
+// written a suspension while the run had an answer from before.
+func (s *Source) Confirm(ctx context.Context, kind schema.Kind, ids []string) ([]records.Entry, error) {
+	if kind != schema.Organization {
+		return nil, nil
+	}
+	return readAll(ctx, ids, s.tolerant(kind, s.Client.Organization))
 }
 
 // cantResume marks an error that may come from where the pages were to begin.
@@ -120,8 +138,8 @@ func (s *Source) unread(kind schema.Kind, applications []records.Entry, named ma
 			continue
 		}
 		named[kind][id] = true
-		if !schema.ValidID(id) {
-			s.Warn(fmt.Sprintf("application %s: its %s is not the identifier of any %s", a.ID, s.Relations[kind], kind))
+		if !schema.ValidID(id) || leadsElsewhere(id) {
+			s.warn("application %s: its %s is not the identifier of any %s", a.ID, s.Relations[kind], kind)
 			continue
 		}
 		ids = append(ids, id)
@@ -135,7 +153,7 @@ func (s *Source) tolerant(kind schema.Kind, read func(context.Context, string) (
 	return func(ctx context.Context, id string) (schema.Record, error) {
 		record, err := read(ctx, id)
 		if errors.Is(err, ErrNotFound) {
-			s.Warn(fmt.Sprintf("the tenant has no %s %s, which an application names", kind, id))
+			s.warn("the tenant has no %s %s, which an application names", kind, id)
 			return nil, nil
 		}
 		return record, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net/http"
 	"strings"
@@ -34,6 +35,34 @@ type Webhook struct {
 	verify func(ctx context.Context, event string) (payload []byte, err error)
 	log    func(string)
 	done   *lru.Cache[string, struct{}]
+	turns  turns
+}
+
+// turns let one event at a time ask for an organization and write its record:
+// otherwise an answer from before a change could be written after a later one.
+// Organizations share them.
+type turns struct {
+	seed  maphash.Seed
+	locks [64]chan struct{}
+}
+
+func newTurns() turns {
+	t := turns{seed: maphash.MakeSeed()}
+	for i := range t.locks {
+		t.locks[i] = make(chan struct{}, 1)
+	}
+	return t
+}
+
+// take waits for the turn of code; done ends it.
+func (t *turns) take(ctx context.Context, code string) (done func(), err error) {
+	lock := t.locks[maphash.String(t.seed, code)%uint64(len(t.locks))]
+	select {
+	case lock <- struct{}{}:
+		return func() { <-lock }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for an earlier event: %w", ctx.Err())
+	}
 }
 
 // Store is what a webhook needs of the records in Redis; [records.Store] is
@@ -45,13 +74,13 @@ type Store interface {
 }
 
 // NewWebhook returns a webhook. verify returns the payload of an event that the
-// tenant signed; log is told of each event, without any secret.
+// tenant signed; its error wraps schema.ErrUnavailable if it can't tell now. log is told of each event, without any secret.
 func NewWebhook(client *Client, store Store, verify func(context.Context, string) ([]byte, error), log func(string)) *Webhook {
 	done, err := lru.New[string, struct{}](knownEvents)
 	if err != nil {
 		panic(err) // only a size below one is an error
 	}
-	return &Webhook{client: client, store: store, verify: verify, log: log, done: done}
+	return &Webhook{client: client, store: store, verify: verify, log: log, done: done, turns: newTurns()}
 }
 
 // event is what the payload of an event says.
@@ -96,7 +125,10 @@ func (h *Webhook) receive(ctx context.Context, r *http.Request) (e event, status
 		return e, http.StatusRequestEntityTooLarge, fmt.Errorf("more than %d bytes", maxEvent)
 	}
 	payload, err := h.verify(ctx, strings.TrimSpace(string(body)))
-	if err != nil {
+	switch {
+	case errors.Is(err, schema.ErrUnavailable):
+		return e, http.StatusServiceUnavailable, err
+	case err != nil:
 		return e, http.StatusUnauthorized, err
 	}
 	if err := json.Unmarshal(payload, &e); err != nil {
@@ -117,6 +149,11 @@ func (h *Webhook) handle(ctx context.Context, e event) (status int, err error) {
 	if h.done.Contains(e.ID) {
 		return 0, nil
 	}
+	finish, err := h.turns.take(ctx, code)
+	if err != nil {
+		return http.StatusServiceUnavailable, err
+	}
+	defer finish()
 	what, err := h.refresh(ctx, code)
 	if err != nil {
 		return http.StatusServiceUnavailable, err

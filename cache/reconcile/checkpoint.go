@@ -25,6 +25,7 @@ type Checkpoint struct {
 	now    func() time.Time
 	file   *os.File // nil before the first page of a run
 	goesOn bool     // the run goes on after what is in the file
+	size   int64    // of what is in the file, but for a line that was cut off
 }
 
 // NewCheckpoint returns the checkpoint in the file at path for runs from
@@ -43,8 +44,9 @@ type line struct {
 }
 
 // resume returns what was written by a run that ended early, and where to go
-// on. That a file can't be read is no reason to stop: the run begins anew.
-func (c *Checkpoint) resume() (seen, string) {
+// on. That a file can't be read is no reason to stop: the run begins anew. So it
+// does if Redis has lost what was written; there is what it has.
+func (c *Checkpoint) resume(there seen) (seen, string) {
 	if c == nil {
 		return seen{}, ""
 	}
@@ -53,7 +55,7 @@ func (c *Checkpoint) resume() (seen, string) {
 		c.file = nil
 	}
 	written, next := c.read()
-	if c.goesOn = next != ""; !c.goesOn {
+	if c.goesOn = next != "" && there.has(written); !c.goesOn {
 		return seen{}, ""
 	}
 	return written, next
@@ -81,7 +83,7 @@ func (c *Checkpoint) read() (written seen, next string) {
 				written.add(kind, []records.Entry{{ID: id}})
 			}
 		}
-		next = page.Next
+		next, c.size = page.Next, dec.InputOffset()
 	}
 }
 
@@ -111,10 +113,16 @@ func (c *Checkpoint) open() (err error) {
 		return nil
 	}
 	if c.goesOn {
-		c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_APPEND, 0o600)
+		if c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+			return err
+		}
+		return c.file.Truncate(c.size)
+	}
+	// Not the file that is there: it may be another's, or be read by others.
+	if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+	if c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
 		return err
 	}
 	return json.NewEncoder(c.file).Encode(line{Source: c.source, Begun: c.now()})

@@ -31,9 +31,15 @@ type Directory string
 var folders = map[string]schema.Kind{"app": schema.Application, "org": schema.Organization, "user": schema.User}
 
 // Pages implements [Source] with a single page. A mistake in any file is an
-// error before anything is written; the error joins all.
+// error before anything is written; the error joins all. So it is if a file
+// changes while they are read.
 func (d Directory) Pages(ctx context.Context, _ string) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
+		version, err := d.Version()
+		if err != nil {
+			yield(Page{}, err)
+			return
+		}
 		files, err := d.files()
 		if err != nil {
 			yield(Page{}, err)
@@ -47,7 +53,14 @@ func (d Directory) Pages(ctx context.Context, _ string) iter.Seq2[Page, error] {
 			}
 			all.add(f)
 		}
-		yield(all.page, errors.Join(all.mistakes...))
+		if now, err := d.Version(); err != nil || now != version {
+			all.mistakes = append(all.mistakes, err, fmt.Errorf("%s changed while it was read", string(d)))
+		}
+		if err := errors.Join(all.mistakes...); err != nil {
+			yield(Page{}, err)
+			return
+		}
+		yield(all.page, nil)
 	}
 }
 
@@ -72,37 +85,63 @@ type sourceFile struct {
 	info fs.FileInfo // of what a link leads to
 }
 
+// maxDepth is how deep folders may lie in each other; links can lie in
+// themselves.
+const maxDepth = 16
+
 // files lists the files with records, sorted by their paths.
 func (d Directory) files() ([]sourceFile, error) {
 	var files []sourceFile
 	found := false
 	for folder, kind := range folders {
 		root := filepath.Join(string(d), folder)
-		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case strings.HasPrefix(entry.Name(), ".") && entry.IsDir():
-				return fs.SkipDir
-			case strings.HasPrefix(entry.Name(), ".") || entry.IsDir() || format(path) == "":
-				return nil
-			}
-			info, err := os.Stat(path)
-			if err == nil && info.Mode().IsRegular() {
-				files = append(files, sourceFile{kind, path, info})
-			}
-			return err
+		if _, err := os.Lstat(root); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		found = true
+		err := list(root, maxDepth, func(path string, info fs.FileInfo) {
+			files = append(files, sourceFile{kind, path, info})
 		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
 			return nil, err // it names the path
 		}
-		found = found || err == nil
 	}
 	if !found {
 		return nil, fmt.Errorf("%s has none of the folders app, org and user", string(d))
 	}
 	slices.SortFunc(files, func(a, b sourceFile) int { return strings.Compare(a.path, b.path) })
 	return files, nil
+}
+
+// list calls add with every file below folder that counts. It follows links, of
+// which Kubernetes makes a mounted ConfigMap; one that leads nowhere is an error.
+func list(folder string, depth int, add func(path string, info fs.FileInfo)) error {
+	if depth == 0 {
+		return fmt.Errorf("%s: more than %d folders in each other", folder, maxDepth)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		link := entry.Type()&fs.ModeSymlink != 0
+		if strings.HasPrefix(entry.Name(), ".") || !entry.IsDir() && !link && format(path) == "" {
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return err
+		case info.IsDir():
+			if err := list(path, depth-1, add); err != nil {
+				return err
+			}
+		case info.Mode().IsRegular() && format(path) != "":
+			add(path, info)
+		}
+	}
+	return nil
 }
 
 // format returns how a file is written, "" if it doesn't count.

@@ -43,6 +43,10 @@ func (l Limit) String() string {
 	return strconv.Itoa(l.count)
 }
 
+// rounding is more than the product of a share misses the exact one by: 0.57 %
+// of 10,000 would be 56.99999999999999.
+const rounding = 1e-6
+
 func (l Limit) allows(n, of int) bool {
-	return n == 0 || l.none || n <= l.count || float64(n)*100 <= l.percent*float64(of)
+	return n == 0 || l.none || n <= l.count || float64(n) <= l.percent*float64(of)/100+rounding
 }

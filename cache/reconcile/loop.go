@@ -18,6 +18,7 @@ type Loop struct {
 
 	mu     sync.Mutex
 	health health
+	took   time.Duration // by the last run
 }
 
 // health is what the health endpoint answers.
@@ -36,7 +37,8 @@ const jitter = 0.1
 // Until runs at once, and then again every time, until ctx ends.
 func (l *Loop) Until(ctx context.Context) {
 	for ctx.Err() == nil {
-		l.note(l.Run(ctx))
+		begun := time.Now()
+		l.note(begun, l.Run(ctx))
 		pause := time.Duration(float64(l.Every) * (1 - jitter + 2*jitter*rand.Float64()))
 		select {
 		case <-ctx.Done():
@@ -45,12 +47,13 @@ func (l *Loop) Until(ctx context.Context) {
 	}
 }
 
-func (l *Loop) note(err error) {
+func (l *Loop) note(begun time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.health.Runs++
 	l.health.LastRun = now
+	l.took = now.Sub(begun)
 	if err != nil {
 		l.health.Failures++
 		l.health.LastError = err.Error()
@@ -59,16 +62,17 @@ func (l *Loop) note(err error) {
 	l.health.LastSuccess, l.health.LastError = now, ""
 }
 
-// unhealthyAfter is how many times the interval may pass without a success.
+// unhealthyAfter is how many times the interval, or the time that the last run
+// took if that is longer, may pass without a success.
 const unhealthyAfter = 3
 
 // ServeHTTP answers 200 while the last success is recent, and 503 otherwise,
 // before the first too; the body says more.
 func (l *Loop) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	l.mu.Lock()
-	h := l.health
+	h, period := l.health, max(l.Every, l.took)
 	l.mu.Unlock()
-	h.Healthy = !h.LastSuccess.IsZero() && time.Since(h.LastSuccess) <= unhealthyAfter*l.Every
+	h.Healthy = !h.LastSuccess.IsZero() && time.Since(h.LastSuccess) <= unhealthyAfter*period
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if !h.Healthy {

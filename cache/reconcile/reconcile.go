@@ -20,6 +20,15 @@ type Source interface {
 	Pages(ctx context.Context, from string) iter.Seq2[Page, error]
 }
 
+// Confirmer is a source that others hear of changes from, too. It is asked once
+// more for records that a run found and changed: what somebody else wrote of a
+// later answer, the run may just have replaced with an earlier one.
+type Confirmer interface {
+	// Confirm returns what the records that ids name are now, but for those that
+	// aren't there any more.
+	Confirm(ctx context.Context, kind schema.Kind, ids []string) ([]records.Entry, error)
+}
+
 // Page is a part of what a source says.
 type Page struct {
 	Records map[schema.Kind][]records.Entry
@@ -73,10 +82,18 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	for _, kind := range written {
 		summary[kind] = &Counts{}
 	}
-	seen, from := r.Checkpoint.resume()
+	checkpoint := r.Checkpoint
+	if r.Mode == records.DryRun {
+		checkpoint = nil // nothing is written that one could go on after
+	}
+	before, err := r.list(ctx)
+	if err != nil {
+		return summary, err
+	}
+	seen, from := checkpoint.resume(before)
 	for page, err := range r.Source.Pages(ctx, from) {
 		if err != nil {
-			return summary, errors.Join(err, r.Checkpoint.failed(err))
+			return summary, errors.Join(err, checkpoint.failed(err))
 		}
 		for _, kind := range written {
 			if err := r.put(ctx, kind, page.Records[kind], summary[kind]); err != nil {
@@ -84,17 +101,37 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 			}
 			seen.add(kind, page.Records[kind])
 		}
-		if err := r.Checkpoint.reached(page); err != nil {
+		if err := checkpoint.reached(page); err != nil {
 			return summary, err
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return summary, err // the pages may have ended because of it
 	}
-	if err := r.deleteOthers(ctx, seen, summary); err != nil {
+	// Everything is written. A run after this one shall ask again what is there,
+	// also if this one deletes nothing.
+	if err := checkpoint.done(); err != nil {
 		return summary, err
 	}
-	return summary, r.Checkpoint.done()
+	return summary, r.deleteOthers(ctx, before, seen, summary)
+}
+
+// list returns the records that are there.
+func (r *Run) list(ctx context.Context) (seen, error) {
+	there := seen{}
+	for _, kind := range written {
+		there[kind] = map[string]struct{}{}
+		err := r.Store.IDs(ctx, kind, "*", func(ids []string) bool {
+			for _, id := range ids {
+				there[kind][id] = struct{}{}
+			}
+			return true
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list %s records: %w", kind, err)
+		}
+	}
+	return there, nil
 }
 
 // putBatch is how many records are read and written together.
@@ -108,11 +145,33 @@ func (r *Run) put(ctx context.Context, kind schema.Kind, entries []records.Entry
 			return fmt.Errorf("write %s records: %w", kind, err)
 		}
 		entries = entries[n:]
+		var changed []string
 		for _, c := range changes {
 			if err := r.count(kind, c, counts); err != nil {
 				return err
 			}
+			if len(c.Before) > 0 && !c.Nothing() {
+				changed = append(changed, c.ID)
+			}
 		}
+		if err := r.confirm(ctx, kind, changed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Run) confirm(ctx context.Context, kind schema.Kind, ids []string) error {
+	source, ok := r.Source.(Confirmer)
+	if !ok || len(ids) == 0 || r.Mode == records.DryRun {
+		return nil
+	}
+	now, err := source.Confirm(ctx, kind, ids)
+	if err != nil || len(now) == 0 {
+		return err
+	}
+	if _, err := r.Store.Put(ctx, kind, now, r.Mode); err != nil {
+		return fmt.Errorf("write %s records: %w", kind, err)
 	}
 	return nil
 }
@@ -133,28 +192,19 @@ func (r *Run) count(kind schema.Kind, c records.Change, counts *Counts) error {
 	return nil
 }
 
-// deleteOthers deletes what the source doesn't have, of every kind or, beyond
-// the limit, of none.
-func (r *Run) deleteOthers(ctx context.Context, seen seen, summary Summary) error {
+// deleteOthers deletes what was there before the run and the source doesn't
+// have, of every kind or, beyond the limit, of none. What somebody added
+// meanwhile, the source may not have told yet.
+func (r *Run) deleteOthers(ctx context.Context, before, seen seen, summary Summary) error {
 	others := map[schema.Kind][]string{}
 	for _, kind := range written {
-		all := map[string]struct{}{}
-		err := r.Store.IDs(ctx, kind, "*", func(ids []string) bool {
-			for _, id := range ids {
-				all[id] = struct{}{}
-			}
-			return true
-		})
-		if err != nil {
-			return fmt.Errorf("list %s records: %w", kind, err)
-		}
-		for id := range all {
+		for id := range before[kind] {
 			if _, stays := seen[kind][id]; !stays {
 				others[kind] = append(others[kind], id)
 			}
 		}
-		if n := len(others[kind]); !r.MaxDelete.allows(n, len(all)) {
-			return fmt.Errorf("%w: %d of %d %s records aren't in the source any more, the limit is %s", ErrTooManyDeletions, n, len(all), kind, r.MaxDelete)
+		if n, of := len(others[kind]), len(before[kind]); !r.MaxDelete.allows(n, of) {
+			return fmt.Errorf("%w: %d of %d %s records aren't in the source any more, the limit is %s", ErrTooManyDeletions, n, of, kind, r.MaxDelete)
 		}
 	}
 	for i := len(written) - 1; i >= 0; i-- {
@@ -194,4 +244,16 @@ func (s seen) add(kind schema.Kind, entries []records.Entry) {
 	for _, e := range entries {
 		s[kind][e.ID] = struct{}{}
 	}
+}
+
+// has tells whether s has everything that part has.
+func (s seen) has(part seen) bool {
+	for kind, ids := range part {
+		for id := range ids {
+			if _, ok := s[kind][id]; !ok {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -89,27 +89,29 @@ func (r *importRun) read(rows Rows, from int) error {
 	last := 0
 	for r.ctx.Err() == nil {
 		e, line, err := r.next(rows)
-		last = line
 		var bad *RowError
+		if err != nil && !errors.As(err, &bad) {
+			if errors.Is(err, io.EOF) {
+				return broken
+			}
+			r.unwritten(max(last+1, from))
+			return errors.Join(broken, err)
+		}
+		last = line
 		switch {
-		case errors.Is(err, io.EOF):
-			return broken
 		case line < from:
-		case errors.As(err, &bad):
+		case bad != nil:
 			r.Bad(bad)
 			r.countBad()
 			if !r.SkipBad && broken == nil {
 				r.unwritten(line)
 				broken = ErrBadRows
 			}
-		case err != nil:
-			r.unwritten(line)
-			return err
 		case broken == nil:
 			r.give(row{e, line})
 		}
 	}
-	r.unwritten(last + 1)
+	r.unwritten(max(last+1, from))
 	return context.Cause(r.ctx)
 }
 

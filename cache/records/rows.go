@@ -3,6 +3,7 @@ package records
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// maxRowSize is the number of bytes that a line of JSON may have: a record of
-// the largest size, escaped.
-const maxRowSize = 4 << 20
+// maxRowSize is the number of bytes that a row may have: a record of the largest
+// size, each byte escaped with six.
+const maxRowSize = 8 << 20
 
 // Rows reads records from a file, one after the other.
 type Rows interface {
@@ -38,7 +39,7 @@ func (e *RowError) Unwrap() error { return e.Cause }
 // JSONRows reads JSON lines, each an [Entry]. A property may be null, which is
 // none; empty lines are skipped.
 func JSONRows(r io.Reader) Rows {
-	scanner := bufio.NewScanner(r)
+	scanner := bufio.NewScanner(withoutMark(r))
 	scanner.Buffer(make([]byte, 64<<10), maxRowSize)
 	return &jsonRows{scanner: scanner}
 }
@@ -67,6 +68,25 @@ func (r *jsonRows) Next() (Entry, int, error) {
 	return Entry{}, r.line, io.EOF
 }
 
+// withoutMark drops the byte order mark that r may begin with, as spreadsheets
+// write it.
+func withoutMark(r io.Reader) io.Reader { return &unmarked{Reader: bufio.NewReader(r)} }
+
+type unmarked struct {
+	*bufio.Reader
+	begun bool
+}
+
+func (r *unmarked) Read(p []byte) (int, error) {
+	if !r.begun {
+		r.begun = true
+		if mark, _ := r.Peek(len("\ufeff")); string(mark) == "\ufeff" {
+			_, _ = r.Discard(len(mark)) // it is there
+		}
+	}
+	return r.Reader.Read(p)
+}
+
 // ParseEntry decodes an entry. A member that it doesn't have, or one that comes
 // twice, is an error; so is a property that is neither a string nor null.
 func ParseEntry(text []byte) (Entry, error) {
@@ -84,7 +104,7 @@ func ParseEntry(text []byte) (Entry, error) {
 func withoutValue(err error) error {
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) && semantic.JSONKind != 0 {
-		return fmt.Errorf("%s: a JSON value of kind %s doesn't belong there", semantic.JSONPointer, semantic.JSONKind)
+		return fmt.Errorf("%s: a JSON value of kind %s doesn't belong there", cmp.Or(semantic.JSONPointer, "/"), semantic.JSONKind)
 	}
 	return err
 }
@@ -92,18 +112,37 @@ func withoutValue(err error) error {
 // CSVRows reads comma-separated values (RFC 4180) whose first line names the
 // properties, and "id" among them. An empty field is no property.
 func CSVRows(r io.Reader) Rows {
-	reader := csv.NewReader(r)
+	bounded := &rowReader{r: withoutMark(r)}
+	reader := csv.NewReader(bounded)
 	reader.ReuseRecord = true
-	return &csvRows{reader: reader, id: -1}
+	return &csvRows{reader: reader, bounded: bounded, id: -1}
+}
+
+// rowReader is a reader of which one row may have maxRowSize bytes.
+type rowReader struct {
+	r    io.Reader
+	left int
+}
+
+func (r *rowReader) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, fmt.Errorf("a row has more than %d bytes", maxRowSize)
+	}
+	n, err := r.r.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
 }
 
 type csvRows struct {
-	reader *csv.Reader
-	names  []string
-	id     int // column of the identifier; -1 before the first line was read
+	reader  *csv.Reader
+	bounded *rowReader
+	line    int // of the row before
+	names   []string
+	id      int // column of the identifier; -1 before the first line was read
 }
 
 func (r *csvRows) Next() (Entry, int, error) {
+	r.bounded.left = maxRowSize
 	if r.id < 0 {
 		if err := r.header(); err != nil {
 			return Entry{}, 1, err
@@ -115,12 +154,14 @@ func (r *csvRows) Next() (Entry, int, error) {
 	}
 	var bad *csv.ParseError
 	if errors.As(err, &bad) {
-		return Entry{}, bad.StartLine, &RowError{bad.StartLine, bad.Err}
+		r.line = bad.StartLine
+		return Entry{}, r.line, &RowError{r.line, bad.Err}
 	}
 	if err != nil {
-		return Entry{}, 0, err
+		return Entry{}, r.line + 1, fmt.Errorf("after line %d: %w", r.line, err)
 	}
 	line, _ := r.reader.FieldPos(0)
+	r.line = line
 	e := Entry{ID: strings.Clone(fields[r.id]), Properties: schema.Record{}}
 	for i, value := range fields {
 		if i != r.id && value != "" {
@@ -131,13 +172,14 @@ func (r *csvRows) Next() (Entry, int, error) {
 }
 
 func (r *csvRows) header() error {
+	r.line = 1
 	fields, err := r.reader.Read()
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // no header is one without names
 		return fmt.Errorf("line 1: %w", err)
 	}
 	seen := map[string]bool{}
 	for i, name := range fields {
-		name = strings.Clone(strings.TrimPrefix(name, "\ufeff")) // spreadsheets begin with a mark
+		name = strings.Clone(name)
 		if name == "" || seen[name] {
 			return fmt.Errorf("line 1: column %d has no name of its own", i+1)
 		}

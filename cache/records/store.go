@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -73,7 +74,7 @@ func (s *Store) Read(ctx context.Context, kind schema.Kind, ids []string) ([]sch
 	for i, id := range ids {
 		answers[i] = pipe.HGetAll(ctx, kind.Key(s.prefix, id))
 	}
-	_, _ = pipe.Exec(ctx) // each answer has its own error
+	exec(ctx, pipe)
 	read := make([]schema.Record, len(ids))
 	for i, answer := range answers {
 		if err := answer.Err(); err != nil {
@@ -89,13 +90,30 @@ func (s *Store) Read(ctx context.Context, kind schema.Kind, ids []string) ([]sch
 // identifier can come more than once.
 func (s *Store) IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error {
 	start := kind.Key(s.prefix, "")
-	return connect.Scan(ctx, s.client, connect.Literal(start)+match, func(keys []string) bool {
+	err := connect.Scan(ctx, s.client, connect.Literal(start)+match, func(keys []string) bool {
 		ids := make([]string, len(keys))
 		for i, key := range keys {
 			ids[i] = strings.TrimPrefix(key, start)
 		}
 		return page(ids)
 	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", schema.ErrUnavailable, err) // it names the pattern
+	}
+	return nil
+}
+
+// exec runs what pipe holds. Each command has its own error afterwards. The
+// driver gives it none if a connection couldn't be set up, such as for a wrong
+// password: then nothing was sent, and that is the error of each.
+func exec(ctx context.Context, pipe redis.Pipeliner) {
+	done, err := pipe.Exec(ctx)
+	if err == nil || slices.ContainsFunc(done, func(c redis.Cmder) bool { return c.Err() != nil }) {
+		return
+	}
+	for _, command := range done {
+		command.SetErr(err)
+	}
 }
 
 // asRecordError keeps the driver's words at the edge.

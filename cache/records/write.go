@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"m2m-token-enricher/schema"
 )
@@ -31,10 +32,11 @@ const (
 )
 
 // Put makes every record exactly what its entry says, and writes those only
-// that differ; each changes at once or not at all. It returns the changes in
-// the order of the entries, those that are nothing too. The error wraps
-// schema.ErrInvalidRecord or schema.ErrUnavailable; records before the one that
-// it names may have been written, and Put can be repeated.
+// that differ; each changes at once or not at all. No identifier may come
+// twice. It returns the changes in the order of the entries, those that are
+// nothing too. The error wraps schema.ErrInvalidRecord or
+// schema.ErrUnavailable; records other than the one that it names may have been
+// written, and Put can be repeated.
 func (s *Store) Put(ctx context.Context, kind schema.Kind, entries []Entry, mode Mode) ([]Change, error) {
 	complete := make([]Entry, len(entries))
 	for i, e := range entries {
@@ -64,7 +66,7 @@ func (s *Store) put(ctx context.Context, kind schema.Kind, entries []Entry, mode
 	if mode == DryRun {
 		return changes, nil
 	}
-	return changes, s.apply(ctx, kind, changes)
+	return changes, s.replace(ctx, kind, changes)
 }
 
 // Patch sets and unsets properties of one record, all at once. The error is as
@@ -89,7 +91,7 @@ func (s *Store) Patch(ctx context.Context, kind schema.Kind, id string, set sche
 	if mode == DryRun {
 		return c, nil
 	}
-	return c, s.apply(ctx, kind, []Change{c})
+	return c, s.amend(ctx, kind, c)
 }
 
 // Delete deletes the records that ids name and returns those that existed. The
@@ -104,7 +106,7 @@ func (s *Store) Delete(ctx context.Context, kind schema.Kind, ids []string, mode
 			answers[i] = pipe.Del(ctx, key)
 		}
 	}
-	_, _ = pipe.Exec(ctx) // each answer has its own error
+	exec(ctx, pipe)
 	for i, answer := range answers {
 		if err := answer.Err(); err != nil {
 			return gone, asRecordError(kind.Key(s.prefix, ids[i]), err)
@@ -116,47 +118,64 @@ func (s *Store) Delete(ctx context.Context, kind schema.Kind, ids []string, mode
 	return gone, nil
 }
 
-// apply makes the changes that aren't nothing. One command changes a record at
-// once; two do in a transaction.
-func (s *Store) apply(ctx context.Context, kind schema.Kind, changes []Change) error {
-	pipe := s.client.Pipeline()
-	var keys []string
-	var twofold []Change
-	for _, c := range changes {
-		key := kind.Key(s.prefix, c.ID)
-		set, unset := c.difference()
-		switch {
-		case len(set) > 0 && len(unset) > 0:
-			twofold = append(twofold, c)
-			continue
-		case len(set) > 0:
-			pipe.HSet(ctx, key, set)
-		case len(unset) > 0:
-			pipe.HDel(ctx, key, unset...)
-		default:
-			continue
-		}
-		keys = append(keys, key)
+// clusterWriters is how many records are written at once to a cluster, where
+// one transaction can't have them all.
+const clusterWriters = 16
+
+// replace makes each record that isn't as its change says exactly that. It is
+// written as a whole: of two that write one record at the same time one wins,
+// and the record isn't made of both.
+func (s *Store) replace(ctx context.Context, kind schema.Kind, changes []Change) error {
+	differing := slices.DeleteFunc(slices.Clone(changes), Change.Nothing)
+	if _, isCluster := s.client.(*redis.ClusterClient); !isCluster {
+		return s.transact(ctx, kind, differing)
 	}
-	done, _ := pipe.Exec(ctx) // each command has its own error
-	for i, command := range done {
-		if err := command.Err(); err != nil {
-			return asRecordError(keys[i], err)
-		}
+	var group errgroup.Group
+	group.SetLimit(clusterWriters)
+	for _, c := range differing {
+		group.Go(func() error { return s.transact(ctx, kind, []Change{c}) })
 	}
-	for _, c := range twofold {
-		if err := s.replace(ctx, kind.Key(s.prefix, c.ID), c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return group.Wait()
 }
 
-func (s *Store) replace(ctx context.Context, key string, c Change) error {
+// transact writes records in one transaction.
+func (s *Store) transact(ctx context.Context, kind schema.Kind, changes []Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	pipe := s.client.TxPipeline()
+	for _, c := range changes {
+		key := kind.Key(s.prefix, c.ID)
+		pipe.Del(ctx, key)
+		pipe.HSet(ctx, key, map[string]string(c.After))
+	}
+	done, err := pipe.Exec(ctx)
+	if err == nil {
+		return nil
+	}
+	// The transaction failed as a whole, because of the command that failed first.
+	at := max(0, slices.IndexFunc(done, func(c redis.Cmder) bool { return c.Err() != nil }))
+	if first := done[at].Err(); first != nil {
+		err = first
+	}
+	return asRecordError(kind.Key(s.prefix, changes[at/2].ID), err)
+}
+
+// amend makes one change without touching the properties that it leaves, which
+// somebody else may change at the same time.
+func (s *Store) amend(ctx context.Context, kind schema.Kind, c Change) error {
+	key := kind.Key(s.prefix, c.ID)
 	set, unset := c.difference()
+	if len(set)+len(unset) == 0 {
+		return nil
+	}
 	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.HSet(ctx, key, set)
-		pipe.HDel(ctx, key, unset...)
+		if len(set) > 0 {
+			pipe.HSet(ctx, key, set)
+		}
+		if len(unset) > 0 {
+			pipe.HDel(ctx, key, unset...)
+		}
 		return nil
 	})
 	if err != nil {

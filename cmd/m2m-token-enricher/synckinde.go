@@ -69,6 +69,7 @@ func (r *syncRun) kinde([]string) error {
 		return err
 	}
 	defer client.Close()
+	client.Warn = func(warning string) { r.log.Warn(warning) }
 	var checkpoint *reconcile.Checkpoint
 	if r.state != "" {
 		checkpoint = reconcile.NewCheckpoint(r.state, r.tenant.origin(r.cfg)+" "+r.store.String())
@@ -97,13 +98,25 @@ func (r *syncRun) webhook([]string) error {
 	defer keys.Close()
 	verifier := jws.NewVerifier(origin, []string{"RS256"}, 0, keys, time.Now)
 	mux := http.NewServeMux()
-	mux.Handle(r.path, kinde.NewWebhook(client, r.store, verifier.Payload, func(line string) { r.log.Info(line) }))
+	mux.Handle(r.path, kinde.NewWebhook(client, r.store, payloadBy(verifier), func(line string) { r.log.Info(line) }))
 	mux.HandleFunc("GET /healthz", r.answerHealth)
 	listening, err := listen(r.listen)
 	if err != nil {
 		return err
 	}
 	return serveHTTP(r.ctx, listening, mux)
+}
+
+// payloadBy returns what verifies events. Without the tenant's keys nothing can
+// be said of an event, so that the tenant must send it again.
+func payloadBy(v *jws.Verifier) func(context.Context, string) ([]byte, error) {
+	return func(ctx context.Context, event string) ([]byte, error) {
+		payload, err := v.Payload(ctx, event)
+		if errors.Is(err, jws.ErrKeysUnavailable) {
+			err = fmt.Errorf("%w: %w", schema.ErrUnavailable, err)
+		}
+		return payload, err
+	}
 }
 
 // answerHealth answers 200 while Redis does.

@@ -1,0 +1,359 @@
+package kinde
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"m2m-token-enricher/cache/reconcile"
+	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/idptest"
+	"m2m-token-enricher/test/redistest"
+)
+
+const prefix = "m2m:example.kinde.com:"
+
+// synced is a tenant and the Redis that holds its records.
+type synced struct {
+	*world
+	*testing.T
+	server *redistest.Server
+	store  *records.Store
+	warned []string // a test with the race detector sees calls at once
+}
+
+func startSynced(t *testing.T) *synced {
+	s := &synced{world: start(t), T: t, server: redistest.Start(t)}
+	s.store = s.open(s.server.Port())
+	return s
+}
+
+func (s *synced) open(port int) *records.Store {
+	s.Helper()
+	cfg := schema.DefaultRedis()
+	cfg.Port = port
+	cfg.ConnectTimeout, cfg.SendTimeout, cfg.ReadTimeout = 20_000, 20_000, 20_000
+	store := records.Open(cfg, prefix)
+	s.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			s.Error(err)
+		}
+	})
+	return store
+}
+
+// run is a synchronization without a limit.
+func (s *synced) run() *reconcile.Run {
+	return &reconcile.Run{
+		Store: s.store, MaxDelete: reconcile.Unlimited,
+		Source: &Source{
+			Client:    s.Client,
+			Relations: map[schema.Kind]string{schema.Organization: "org_code", schema.User: "user_id"},
+			Warn:      func(warning string) { s.warned = append(s.warned, warning) },
+		},
+	}
+}
+
+func (s *synced) sync() {
+	s.Helper()
+	if _, err := s.run().Do(s.T.Context()); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// dump returns all records in Redis by their keys, which are without the
+// prefix.
+func (s *synced) dump() map[string]schema.Record {
+	s.Helper()
+	keys, err := s.server.Client().Keys(s.T.Context(), "*").Result()
+	if err != nil {
+		s.Fatal(err)
+	}
+	all := map[string]schema.Record{}
+	for _, key := range keys {
+		all[strings.TrimPrefix(key, prefix)] = s.server.Client().HGetAll(s.T.Context(), key).Val()
+	}
+	return all
+}
+
+func (s *synced) expect(want map[string]schema.Record) {
+	s.Helper()
+	got := s.dump()
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if !maps.Equal(got[key], want[key]) {
+			s.Errorf("%s is %v, want %v", key, got[key], want[key])
+			return // one says enough
+		}
+	}
+	if len(got) != len(want) {
+		s.Errorf("Redis holds %d records, want %d", len(got), len(want))
+	}
+}
+
+// job adds an M2M application with properties, names and values in turn.
+func (s *synced) job(id string, properties ...string) {
+	all := map[string]any{"region": nil}
+	for i := 0; i < len(properties); i += 2 {
+		all[properties[i]] = properties[i+1]
+	}
+	s.tenant.SetApplication(idptest.Application{ID: id, Name: "Job " + id, Type: "m2m", Properties: all})
+}
+
+// jobs adds n applications, of which each few name the same organization and
+// the same user, and returns what Redis shall hold.
+func (s *synced) jobs(n int) map[string]schema.Record {
+	want := map[string]schema.Record{}
+	for i := range n {
+		id, org, user := fmt.Sprintf("app_%04d", i), fmt.Sprintf("org_%d", i%97), fmt.Sprintf("kp_%d", i%89)
+		s.job(id, "org_code", org, "user_id", user)
+		want["app:"+id] = schema.Record{"name": "Job " + id, "type": "m2m", "org_code": org, "user_id": user}
+		s.tenant.SetOrganization(idptest.Organization{Code: org, Name: "Name of " + org, Properties: map[string]any{"plan": "gold"}})
+		want["org:"+org] = schema.Record{"code": org, "name": "Name of " + org, "plan": "gold", "is_suspended": "false"}
+		s.tenant.SetUser(idptest.User{ID: user, Email: user + "@example.com"})
+		want["user:"+user] = schema.Record{"id": user, "email": user + "@example.com"}
+	}
+	return want
+}
+
+func TestSync(t *testing.T) {
+	s := startSynced(t)
+	want := s.jobs(1200)
+	for _, other := range []string{"reg", "spa", "", "M2M"} {
+		s.tenant.SetApplication(idptest.Application{ID: "other_" + other, Type: other, Properties: map[string]any{"org_code": "org_other"}})
+	}
+	s.sync()
+	s.expect(want)
+	for path, hits := range map[string]int{
+		"/api/v1/applications": 3, "/api/v1/organization": 97, "/api/v1/user": 89,
+		"/api/v1/organizations/org_5/properties": 1, "/api/v1/users/kp_5/properties": 1, "/api/v1/applications/app_0005/properties": 1,
+	} {
+		if got := s.tenant.Hits(path); got != hits {
+			t.Errorf("%s was asked for %d times, want %d", path, got, hits)
+		}
+	}
+	if len(s.warned) > 0 {
+		t.Errorf("warned of %q", s.warned)
+	}
+}
+
+// TestSyncFollows: what changes at the tenant changes in Redis.
+func TestSyncFollows(t *testing.T) {
+	s := startSynced(t)
+	s.job("a", "org_code", "o", "region", "eu", "plan", "gold")
+	s.job("gone")
+	organization := idptest.Organization{Code: "o", Name: "Acme", IsSuspended: true}
+	s.tenant.SetOrganization(organization)
+	s.sync()
+	org := func(suspended string) schema.Record {
+		return schema.Record{"code": "o", "name": "Acme", "is_suspended": suspended}
+	}
+	gone := schema.Record{"name": "Job gone", "type": "m2m"}
+	s.expect(map[string]schema.Record{
+		"app:a": {"name": "Job a", "type": "m2m", "org_code": "o", "region": "eu", "plan": "gold"}, "app:gone": gone, "org:o": org("true"),
+	})
+	organization.IsSuspended = false
+	s.tenant.SetOrganization(organization)
+	s.job("a", "org_code", "o", "region", "", "plan", "silver") // empty is as null
+	s.sync()
+	s.expect(map[string]schema.Record{
+		"app:a": {"name": "Job a", "type": "m2m", "org_code": "o", "plan": "silver"}, "app:gone": gone, "org:o": org("false"),
+	})
+	s.job("a", "org_code", "o")
+	s.tenant.RemoveApplication("gone")
+	s.sync()
+	s.expect(map[string]schema.Record{"app:a": {"name": "Job a", "type": "m2m", "org_code": "o"}, "org:o": org("false")})
+	s.tenant.SetApplication(idptest.Application{ID: "a", Type: "reg"})
+	s.sync()
+	s.expect(map[string]schema.Record{})
+}
+
+// TestSyncOfUnknown: what applications name and the tenant doesn't have is
+// told, and the run goes on.
+func TestSyncOfUnknown(t *testing.T) {
+	s := startSynced(t)
+	const unknown = 30
+	for i := range unknown {
+		s.job(fmt.Sprint("a", i), "org_code", fmt.Sprint("none", i))
+	}
+	odd := []string{"with space", "..", ".", strings.Repeat("x", 257), "ü"}
+	for i, code := range odd {
+		s.job(fmt.Sprint("odd", i), "org_code", code, "user_id", code)
+	}
+	s.job("good", "org_code", "a/b:c*")
+	s.tenant.SetOrganization(idptest.Organization{Code: "a/b:c*", Name: "Good"})
+	s.sync()
+	if got, err := s.store.Get(t.Context(), schema.Organization, "a/b:c*"); err != nil || got["name"] != "Good" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := s.store.Get(t.Context(), schema.Application, "a0"); err != nil {
+		t.Error(err)
+	}
+	if want := unknown + 2*len(odd); len(s.warned) != want {
+		t.Errorf("%d warnings, want %d: %q", len(s.warned), want, s.warned)
+	}
+	if !slices.ContainsFunc(s.warned, func(w string) bool { return strings.Contains(w, "organization none7") }) {
+		t.Errorf("it isn't told: %q", s.warned)
+	}
+	s.tenant.SetOrganization(idptest.Organization{Code: "none3", Name: "Known now"})
+	s.sync()
+	s.tenant.RemoveOrganization("none3")
+	s.sync()
+	if _, err := s.store.Get(t.Context(), schema.Organization, "none3"); !errors.Is(err, schema.ErrNoRecord) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSyncInTrouble: a busy and failing tenant is waited for.
+func TestSyncInTrouble(t *testing.T) {
+	s := startSynced(t)
+	want := s.jobs(510)
+	for _, n := range []int{2, 90, 400, 501, 600} {
+		s.tenant.FailCall(n, []int{500, 502, 503, 429}[n%4])
+	}
+	s.tenant.CutCall(333)
+	s.tenant.LimitRate(250, time.Hour)
+	s.at = func(time.Duration) { s.tenant.NextWindow() }
+	s.sync()
+	s.expect(want)
+	if len(s.waited()) < 6 {
+		t.Errorf("the waits were %v", s.waited())
+	}
+}
+
+// TestSyncGivesUp: a refusal in the middle deletes nothing.
+func TestSyncGivesUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		jobs int
+		path string
+	}{
+		"an application":  {510, "/api/v1/applications/app_0505/properties"}, // on the second page
+		"an organization": {10, "/api/v1/organization"},
+		"a user":          {10, "/api/v1/users/kp_3/properties"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startSynced(t)
+			s.jobs(c.jobs)
+			if _, err := s.store.Put(t.Context(), schema.Application, []records.Entry{{ID: "old", Properties: schema.Record{"a": "1"}}}, records.Write); err != nil {
+				t.Fatal(err)
+			}
+			s.answer(c.path, 403, `{"errors":[{"code":"FORBIDDEN","message":"no"}]}`)
+			_, err := s.run().Do(t.Context())
+			s.expectError(t, err, "status 403")
+			if _, err := s.store.Get(t.Context(), schema.Application, "old"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestSyncGoesOn: a run that was cut off doesn't ask for the pages before, also
+// if what is on them has gone meanwhile.
+func TestSyncGoesOn(t *testing.T) {
+	s := startSynced(t)
+	want := s.jobs(1020)
+	last := "/api/v1/applications/app_1010/properties"
+	s.answer(last, 403, "")
+	checkpoint := reconcile.NewCheckpoint(filepath.Join(t.TempDir(), "state"), "tenant")
+	run := s.run()
+	run.Checkpoint = checkpoint
+	_, err := run.Do(t.Context())
+	s.expectError(t, err, "status 403")
+	s.tenant.Replace(last, nil)
+	run = s.run() // as another process
+	run.Checkpoint = checkpoint
+	if _, err := run.Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(want)
+	if lists, again := s.tenant.Hits("/api/v1/applications"), s.tenant.Hits("/api/v1/applications/app_0001/properties"); lists != 4 || again != 1 {
+		t.Errorf("%d pages were asked for, one application %d times", lists, again)
+	}
+}
+
+// TestSyncCantGoOn: a next_token that the tenant doesn't know any more.
+func TestSyncCantGoOn(t *testing.T) {
+	s := startSynced(t)
+	s.job("a")
+	var got error
+	for _, err := range (&Source{Client: s.Client}).Pages(t.Context(), "!") {
+		got = err
+	}
+	if !errors.Is(got, reconcile.ErrCantResume) || !strings.Contains(got.Error(), "NEXT_TOKEN_INVALID") {
+		t.Errorf("got %v", got)
+	}
+	s.answer("/api/v1/applications", 400, `{"errors":[{"code":"BAD","message":"no"}]}`)
+	for _, err := range (&Source{Client: s.Client}).Pages(t.Context(), "") {
+		got = err
+	}
+	if errors.Is(got, reconcile.ErrCantResume) {
+		t.Errorf("at the begin: got %v", got)
+	}
+}
+
+// TestSyncsAtOnce: several runs don't disturb each other.
+func TestSyncsAtOnce(t *testing.T) {
+	s := startSynced(t)
+	want := s.jobs(40)
+	var runs sync.WaitGroup
+	for range 3 {
+		runs.Go(func() {
+			run := s.run()
+			run.Source.(*Source).Warn = func(w string) { t.Error(w) }
+			if _, err := run.Do(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	runs.Wait()
+	s.expect(want)
+}
+
+// TestSuspendedDuringARun: what a webhook writes while a run has an answer from
+// before stays.
+func TestSuspendedDuringARun(t *testing.T) {
+	s := startSynced(t)
+	organization := idptest.Organization{Code: "org_a", Name: "A"}
+	s.tenant.SetOrganization(organization)
+	s.tenant.SetApplication(idptest.Application{ID: "app_a", Type: "m2m", Properties: map[string]any{"org_code": "org_a"}})
+	if _, err := s.run().Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	organization.Name = "A again" // what the run reads
+	s.tenant.SetOrganization(organization)
+	run := s.run()
+	run.Store = &delayed{Store: run.Store, before: func() {
+		organization.IsSuspended = true // what the webhook reads and writes
+		s.tenant.SetOrganization(organization)
+		suspended := records.Entry{ID: "org_a", Properties: schema.Record{"name": "A again", "is_suspended": "true"}}
+		if _, err := s.store.Put(t.Context(), schema.Organization, []records.Entry{suspended}, records.Write); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := run.Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.store.Get(t.Context(), schema.Organization, "org_a"); err != nil || got["is_suspended"] != "true" {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// delayed is a store before whose first write something happens.
+type delayed struct {
+	reconcile.Store
+	before func()
+	once   sync.Once
+}
+
+func (d *delayed) Put(ctx context.Context, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Change, error) {
+	d.once.Do(d.before)
+	return d.Store.Put(ctx, kind, entries, mode)
+}

@@ -1,0 +1,227 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/redistest"
+)
+
+// imported is what an import of applications said.
+type imported struct {
+	Summary
+	err     error
+	bad     []int // lines
+	changes []Change
+}
+
+func importText(ctx context.Context, s *Store, mode Mode, skipBad bool, text string, from int) (got imported) {
+	run := Import{
+		Kind: schema.Application, Mode: mode, SkipBad: skipBad,
+		Bad:     func(e *RowError) { got.bad = append(got.bad, e.Line) },
+		Changed: func(c Change) error { got.changes = append(got.changes, c); return nil },
+	}
+	got.Summary, got.err = run.Run(ctx, s, JSONRows(strings.NewReader(text)), from)
+	return got
+}
+
+// rowOf is a line of a file.
+func rowOf(id, value string) string {
+	return fmt.Sprintf(`{"id":%q,"properties":{"a":%q,%q:"x"}}`, id, value, "only"+value) + "\n"
+}
+
+// recordOf is what rowOf says.
+func recordOf(value string) schema.Record { return schema.Record{"a": value, "only" + value: "x"} }
+
+func TestImportBadRows(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, at(server.Port()), prefix)
+	file := rowOf("a", "1") + "\n" + rowOf("b", "1") + "{\n" + rowOf("c", "1") + `{"id":"d d","properties":{"a":"1"}}` + "\n" + rowOf("e", "1")
+	for _, c := range []struct {
+		name    string
+		skipBad bool
+		from    int
+		want    Summary
+		left    []string
+	}{
+		{"stop", false, 0, Summary{New: 2, Bad: 2, Next: 4}, []string{"a", "b"}},
+		{"skip", true, 0, Summary{New: 4, Bad: 2}, []string{"a", "b", "c", "e"}},
+		{"from the bad line", false, 4, Summary{Bad: 2, Next: 4}, nil},
+		{"from behind it", false, 5, Summary{New: 1, Bad: 1, Next: 6}, []string{"c"}},
+		{"from the last", false, 7, Summary{New: 1}, []string{"e"}},
+		{"from behind the last", false, 8, Summary{}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := server.Client().FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			got := importText(t.Context(), s, Write, c.skipBad, file, c.from)
+			if got.Summary != c.want || errors.Is(got.err, ErrBadRows) != (c.want.Next > 0) || (got.err != nil) != (c.want.Next > 0) {
+				t.Errorf("got %+v, %v", got.Summary, got.err)
+			}
+			if want := []int{4, 6}[2-c.want.Bad:]; !slices.Equal(got.bad, want) {
+				t.Errorf("bad are the lines %v, want %v", got.bad, want)
+			}
+			if left := ids(t, s, schema.Application, "*"); !slices.Equal(left, c.left) {
+				t.Errorf("written are %v", left)
+			}
+		})
+	}
+}
+
+// TestImportOneIDTwice: the last row wins, wherever the others stand.
+func TestImportOneIDTwice(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, at(server.Port()), prefix)
+	var file strings.Builder
+	want := map[string]schema.Record{}
+	rows := 0
+	add := func(id, value string) {
+		file.WriteString(rowOf(id, value))
+		want[id] = recordOf(value)
+		rows++
+	}
+	for i := range 2500 {
+		add(fmt.Sprintf("app_%d", i*7919%2500), fmt.Sprint(i))
+		if i%3 == 0 {
+			add("often", fmt.Sprint(i))
+		}
+		if i%100 == 0 {
+			add(fmt.Sprintf("app_%d", i), "again") // near to itself or far from it
+			add("next", fmt.Sprint(i))
+			add("next", fmt.Sprint(-i))
+		}
+	}
+	got := importText(t.Context(), s, Write, false, file.String(), 0)
+	if got.err != nil || got.New != len(want) || got.New+got.Changed+got.Unchanged != rows || len(got.changes) != got.New+got.Changed {
+		t.Errorf("%d rows: got %+v, %v", rows, got.Summary, got.err)
+	}
+	expectEverything(t, server.Client(), want)
+}
+
+func TestImportAgain(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, at(server.Port()), prefix)
+	var file strings.Builder
+	for i := range 1500 {
+		file.WriteString(rowOf(fmt.Sprintf("app_%d", i), fmt.Sprint(i)))
+	}
+	dry := importText(t.Context(), s, DryRun, false, file.String(), 0)
+	if dry.err != nil || dry.Summary != (Summary{New: 1500}) || len(dry.changes) != 1500 || len(everything(t, server.Client(), prefix)) > 0 {
+		t.Errorf("dry run: got %+v, %v", dry.Summary, dry.err)
+	}
+	if got := importText(t.Context(), s, Write, false, file.String(), 0); got.err != nil || got.Summary != dry.Summary {
+		t.Errorf("got %+v, %v", got.Summary, got.err)
+	}
+	expectNoWrites(t, server.Client(), func() {
+		if got := importText(t.Context(), s, Write, false, file.String(), 0); got.err != nil || got.Summary != (Summary{Unchanged: 1500}) {
+			t.Errorf("again: got %+v, %v", got.Summary, got.err)
+		}
+	})
+}
+
+func TestImportDryRun(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, at(server.Port()), prefix)
+	put(t, s, Entry{"same", recordOf("1")}, Entry{"other", recordOf("1")})
+	file := rowOf("same", "1") + rowOf("other", "2") + rowOf("new", "3")
+	expectNoWrites(t, server.Client(), func() {
+		got := importText(t.Context(), s, DryRun, false, file, 0)
+		if got.err != nil || got.Summary != (Summary{New: 1, Changed: 1, Unchanged: 1}) {
+			t.Errorf("got %+v, %v", got.Summary, got.err)
+		}
+		slices.SortFunc(got.changes, func(a, b Change) int { return strings.Compare(a.ID, b.ID) })
+		want := []Change{{"new", schema.Record{}, recordOf("3")}, {"other", recordOf("1"), recordOf("2")}}
+		if !slices.EqualFunc(got.changes, want, func(a, b Change) bool {
+			return a.ID == b.ID && maps.Equal(a.Before, b.Before) && maps.Equal(a.After, b.After)
+		}) {
+			t.Errorf("got %+v", got.changes)
+		}
+	})
+}
+
+// failingRows gives good rows, and from a line on an error that stays.
+type failingRows struct {
+	Rows
+	line  int // of the error
+	good  int
+	asked int
+	stop  func()
+}
+
+var errBroken = errors.New("the file is broken")
+
+func (r *failingRows) Next() (Entry, int, error) {
+	if r.good > 0 {
+		r.good--
+		return r.Rows.Next()
+	}
+	if r.asked++; r.asked > 3 {
+		r.stop() // instead of being asked for ever
+	}
+	return Entry{}, r.line, errBroken
+}
+
+// TestImportOfBrokenFile: an import ends with the file's error, also if that
+// comes before the line to go on from, and says that it isn't complete.
+func TestImportOfBrokenFile(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, at(server.Port()), prefix)
+	for name, c := range map[string]struct{ line, from, next int }{
+		"from the begin":         {3, 0, 3},
+		"before it":              {3, 2, 3},
+		"behind it":              {3, 9, 9},
+		"on an unknown line":     {0, 0, 3},
+		"unknown, from the next": {0, 3, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			rows := &failingRows{Rows: JSONRows(strings.NewReader(rowOf("a", "1") + rowOf("b", "1"))), line: c.line, good: 2, stop: cancel}
+			got, err := Import{Kind: schema.Application}.Run(ctx, s, rows, c.from)
+			if !errors.Is(err, errBroken) || rows.asked > 1 {
+				t.Errorf("asked %d times, %v", rows.asked, err)
+			}
+			if got.Next == 0 || got.Next > c.next {
+				t.Errorf("one shall go on from line %d", got.Next)
+			}
+		})
+	}
+}
+
+// TestImportOfBadHeader: a header isn't looked for in later lines.
+func TestImportOfBadHeader(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, at(server.Port()), prefix)
+	for name, file := range map[string]string{"no id": "a,b\nid,a\nx,1\n", "empty": ""} {
+		for _, from := range []int{0, 2} {
+			_, err := Import{Kind: schema.Application}.Run(t.Context(), s, CSVRows(strings.NewReader(file)), from)
+			if err == nil || !strings.Contains(err.Error(), "line 1") || errors.Is(err, io.EOF) {
+				t.Errorf("%s, from %d: got %v", name, from, err)
+			}
+		}
+	}
+	expectEverything(t, server.Client(), nil)
+}
+
+func TestImportOfCSV(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, at(server.Port()), prefix)
+	file := "\ufeffid,name,note\r\no1,Acme,\"line 1\r\nline 2\"\r\n\r\n\"o2\",,x\r\nbad\r\no3,C,\r\n"
+	var bad []int
+	run := Import{Kind: schema.Organization, SkipBad: true, Bad: func(e *RowError) { bad = append(bad, e.Line) }}
+	got, err := run.Run(t.Context(), s, CSVRows(strings.NewReader(file)), 0)
+	if err != nil || got != (Summary{New: 3, Bad: 1}) || !slices.Equal(bad, []int{6}) {
+		t.Errorf("got %+v, bad %v, %v", got, bad, err)
+	}
+	expectHeld(t, server.Client(), prefix+"org:o1", schema.Record{"code": "o1", "name": "Acme", "note": "line 1\nline 2"})
+	expectHeld(t, server.Client(), prefix+"org:o2", schema.Record{"code": "o2", "note": "x"})
+	expectHeld(t, server.Client(), prefix+"org:o3", schema.Record{"code": "o3", "name": "C"})
+}

@@ -1,0 +1,264 @@
+package records
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/schema"
+)
+
+// confidential is a value in bad rows that no error may show.
+const confidential = "c0nfidential"
+
+// said is what Next said: the line and the record, or what the error says.
+type said struct {
+	line       int
+	id         string
+	properties schema.Record
+	err        string
+}
+
+// readAll reads rows to their end, or to an error after which nothing comes.
+func readAll(t *testing.T, rows Rows) (all []said, fatal error) {
+	t.Helper()
+	for {
+		e, line, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			if err != io.EOF {
+				t.Errorf("the end is %v", err)
+			}
+			return all, nil
+		}
+		if err != nil && strings.Contains(err.Error(), confidential) {
+			t.Errorf("an error shows a value: %v", err)
+		}
+		if bad, ok := errors.AsType[*RowError](err); ok {
+			if bad.Line != line {
+				t.Errorf("line %d, and the error says %v", line, bad)
+			}
+			all = append(all, said{line: line, err: bad.Cause.Error()})
+			continue
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, said{line, e.ID, e.Properties, ""})
+	}
+}
+
+// expectRows compares got with want; of an error want has a part.
+func expectRows(t *testing.T, got, want []said) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %v", got)
+	}
+	for i, w := range want {
+		g := got[i]
+		if g.line != w.line || g.id != w.id || !maps.Equal(g.properties, w.properties) || (g.err == "") != (w.err == "") || !strings.Contains(g.err, w.err) {
+			t.Errorf("got %v, want %v", g, w)
+		}
+	}
+}
+
+func TestJSONRows(t *testing.T) {
+	a1 := schema.Record{"a": "1"}
+	const good = `{"id":"x","properties":{"a":"1"}}`
+	for name, c := range map[string]struct {
+		file string
+		want []said
+	}{
+		"nothing":                 {"", nil},
+		"empty lines":             {"\n \t\n\r\n" + good + "\n\n" + good, []said{{4, "x", a1, ""}, {6, "x", a1, ""}}},
+		"CRLF":                    {good + "\r\n" + good + "\r\n", []said{{1, "x", a1, ""}, {2, "x", a1, ""}}},
+		"no last newline":         {good, []said{{1, "x", a1, ""}}},
+		"null":                    {`{"id":"x","properties":{"a":"1","b":null}}`, []said{{1, "x", schema.Record{"a": "1", "b": ""}, ""}}},
+		"no properties":           {`{"id":"x","properties":{}}`, []said{{1, "x", schema.Record{}, ""}}},
+		"escapes":                 {`{"id":"\u0078","properties":{"\u0061":"\"\u2028😀\ud83d\ude00\\"}}`, []said{{1, "x", schema.Record{"a": "\"\u2028😀😀\\"}, ""}}},
+		"a good one after a bad":  {"{\n" + good, []said{{line: 1, err: "EOF"}, {2, "x", a1, ""}}},
+		"a member twice":          {`{"id":"x","id":"` + confidential + `","properties":{"a":"1"}}`, []said{{line: 1, err: "duplicate"}}},
+		"a property twice":        {`{"id":"x","properties":{"a":"1","a":"` + confidential + `"}}`, []said{{line: 1, err: "duplicate"}}},
+		"escaped twice":           {`{"id":"x","properties":{"a":"1","\u0061":"` + confidential + `"}}`, []said{{line: 1, err: "duplicate"}}},
+		"a member too many":       {`{"id":"x","properties":{"a":"1"},"more":"` + confidential + `"}`, []said{{line: 1, err: "more"}}},
+		"another letter case":     {`{"ID":"x","Properties":{"a":"` + confidential + `"}}`, []said{{line: 1, err: "ID"}}},
+		"no id":                   {`{"properties":{"a":"` + confidential + `"}}`, []said{{line: 1, err: "form"}}},
+		"an empty id":             {`{"id":"","properties":{"a":"` + confidential + `"}}`, []said{{line: 1, err: "form"}}},
+		"an id of null":           {`{"id":null,"properties":{"a":"` + confidential + `"}}`, []said{{line: 1, err: "form"}}},
+		"no properties at all":    {`{"id":"x"}`, []said{{line: 1, err: "form"}}},
+		"properties of null":      {`{"id":"x","properties":null}`, []said{{line: 1, err: "form"}}},
+		"a number for the id":     {`{"id":1,"properties":{"a":"1"}}`, []said{{line: 1, err: "/id"}}},
+		"a number":                {`{"id":"x","properties":{"a":4711}}`, []said{{line: 1, err: "/properties/a"}}},
+		"a bool":                  {`{"id":"x","properties":{"a":true}}`, []said{{line: 1, err: "/properties/a"}}},
+		"a list":                  {`{"id":"x","properties":{"a":["` + confidential + `"]}}`, []said{{line: 1, err: "/properties/a"}}},
+		"an object":               {`{"id":"x","properties":{"a":{"b":"` + confidential + `"}}}`, []said{{line: 1, err: "/properties/a"}}},
+		"properties in a list":    {`{"id":"x","properties":["` + confidential + `"]}`, []said{{line: 1, err: "/properties"}}},
+		"properties as text":      {`{"id":"x","properties":"` + confidential + `"}`, []said{{line: 1, err: "/properties"}}},
+		"text":                    {`"` + confidential + `"`, []said{{line: 1, err: "kind string"}}},
+		"bare text":               {confidential, []said{{line: 1, err: "invalid"}}},
+		"null alone":              {`null`, []said{{line: 1, err: "form"}}},
+		"a list of records":       {`[` + good + `]`, []said{{line: 1, err: "kind ["}}},
+		"two in a line":           {good + good, []said{{line: 1, err: "after top-level value"}}},
+		"a comma at the end":      {good + ",", []said{{line: 1, err: "after top-level value"}}},
+		"not closed":              {`{"id":"x","properties":{"a":"` + confidential, []said{{line: 1, err: "EOF"}}},
+		"not UTF-8":               {`{"id":"x","properties":{"a":"` + confidential + "\xff" + `"}}`, []said{{line: 1, err: "UTF-8"}}},
+		"half a surrogate":        {`{"id":"x","properties":{"a":"` + confidential + `\ud800"}}`, []said{{line: 1, err: "surrogate"}}},
+		"a control character":     {`{"id":"x","properties":{"a":"` + confidential + "\x01" + `"}}`, []said{{line: 1, err: "invalid"}}},
+		"a comment":               {"// " + confidential, []said{{line: 1, err: "invalid"}}},
+		"UTF-16":                  {"\xff\xfe{\x00", []said{{line: 1, err: "invalid"}}},
+		"a byte order mark":       {"\ufeff" + good + "\n" + good, []said{{1, "x", a1, ""}, {2, "x", a1, ""}}},
+		"a mark in the second":    {good + "\n\ufeff" + good, []said{{1, "x", a1, ""}, {line: 2, err: "invalid"}}},
+		"a line of 2 MiB and one": {strings.Repeat(" ", 2<<20) + "\n" + good, []said{{2, "x", a1, ""}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := readAll(t, JSONRows(strings.NewReader(c.file)))
+			if err != nil {
+				t.Error(err)
+			}
+			expectRows(t, got, c.want)
+		})
+	}
+}
+
+func TestCSVRows(t *testing.T) {
+	x1 := schema.Record{"a": "1"}
+	for name, c := range map[string]struct {
+		file string
+		want []said
+	}{
+		"only a header":             {"id,a\n", nil},
+		"rows":                      {"id,a\nx,1\ny,1\n", []said{{2, "x", x1, ""}, {3, "y", x1, ""}}},
+		"the id elsewhere":          {"a,id,b\n1,x,\n", []said{{2, "x", x1, ""}}},
+		"CRLF":                      {"id,a\r\nx,1\r\ny,1\r\n", []said{{2, "x", x1, ""}, {3, "y", x1, ""}}},
+		"no last newline":           {"id,a\nx,1", []said{{2, "x", x1, ""}}},
+		"empty lines":               {"\n\nid,a\n\nx,1\n\n\ny,1\n\n", []said{{5, "x", x1, ""}, {8, "y", x1, ""}}},
+		"an empty id":               {"id,a\n,1\n", []said{{2, "", x1, ""}}},
+		"quotes":                    {"id,a\n\"x\",\"say \"\"hi\"\", you\"\n", []said{{2, "x", schema.Record{"a": `say "hi", you`}, ""}}},
+		"a line break in quotes":    {"id,a\nx,\"1\n2\r\n3\"\ny,1\n", []said{{2, "x", schema.Record{"a": "1\n2\n3"}, ""}, {5, "y", x1, ""}}},
+		"a line break in the names": {"id,\"a\nb\"\nx,1\n", []said{{3, "x", schema.Record{"a\nb": "1"}, ""}}},
+		"too few fields":            {"id,a\n" + confidential + "\ny,1\n", []said{{line: 2, err: "number of fields"}, {3, "y", x1, ""}}},
+		"too many fields":           {"id,a\nx,1," + confidential + "\ny,1\n", []said{{line: 2, err: "number of fields"}, {3, "y", x1, ""}}},
+		"fields after a break":      {"id,a\nx,\"1\n2\"\ny\n\nz,1\n", []said{{2, "x", schema.Record{"a": "1\n2"}, ""}, {line: 4, err: "number of fields"}, {6, "z", x1, ""}}},
+		"a quote within":            {"id,a\nx,1\"" + confidential + "\ny,1\n", []said{{line: 2, err: "bare"}, {3, "y", x1, ""}}},
+		"text after a quote":        {"id,a\nx,\"1\"" + confidential + "\ny,1\n", []said{{line: 2, err: "quote"}, {3, "y", x1, ""}}},
+		"a quote that isn't closed": {"id,a\ny,1\nx,\"" + confidential + "\n1\n", []said{{2, "y", x1, ""}, {line: 3, err: "quote"}}},
+		"a mark":                    {"\ufeffid,a\nx,1\n", []said{{2, "x", x1, ""}}},
+		"a mark before a quote":     {"\ufeff\"id\",\"a\"\n\"x\",\"1\"\n", []said{{2, "x", x1, ""}}},
+		"not UTF-8":                 {"id,a\nx,\xff\n", []said{{2, "x", schema.Record{"a": "\xff"}, ""}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := readAll(t, CSVRows(strings.NewReader(c.file)))
+			if err != nil {
+				t.Error(err)
+			}
+			expectRows(t, got, c.want)
+		})
+	}
+}
+
+func TestCSVHeader(t *testing.T) {
+	for name, c := range map[string]struct{ file, says string }{
+		"no file at all":   {"", "line 1"},
+		"empty lines only": {"\n\n\n", "line 1"},
+		"no id":            {"a,b\nx,1\n", `"id"`},
+		"ID":               {"ID,a\nx,1\n", `"id"`},
+		"a space":          {"a, id\nx,1\n", `"id"`},
+		"semicolons":       {"id;a\nx;1\n", `"id"`},
+		"a name twice":     {"id,a,a\nx,1,2\n", "column 3"},
+		"the id twice":     {"id,id\nx,1\n", "column 2"},
+		"no name":          {"id,,a\nx,1,2\n", "column 2"},
+		"a comma too many": {"id,a,\nx,1,\n", "column 3"},
+		"a bare quote":     {"id,a\"b\nx,1\n", "quote"},
+		"an open quote":    {"id,\"a\nx,1\n", "quote"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := CSVRows(strings.NewReader(c.file)).Next()
+			if err == nil || errors.Is(err, io.EOF) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v", err)
+			}
+			if _, ok := errors.AsType[*RowError](err); ok {
+				t.Error("it seems that one can go on")
+			}
+		})
+	}
+}
+
+// TestHugeRows: a row that is larger than any record ends the reading, instead
+// of filling the memory.
+func TestHugeRows(t *testing.T) {
+	huge := func(begin string) io.Reader {
+		return io.MultiReader(strings.NewReader(begin), io.LimitReader(endless{}, 32<<20))
+	}
+	for name, rows := range map[string]Rows{
+		"JSON": JSONRows(huge(`{"id":"x","properties":{"a":"1"}}` + "\n")),
+		"CSV":  CSVRows(huge("id,a\nx,1\ny,\"")),
+	} {
+		got, err := readAll(t, rows)
+		if len(got) != 1 || got[0].id != "x" || err == nil {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'a'
+	}
+	return len(p), nil
+}
+
+// TestBrokenFile: what can't be read is an error that says where.
+func TestBrokenFile(t *testing.T) {
+	broken := errors.New("the disk is broken")
+	for name, rows := range map[string]Rows{
+		"JSON": JSONRows(io.MultiReader(strings.NewReader(`{"id":"x","properties":{"a":"1"}}`+"\n"), failing{broken})),
+		"CSV":  CSVRows(io.MultiReader(strings.NewReader("id,a\nx,1\n"), failing{broken})),
+	} {
+		_, _, _ = rows.Next()
+		_, line, err := rows.Next()
+		if !errors.Is(err, broken) || line < 2 {
+			t.Errorf("%s: line %d, %v", name, line, err)
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// export writes e as the command does that exports records.
+func export(t testing.TB, e Entry) []byte {
+	t.Helper()
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		t.Fatal(err)
+	}
+	return line.Bytes()
+}
+
+// TestLargestRecords: what was exported can be imported.
+func TestLargestRecords(t *testing.T) {
+	for name, text := range map[string]string{"letters": "a", "quotes": `"`, "controls": "\x01", "separators": "\u2028", "angles": "<"} {
+		t.Run(name, func(t *testing.T) {
+			e := Entry{strings.Repeat("x", schema.MaxIDSize), schema.Record{}}
+			for i := range 256 {
+				e.Properties[fmt.Sprintf("%s%03d", strings.Repeat(text, 253/len(text)), i)] = strings.Repeat(text, schema.MaxPropertySize/len(text))
+			}
+			if _, err := schema.Application.Complete(e.ID, e.Properties); err != nil {
+				t.Fatal(err)
+			}
+			got, line, err := JSONRows(bytes.NewReader(export(t, e))).Next()
+			if err != nil || line != 1 || got.ID != e.ID || !maps.Equal(got.Properties, e.Properties) {
+				t.Errorf("line %d, %v", line, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,137 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+)
+
+func TestKindKey(t *testing.T) {
+	for kind, want := range map[Kind]string{Application: "p:app:a:b", Organization: "p:org:a:b", User: "p:user:a:b"} {
+		if got := kind.Key("p:", "a:b"); got != want {
+			t.Errorf("%s: got %s", kind, got)
+		}
+	}
+}
+
+func TestValidID(t *testing.T) {
+	for id, want := range map[string]bool{
+		"a": true, "org_8ed648340ea9": true, "a:b/c*?[d]": true, "!~": true, strings.Repeat("a", 256): true,
+		"": false, " ": false, "a b": false, "a\n": false, "\x7f": false, "ü": false, "a\x00": false, "\xff": false, strings.Repeat("a", 257): false,
+	} {
+		if ValidID(id) != want {
+			t.Errorf("%q: got %v", id, !want)
+		}
+	}
+}
+
+func TestRecordComplete(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind        Kind
+		given, want Record
+	}{
+		"as it is":              {Application, Record{"a": "1"}, Record{"a": "1"}},
+		"without what is empty": {Application, Record{"a": "1", "b": ""}, Record{"a": "1"}},
+		"the code":              {Organization, Record{"a": "1"}, Record{"a": "1", "code": "x"}},
+		"an empty code":         {Organization, Record{"code": ""}, Record{"code": "x"}},
+		"the same code":         {Organization, Record{"code": "x"}, Record{"code": "x"}},
+		"nothing of one":        {Organization, nil, Record{"code": "x"}},
+		"the id":                {User, Record{"code": "y"}, Record{"code": "y", "id": "x"}},
+		"suspended":             {Organization, Record{"is_suspended": "true"}, Record{"code": "x", "is_suspended": "true"}},
+		"not suspended":         {Organization, Record{"is_suspended": "false"}, Record{"code": "x", "is_suspended": "false"}},
+		"unsaid":                {Organization, Record{"is_suspended": ""}, Record{"code": "x"}},
+		"anything of another":   {Application, Record{"is_suspended": "perhaps", "code": "y", "id": "z"}, Record{"is_suspended": "perhaps", "code": "y", "id": "z"}},
+		"an empty bad name":     {Application, Record{"a": "1", "": "", "\xff": ""}, Record{"a": "1"}},
+		"the longest value":     {Application, Record{"a": strings.Repeat("x", 4096)}, Record{"a": strings.Repeat("x", 4096)}},
+		"the longest name":      {Application, Record{strings.Repeat("x", 256): "1"}, Record{strings.Repeat("x", 256): "1"}},
+		"the most":              {Application, many(256), many(256)},
+		"too many empty ones":   {Application, emptied(many(300), 256), many(256)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := maps.Clone(c.given)
+			got, err := c.kind.Complete("x", c.given)
+			if err != nil || !maps.Equal(got, c.want) {
+				t.Errorf("got %v, %v", got, err)
+			}
+			if !maps.Equal(c.given, before) {
+				t.Errorf("what was given became %v", c.given)
+			}
+			if again, err := c.kind.Complete("x", got); err != nil || !maps.Equal(again, got) {
+				t.Errorf("once more: got %v, %v", again, err)
+			}
+		})
+	}
+}
+
+// many returns a record with n properties.
+func many(n int) Record {
+	r := Record{}
+	for i := range n {
+		r[fmt.Sprint("p", i)] = "1"
+	}
+	return r
+}
+
+// emptied returns r with all properties from the n-th on empty.
+func emptied(r Record, n int) Record {
+	for i := n; i < len(r); i++ {
+		r[fmt.Sprint("p", i)] = ""
+	}
+	return r
+}
+
+func TestRecordIncomplete(t *testing.T) {
+	const value = "c0nfidential"
+	for name, c := range map[string]struct {
+		kind  Kind
+		id    string
+		given Record
+		says  []string
+	}{
+		"no id":              {Application, "", Record{"a": value}, []string{"identifier"}},
+		"a long id":          {Application, strings.Repeat("i", 100_000), Record{"a": value}, []string{"identifier"}},
+		"no property":        {Application, "x", Record{"a": ""}, []string{"no property"}},
+		"nil":                {Application, "x", nil, []string{"no property"}},
+		"another code":       {Organization, "x", Record{"code": value}, []string{`code must be the identifier "x"`}},
+		"another id":         {User, "x", Record{"id": value}, []string{`id must be the identifier "x"`}},
+		"a bad flag":         {Organization, "x", Record{"is_suspended": value}, []string{"is_suspended must be true or false"}},
+		"a flag in capitals": {Organization, "x", Record{"is_suspended": "TRUE"}, []string{"is_suspended must be true or false"}},
+		"a flag of a number": {Organization, "x", Record{"is_suspended": "0"}, []string{"is_suspended must be true or false"}},
+		"too many":           {Application, "x", many(257), []string{"257 properties"}},
+		"one for the code":   {Organization, "x", many(256), []string{"257 properties"}},
+		"a long value":       {Application, "x", Record{"plan": strings.Repeat(value, 342)}, []string{"plan", "more than 4096 bytes"}},
+		"a long name":        {Application, "x", Record{strings.Repeat("n", 257): value}, []string{"name is not 1 to 256 bytes"}},
+		"no name":            {Application, "x", Record{"": value}, []string{"name is not 1 to 256 bytes"}},
+		"a broken name":      {Application, "x", Record{"\xff": value}, []string{"name is not 1 to 256 bytes"}},
+		"a broken value":     {Application, "x", Record{"plan": value + "\xff"}, []string{"plan", "isn't UTF-8"}},
+		"all at once": {Organization, "x y", Record{"code": value, "is_suspended": value, "": value, "plan": "\xff"},
+			[]string{"identifier", "code must be", "is_suspended must be", "name is not", "isn't UTF-8"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := c.kind.Complete(c.id, c.given)
+			if !errors.Is(err, ErrInvalidRecord) {
+				t.Fatalf("got %v", err)
+			}
+			for _, word := range c.says {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("the error doesn't say %q: %v", word, err)
+				}
+			}
+			if strings.Contains(err.Error(), value) || len(err.Error()) > 2000 {
+				t.Errorf("it shows too much: %v", err)
+			}
+		})
+	}
+}
+
+// TestMistakesOfOneLine: a name can't write a line of its own to a log.
+func TestMistakesOfOneLine(t *testing.T) {
+	for _, value := range []string{"\xff", strings.Repeat("x", 4097)} {
+		_, err := Application.Complete("x", Record{"a\nlevel=ERROR \x1b[31m": value})
+		if err == nil || strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("got %q", err)
+		}
+	}
+}
