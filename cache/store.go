@@ -90,8 +90,12 @@ func (s *store) read(ctx context.Context, key string, fields []string) (schema.R
 // alive asks until it isn't by a connection that died while it was idle, as all
 // do when Redis restarts: over TLS the driver doesn't see that beforehand.
 func alive[T any](client redis.UniversalClient, ask func() (T, error)) (T, error) {
-	for range client.PoolStats().IdleConns + 1 {
-		if answer, err := ask(); !died(err) {
+	answer, err := ask()
+	if !died(err) {
+		return answer, err
+	}
+	for range client.PoolStats().IdleConns {
+		if answer, err = ask(); !died(err) {
 			return answer, err
 		}
 	}
