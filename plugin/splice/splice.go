@@ -7,12 +7,11 @@
 package splice
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -40,84 +39,37 @@ type Member struct {
 // space. Errors tell where text is wrong and hold no part of it, since it may
 // be a token.
 func Parse(text []byte) (*Object, error) {
-	o, err := parse(text)
-	if err != nil {
-		return nil, withoutText(err)
-	}
-	return o, nil
-}
-
-func parse(text []byte) (*Object, error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
-	o := &Object{text: text, members: make([]Member, 0, 16)}
-	if dec.PeekKind() != '{' {
-		value, err := dec.ReadValue()
+	s := scanner{text: text}
+	if c := s.next(); c != '{' {
+		err := s.value()
 		if err == nil {
-			err = ends(dec)
+			err = s.end()
 		}
 		if err == nil {
-			err = fmt.Errorf("%w but a %v", ErrNotObject, value.Kind())
+			err = fmt.Errorf("%w but a %v", ErrNotObject, jsontext.Kind(c))
 		}
 		return nil, err
 	}
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, err
-	}
-	for dec.PeekKind() != '}' {
-		m, err := readMember(dec, text)
-		if err != nil {
-			return nil, err
+	o := &Object{text: text, members: make([]Member, 0, fewMembers)}
+	s.names = make([][]byte, 0, fewMembers)
+	whole := string(text) // one copy for all names
+	err := s.object(func(name []byte, at, begin, end int) {
+		m := Member{Value: jsontext.Value(text[begin:end:end]), at: begin}
+		if at >= 0 {
+			m.Name = whole[at : at+len(name)]
+		} else {
+			m.Name = string(name)
 		}
 		o.members = append(o.members, m)
+	})
+	o.last = s.at - 1
+	if err == nil {
+		err = s.end()
 	}
-	if _, err := dec.ReadToken(); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	o.last = int(dec.InputOffset()) - 1
-	return o, ends(dec)
-}
-
-func readMember(dec *jsontext.Decoder, text []byte) (Member, error) {
-	name, err := dec.ReadToken()
-	if err != nil {
-		return Member{}, err
-	}
-	m := Member{Name: name.String()}
-	value, err := dec.ReadValue()
-	if err != nil {
-		return Member{}, err
-	}
-	end := int(dec.InputOffset())
-	m.at = end - len(value)
-	m.Value = jsontext.Value(text[m.at:end:end])
-	return m, nil
-}
-
-func ends(dec *jsontext.Decoder) error {
-	if _, err := dec.ReadToken(); err != io.EOF {
-		if err == nil {
-			err = errors.New("text after the JSON value")
-		}
-		return err
-	}
-	return nil
-}
-
-// withoutText keeps of a decoder's error what it says about the place: its
-// message quotes member names and escape sequences.
-func withoutText(err error) error {
-	var syntax *jsontext.SyntacticError
-	if !errors.As(err, &syntax) {
-		return err
-	}
-	what := "not valid JSON"
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		what = "a duplicate member"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		what = "unfinished JSON"
-	}
-	return fmt.Errorf("%s after offset %d", what, syntax.ByteOffset)
+	return o, nil
 }
 
 // Bytes returns the text of the object.
@@ -231,11 +183,24 @@ func find(members []Member, name string) *Member {
 
 // Text returns the text of a JSON string, and whether value is one.
 func Text(value jsontext.Value) (string, bool) {
-	if value.Kind() != '"' {
+	if len(value) < 2 || value[0] != '"' {
 		return "", false
+	}
+	if plain(value[1 : len(value)-1]) && value[len(value)-1] == '"' {
+		return string(value[1 : len(value)-1]), true
 	}
 	raw, err := jsontext.AppendUnquote(nil, value)
 	return string(raw), err == nil
+}
+
+// plain tells whether a string's inner text stands for itself, as most do.
+func plain(inner []byte) bool {
+	for _, c := range inner {
+		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Quote returns s as a JSON string. It is an error if s isn't UTF-8.
@@ -245,20 +210,17 @@ func Quote(s string) (jsontext.Value, error) {
 
 // Elements returns the elements of a JSON array, as they are written.
 func Elements(value jsontext.Value) ([]jsontext.Value, error) {
-	if value.Kind() != '[' {
+	s := scanner{text: value}
+	if s.next() != '[' {
 		return nil, errors.New("not an array")
 	}
-	dec := jsontext.NewDecoder(bytes.NewReader(value))
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, withoutText(err)
-	}
 	var list []jsontext.Value
-	for dec.PeekKind() != ']' {
-		element, err := dec.ReadValue()
-		if err != nil {
-			return nil, withoutText(err)
-		}
-		list = append(list, element.Clone())
+	err := s.array(func(begin, end int) { list = append(list, value[begin:end:end]) })
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return list, nil
 }
