@@ -5,40 +5,62 @@ import "strings"
 // audiences is a set of audiences that are compared as URLs are by people:
 // scheme and host in any case and one trailing slash more or less. Nothing
 // else is folded, so that no other resource is taken for one of the set.
-type audiences map[string]bool
+type audiences []audience
+
+// audience is a URL in the parts that are compared differently; another text
+// is all path.
+type audience struct{ scheme, host, path string }
 
 func newAudiences(list []string) audiences {
-	set := audiences{}
+	var set audiences
 	for _, a := range list {
-		set[foldAudience(a)] = true
+		set = append(set, splitAudience(a))
 	}
 	return set
 }
 
-func (set audiences) has(audience string) bool { return set[foldAudience(audience)] }
-
-func foldAudience(a string) string {
-	a = strings.TrimSuffix(a, "/")
-	scheme, rest, ok := strings.Cut(a, "://")
-	if !ok {
-		return a
+func (set audiences) has(text string) bool {
+	a := splitAudience(text)
+	for _, one := range set {
+		if sameLetters(one.scheme, a.scheme) && sameLetters(one.host, a.host) && one.path == a.path {
+			return true
+		}
 	}
-	host, path := rest, ""
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		host, path = rest[:i], rest[i:]
-	}
-	return lower(scheme) + "://" + lower(host) + path
+	return false
 }
 
-// lower folds ASCII only: other letters that fold to ASCII ones, such as the
-// Kelvin sign, name another host.
-func lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
+func splitAudience(text string) audience {
+	text = strings.TrimSuffix(text, "/")
+	scheme, host, ok := strings.Cut(text, "://")
+	if !ok {
+		return audience{path: text}
+	}
+	a := audience{scheme: text[:len(scheme)+len("://")], host: host} // "://" tells an empty scheme from none
+	if i := strings.IndexAny(host, "/?#"); i >= 0 {
+		a.host, a.path = host[:i], host[i:]
+	}
+	return a
+}
+
+// sameLetters folds ASCII only: other letters that fold to ASCII ones, such as
+// the Kelvin sign, name another host.
+func sameLetters(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
 		}
-		return r
-	}, s)
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // checkAudience ends the exchange if the verified token is for the management

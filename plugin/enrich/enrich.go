@@ -5,7 +5,6 @@ package enrich
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -88,7 +87,7 @@ func (e *Enricher) decide(ctx context.Context, x Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.Event = newEvent(e.cfg.Issuer, r.ClientID, x.ClientIP, slices.Concat(request.audience, verified), request.scope)
+	r.seen = seen{e.cfg.Issuer, x.ClientIP, request, verified}
 	if err := e.checkAudience(verified); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"m2m-token-enricher/schema"
 )
@@ -54,9 +55,27 @@ type Result struct {
 	Status   int
 	Body     []byte // of Replace
 	Token    bool   // the answer carries a token, so it must not be stored
-	Event    Event
 	ClientID string // of the verified token, "" before it is verified
 	Cause    error  // for the operator; holds no token, secret or record content
+
+	seen seen
+}
+
+// seen is what an event is made of.
+type seen struct {
+	issuer, ip string
+	request    tokenRequest
+	audience   []string // of the verified token
+}
+
+// Event returns what was decided on. It is empty before the token is verified.
+func (r Result) Event() Event {
+	if r.ClientID == "" {
+		return Event{}
+	}
+	parameters := r.seen.request.parameters
+	audience := slices.Concat(parameters.words("audience"), r.seen.audience)
+	return newEvent(r.seen.issuer, r.ClientID, r.seen.ip, audience, parameters.words("scope"))
 }
 
 // Retry tells whether the same request may succeed a little later.

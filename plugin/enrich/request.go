@@ -4,10 +4,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"mime"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,21 +24,37 @@ const (
 
 // tokenRequest is a request with one clear grant.
 type tokenRequest struct {
-	clients  []client
-	unnamed  error // why a client that it names can't be told
-	audience []string
-	scope    []string
+	parameters parameters
+	clients    []client
+	unnamed    error // why a client that it names can't be told
 }
 
-// client is one way in which a request names its client: any of the texts may
-// be meant.
-type client []string
+// client is one way in which a request names its client: either text may be
+// meant.
+type client struct{ id, decoded string }
 
-func (c client) is(id string) bool { return slices.Contains(c, id) }
+func (c client) is(id string) bool { return c.id == id || c.decoded == id }
 
-// parameters are those of a token request, by name, in any of the encodings
-// that providers accept.
-type parameters map[string][]string
+// parameters are those of a token request, in their order and in any of the
+// encodings that providers accept.
+type parameters []parameter
+
+// parameter has one value; what is repeated, or a list, is several.
+type parameter struct {
+	name, value string
+	valueless   bool // it is there, with a value that is no text
+}
+
+// all returns the values of the parameter called name.
+func (p parameters) all(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, one := range p {
+			if one.name == name && !one.valueless && !yield(one.value) {
+				return
+			}
+		}
+	}
+}
 
 // readRequest ends the exchange unless the request is clearly a
 // client_credentials grant. Providers read what RFC 6749 forbids in different
@@ -49,8 +65,8 @@ func readRequest(r Request) (tokenRequest, error) {
 	if err != nil {
 		return tokenRequest{}, endWith(AmbiguousRequest, "the query: %w", err)
 	}
-	for name := range query {
-		if letters(name) == "granttype" {
+	for _, p := range query {
+		if spells(p.name, "granttype") {
 			return tokenRequest{}, endWith(AmbiguousRequest, "grant_type in the query")
 		}
 	}
@@ -66,7 +82,7 @@ func readRequest(r Request) (tokenRequest, error) {
 		return tokenRequest{}, &end{outcome: NotM2M}
 	}
 	clients, unnamed := namedClients(r.Authorization, body)
-	return tokenRequest{clients: clients, unnamed: unnamed, audience: words(body["audience"]), scope: words(body["scope"])}, nil
+	return tokenRequest{body, clients, unnamed}, nil
 }
 
 func readParameters(r Request) (parameters, error) {
@@ -75,6 +91,9 @@ func readParameters(r Request) (parameters, error) {
 	}
 	if encoding := strings.TrimSpace(r.ContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, errors.New("the body is encoded, and not every reader decodes it")
+	}
+	if r.ContentType == formMediaType { // nearly always
+		return readForm(string(r.Body))
 	}
 	media, params, err := mime.ParseMediaType(r.ContentType)
 	if err != nil {
@@ -92,17 +111,26 @@ func readParameters(r Request) (parameters, error) {
 	return nil, errors.New("the body is neither a form nor JSON")
 }
 
+// readForm decodes a form as url.ParseQuery does.
 func readForm(text string) (parameters, error) {
-	form, err := url.ParseQuery(text)
-	if err != nil {
-		return nil, errors.New("the form can't be decoded")
-	}
-	for name, values := range form {
-		if !utf8.ValidString(name + strings.Join(values, "")) {
+	form := make(parameters, 0, 8)
+	for text != "" {
+		var pair string
+		if pair, text, _ = strings.Cut(text, "&"); pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, nameErr := url.QueryUnescape(name)
+		value, valueErr := url.QueryUnescape(value)
+		switch {
+		case nameErr != nil || valueErr != nil || strings.Contains(pair, ";"):
+			return nil, errors.New("the form can't be decoded")
+		case !utf8.ValidString(name) || !utf8.ValidString(value):
 			return nil, errors.New("the form is not in UTF-8")
 		}
+		form = append(form, parameter{name: name, value: value})
 	}
-	return parameters(form), nil
+	return form, nil
 }
 
 // readJSON reads a JSON body. Only strings and lists of strings have values;
@@ -112,16 +140,22 @@ func readJSON(body []byte) (parameters, error) {
 	if err != nil {
 		return nil, errors.New("the body is not a JSON object")
 	}
-	found := parameters{}
+	var found parameters
 	for _, m := range o.Members() {
 		text, ok := splice.Text(m.Value)
 		switch {
 		case ok:
-			found[m.Name] = []string{text}
+			found = append(found, parameter{name: m.Name, value: text})
+			continue
 		case m.Name == "grant_type":
 			return nil, errors.New("grant_type is not a string")
-		default:
-			found[m.Name], _ = jws.Strings(m.Value) // nil if it is something else
+		}
+		texts, _ := jws.Strings(m.Value) // none if it is something else
+		if len(texts) == 0 {
+			found = append(found, parameter{name: m.Name, valueless: true})
+		}
+		for _, text := range texts {
+			found = append(found, parameter{name: m.Name, value: text})
 		}
 	}
 	return found, nil
@@ -133,35 +167,47 @@ var clearGrant = regexp.MustCompile(`^[A-Za-z0-9._:/-]+$`)
 
 // grant returns the one grant type of a request.
 func (p parameters) grant() (string, error) {
-	for name := range p {
-		if name != "grant_type" && letters(name) == "granttype" {
+	grant, n := "", 0
+	for _, one := range p {
+		switch {
+		case one.name == "grant_type":
+			grant = one.value
+			n++
+		case spells(one.name, "granttype"):
 			return "", errors.New("a parameter that may be taken for grant_type")
 		}
 	}
-	values := p["grant_type"]
-	if len(values) != 1 {
-		return "", fmt.Errorf("%d grant types, not one", len(values))
+	switch {
+	case n != 1:
+		return "", fmt.Errorf("%d grant types, not one", n)
+	case grant == m2mGrant:
+		return grant, nil
 	}
-	grant := values[0]
 	if !clearGrant.MatchString(grant) {
 		return "", errors.New("a grant type that may be taken for several")
 	}
-	if grant != m2mGrant && letters(grant) == "clientcredentials" {
+	if spells(grant, "clientcredentials") {
 		return "", fmt.Errorf("a grant type that may be taken for %s", m2mGrant)
 	}
 	return grant, nil
 }
 
-// letters returns the letters of s in lower case. Readers fold case, turn
-// dots, spaces and brackets into underscores, drop byte order marks and cut at
-// a NUL, so that names with the same letters may be the same to them.
-func letters(s string) string {
-	return strings.Map(func(r rune) rune {
+// spells tells whether the letters of s, in any case, are those of word.
+// Readers fold case, turn dots, spaces and brackets into underscores, drop byte
+// order marks and cut at a NUL, so that names with the same letters may be the
+// same to them.
+func spells(s, word string) bool {
+	n := 0
+	for _, r := range s {
 		if !unicode.IsLetter(r) {
-			return -1
+			continue
 		}
-		return unicode.ToLower(r)
-	}, s)
+		if n == len(word) || unicode.ToLower(r) != rune(word[n]) {
+			return false
+		}
+		n++
+	}
+	return n == len(word)
 }
 
 // namedClients returns every client that the request names: in HTTP Basic
@@ -176,19 +222,19 @@ func namedClients(authorization string, body parameters) ([]client, error) {
 		}
 		clients = append(clients, c)
 	}
-	for _, id := range body["client_id"] {
-		clients = append(clients, client{id})
+	for id := range body.all("client_id") {
+		clients = append(clients, client{id: id})
 	}
-	for _, kind := range body["client_assertion_type"] {
+	for kind := range body.all("client_assertion_type") {
 		if kind != jwtAssertion {
 			continue // of another kind, which doesn't name the client to us
 		}
-		for _, assertion := range body["client_assertion"] {
+		for assertion := range body.all("client_assertion") {
 			subject, err := jws.UnverifiedSubject(assertion)
 			if err != nil {
 				return nil, fmt.Errorf("client assertion: %w", err)
 			}
-			clients = append(clients, client{subject})
+			clients = append(clients, client{id: subject})
 		}
 	}
 	return clients, nil
@@ -197,27 +243,26 @@ func namedClients(authorization string, body parameters) ([]client, error) {
 // basicClient reads the client of HTTP Basic credentials. The standard has it
 // form-encoded, which many clients leave out and many providers don't undo, so
 // both readings are kept.
-func basicClient(credentials string) (client, error) {
+func basicClient(credentials string) (c client, err error) {
 	text, err := base64.StdEncoding.DecodeString(credentials)
 	if err != nil {
 		text, err = base64.RawStdEncoding.DecodeString(credentials)
 	}
 	if err != nil {
-		return nil, errors.New("the basic credentials can't be decoded")
+		return c, errors.New("the basic credentials can't be decoded")
 	}
-	raw, _, _ := strings.Cut(string(text), ":")
-	c := client{raw}
-	if decoded, err := url.QueryUnescape(raw); err == nil && decoded != raw {
-		c = append(c, decoded)
+	c.id, _, _ = strings.Cut(string(text), ":")
+	if c.decoded, err = url.QueryUnescape(c.id); err != nil {
+		c.decoded = c.id
 	}
 	return c, nil
 }
 
-// words splits values at spaces: lists are repeated parameters, JSON arrays or
-// space-separated texts.
-func words(values []string) []string {
+// words splits the values of a parameter at spaces: lists are repeated
+// parameters, JSON arrays or space-separated texts.
+func (p parameters) words(name string) []string {
 	var list []string
-	for _, v := range values {
+	for v := range p.all(name) {
 		list = append(list, strings.Fields(v)...)
 	}
 	return list

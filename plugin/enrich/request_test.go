@@ -230,7 +230,7 @@ func TestEvent(t *testing.T) {
 			f := newFixture(t)
 			f.exchange.Request.ContentType, f.exchange.Request.Body = tt.contentType, []byte(tt.body)
 			f.claims["aud"] = []string{"https://b", "https://c"}
-			got, err := json.Marshal(f.run(context.Background()).Event)
+			got, err := json.Marshal(f.run(context.Background()).Event())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -186,7 +186,7 @@ func Text(value jsontext.Value) (string, bool) {
 	if len(value) < 2 || value[0] != '"' {
 		return "", false
 	}
-	if plain(value[1 : len(value)-1]) && value[len(value)-1] == '"' {
+	if plain(value[1:len(value)-1]) && value[len(value)-1] == '"' {
 		return string(value[1 : len(value)-1]), true
 	}
 	raw, err := jsontext.AppendUnquote(nil, value)
