@@ -56,19 +56,19 @@ func New(cfg *schema.Config, deps Dependencies) (*Enricher, error) {
 // Enrich decides x. It waits for nothing beyond ctx.
 func (e *Enricher) Enrich(ctx context.Context, x Exchange) Result {
 	var r Result
-	err := e.decide(ctx, x, &r)
+	err := e.decide(ctx, &x, &r)
 	return settle(r, err, e.cfg)
 }
 
 // decide is the pipeline: each step either goes on or ends the exchange with
 // an outcome.
-func (e *Enricher) decide(ctx context.Context, x Exchange, r *Result) error {
+func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	response, err := readResponse(x)
 	if err != nil {
 		return err
 	}
 	r.Token = true
-	request, err := readRequest(x.Request)
+	request, err := readRequest(x)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (e *Enricher) decide(ctx context.Context, x Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.seen = seen{e.cfg.Issuer, x.ClientIP, request, verified}
+	r.seen = seen{e.cfg.Issuer, x, request, verified}
 	if err := e.checkAudience(verified); err != nil {
 		return err
 	}

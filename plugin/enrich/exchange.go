@@ -17,6 +17,22 @@ type Exchange struct {
 	Request  Request
 	Response Response
 	ClientIP string // the forwarded client address that Kong trusts
+
+	// More fills in what isn't here yet: everything but the request's body and
+	// the response's status and body. Each of it costs a question to Kong that
+	// most exchanges don't need. Until then the query is one that names no grant.
+	// Nil: all is here.
+	More func(*Exchange) error
+}
+
+// complete makes the exchange complete.
+func (x *Exchange) complete() error {
+	if x.More == nil {
+		return nil
+	}
+	more := x.More
+	x.More = nil
+	return more(x)
 }
 
 // Request is what the client sent. Its texts need not be UTF-8. A header that
@@ -63,19 +79,22 @@ type Result struct {
 
 // seen is what an event is made of.
 type seen struct {
-	issuer, ip string
-	request    tokenRequest
-	audience   []string // of the verified token
+	issuer   string
+	exchange *Exchange
+	request  tokenRequest
+	audience []string // of the verified token
 }
 
 // Event returns what was decided on. It is empty before the token is verified.
+// It may have to ask Kong, so that it must be called before the exchange is
+// answered.
 func (r Result) Event() Event {
-	if r.ClientID == "" {
+	if r.seen.exchange == nil || r.seen.exchange.complete() != nil {
 		return Event{}
 	}
 	parameters := r.seen.request.parameters
 	audience := slices.Concat(parameters.words("audience"), r.seen.audience)
-	return newEvent(r.seen.issuer, r.ClientID, r.seen.ip, audience, parameters.words("scope"))
+	return newEvent(r.seen.issuer, r.ClientID, r.seen.exchange.ClientIP, audience, parameters.words("scope"))
 }
 
 // Retry tells whether the same request may succeed a little later.

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -39,6 +40,21 @@ func (c client) is(id string) bool { return c.id == id || c.decoded == id }
 // encodings that providers accept.
 type parameters []parameter
 
+// has tells whether the parameter called name has a value.
+func (p parameters) has(name string) bool {
+	for value := range p.all(name) {
+		if value != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// namesGrant tells whether a parameter may be taken for grant_type.
+func (p parameters) namesGrant() bool {
+	return slices.ContainsFunc(p, func(one parameter) bool { return spells(one.name, "granttype") })
+}
+
 // parameter has one value; what is repeated, or a list, is several.
 type parameter struct {
 	name, value string
@@ -60,15 +76,20 @@ func (p parameters) all(name string) iter.Seq[string] {
 // client_credentials grant. Providers read what RFC 6749 forbids in different
 // ways, so a request that two readers could take differently is refused: else a
 // raw M2M token would pass as that of another grant.
-func readRequest(r Request) (tokenRequest, error) {
+func readRequest(x *Exchange) (tokenRequest, error) {
+	if request, ok := readPlainForm(x.Request); ok {
+		return request, nil
+	}
+	if err := x.complete(); err != nil {
+		return tokenRequest{}, err
+	}
+	r := x.Request
 	query, err := readForm(r.Query)
 	if err != nil {
 		return tokenRequest{}, endWith(AmbiguousRequest, "the query: %w", err)
 	}
-	for _, p := range query {
-		if spells(p.name, "granttype") {
-			return tokenRequest{}, endWith(AmbiguousRequest, "grant_type in the query")
-		}
+	if query.namesGrant() {
+		return tokenRequest{}, endWith(AmbiguousRequest, "grant_type in the query")
 	}
 	body, err := readParameters(r)
 	if err != nil {
@@ -85,15 +106,48 @@ func readRequest(r Request) (tokenRequest, error) {
 	return tokenRequest{body, clients, unnamed}, nil
 }
 
+// readPlainForm reads the request as nearly all are, from its body alone: one
+// that can't be JSON or multipart, nor mean anything else in another character
+// set, that is clearly a client_credentials grant, and that holds the client's
+// credentials, so that no header names the client.
+func readPlainForm(r Request) (request tokenRequest, ok bool) {
+	if r.BodyError != nil || r.Query != "" || r.Authorization != "" || r.ContentEncoding != "" || !isPlainForm(r.Body) {
+		return tokenRequest{}, false
+	}
+	body, err := readForm(string(r.Body))
+	if err != nil {
+		return tokenRequest{}, false
+	}
+	if grant, err := body.grant(); err != nil || grant != m2mGrant || !body.has("client_id") || !body.has("client_secret") {
+		return tokenRequest{}, false
+	}
+	clients, unnamed := namedClients("", body)
+	return tokenRequest{body, clients, unnamed}, true
+}
+
+// isPlainForm tells whether body has only what every reader of a form takes for
+// itself. Quotes, braces and line breaks could be JSON or multipart, and a plus
+// begins a sequence in UTF-7.
+func isPlainForm(body []byte) bool {
+	for _, c := range body {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', isDigit(c):
+		case strings.IndexByte("%&=-._~*", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
 func readParameters(r Request) (parameters, error) {
 	if r.BodyError != nil {
 		return nil, r.BodyError
 	}
 	if encoding := strings.TrimSpace(r.ContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, errors.New("the body is encoded, and not every reader decodes it")
-	}
-	if r.ContentType == formMediaType { // nearly always
-		return readForm(string(r.Body))
 	}
 	media, params, err := mime.ParseMediaType(r.ContentType)
 	if err != nil {
@@ -266,4 +320,11 @@ func (p parameters) words(name string) []string {
 		list = append(list, strings.Fields(v)...)
 	}
 	return list
+}
+
+// NamesGrant tells whether a raw query may name a grant, so that the request is
+// refused. Some providers read it although RFC 6749, section 3.2, forbids it.
+func NamesGrant(query string) bool {
+	p, err := readForm(query)
+	return err != nil || p.namesGrant()
 }

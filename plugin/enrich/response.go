@@ -34,13 +34,18 @@ type tokenResponse struct {
 
 // readResponse ends the exchange if the upstream's answer carries no token or
 // can't be understood.
-func readResponse(x Exchange) (tokenResponse, error) {
+func readResponse(x *Exchange) (tokenResponse, error) {
 	r := tokenResponse{status: x.Response.Status}
 	switch {
 	case r.status >= 400:
 		return r, &end{outcome: UpstreamError}
 	case r.status < 200 || r.status >= 300:
 		return r, endWith(BadTokenResponse, "the upstream answered status %d", r.status)
+	}
+	if !isPlain(x.Response.Body) {
+		if err := x.complete(); err != nil {
+			return r, err
+		}
 	}
 	text, err := inflate(x.Response)
 	if err != nil {
@@ -119,12 +124,15 @@ func shorten(present jsontext.Value, expiresIn int64) jsontext.Value {
 	return n
 }
 
-// inflate returns the plain body. A body that begins with a brace is plain,
-// whatever it is labelled: gzip and zstd begin with other bytes, and a brotli
-// stream that begins with this one is empty.
+// isPlain tells whether a body is plain, whatever it is labelled: it begins with
+// a brace, while gzip and zstd begin with other bytes, and a brotli stream that
+// begins with this one is empty.
+func isPlain(body []byte) bool { return bytes.HasPrefix(body, []byte("{")) }
+
+// inflate returns the plain body.
 func inflate(r Response) ([]byte, error) {
 	encoding := strings.ToLower(strings.TrimSpace(r.ContentEncoding))
-	if encoding == "" || encoding == "identity" || bytes.HasPrefix(r.Body, []byte("{")) {
+	if encoding == "" || encoding == "identity" || isPlain(r.Body) {
 		if len(r.Body) > maxResponseSize {
 			return nil, fmt.Errorf("more than %d bytes", maxResponseSize)
 		}
