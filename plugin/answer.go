@@ -18,44 +18,38 @@ var stale = []string{
 }
 
 // answer does what r decides and logs what an operator should know.
-func answer(k kong, r enrich.Result) {
+func answer(k *kong, r enrich.Result) {
 	requestID := ""
 	if r.Failed() {
 		requestID = k.requestID()
-		log(k, r, requestID)
+		report(k, r, requestID)
 	}
 	switch r.Action {
 	case enrich.Pass:
-		if r.Token {
-			keepFromCaches(k)
+		if r.Token { // RFC 6749, section 5.1
+			k.setHeader("Cache-Control", "no-store")
+			k.setHeader("Pragma", "no-cache")
 		}
 	case enrich.Replace:
-		k.exit(r.Status, r.Body, changed())
+		k.exit(r.Status, r.Body, changed)
 	default:
 		k.exit(r.Status, r.OAuthError(requestID), refused(r))
 	}
 }
 
-// keepFromCaches marks an answer that stays (RFC 6749, section 5.1).
-func keepFromCaches(k kong) {
-	for _, h := range [][2]string{{"Cache-Control", "no-store"}, {"Pragma", "no-cache"}} {
-		if err := k.setHeader(h[0], h[1]); err != nil {
-			return // Kong is gone, and with it the client
-		}
-	}
-}
-
 // changed are the headers of an answer whose body is the gateway's.
-func changed() map[string][]string {
+var changed = newHeaderFields(changes())
+
+func changes() map[string][]string {
 	headers := map[string][]string{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
 	for _, name := range stale {
-		headers[name] = []string{}
+		headers[name] = []string{} // deletes it
 	}
 	return headers
 }
 
-func refused(r enrich.Result) map[string][]string {
-	headers := changed()
+func refused(r enrich.Result) headerFields {
+	headers := changes()
 	headers["Content-Type"] = []string{"application/json; charset=utf-8"}
 	headers["Location"] = []string{}
 	switch {
@@ -64,12 +58,12 @@ func refused(r enrich.Result) map[string][]string {
 	case r.Status == http.StatusMethodNotAllowed:
 		headers["Allow"] = []string{"POST, OPTIONS"}
 	}
-	return headers
+	return newHeaderFields(headers)
 }
 
-// log writes one line about r: as an error if the gateway or what it depends
+// report writes one line about r: as an error if the gateway or what it depends
 // on failed, otherwise as a warning.
-func log(k kong, r enrich.Result, requestID string) {
+func report(k *kong, r enrich.Result, requestID string) {
 	if r.Outcome == enrich.InternalError || r.Outcome == enrich.KeysUnavailable || r.Outcome == enrich.LookupUnavailable {
 		k.fail(logLine(r, requestID))
 		return
@@ -96,7 +90,7 @@ func logLine(r enrich.Result, requestID string) string {
 }
 
 // publishKeys answers with the gateway's JWK set.
-func publishKeys(ctx context.Context, k kong, r *runningConfig) {
+func publishKeys(ctx context.Context, k *kong, r *runningConfig) {
 	ring, err := r.keys.Ring(ctx)
 	if err != nil {
 		answer(k, unpublished(err))
@@ -107,13 +101,13 @@ func publishKeys(ctx context.Context, k kong, r *runningConfig) {
 
 // publish answers with what anyone may read and keep for a while. nginx answers
 // a matching If-None-Match with 304 by itself, and a HEAD without the body.
-func publish(k kong, cfg *schema.Config, contentType string, body []byte) {
-	k.exit(http.StatusOK, body, map[string][]string{
+func publish(k *kong, cfg *schema.Config, contentType string, body []byte) {
+	k.exit(http.StatusOK, body, newHeaderFields(map[string][]string{
 		"Content-Type":                {contentType},
 		"Cache-Control":               {fmt.Sprintf("public, max-age=%d", cfg.Signing.JWKSMaxAge)},
 		"ETag":                        {entityTag(body)},
 		"Access-Control-Allow-Origin": {"*"},
-	})
+	}))
 }
 
 // unpublished says that what is asked for can't be published now.

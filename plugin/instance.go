@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Kong/go-pdk"
-
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/schema"
 )
@@ -21,24 +21,38 @@ import (
 // makes one for each worker, and all anew at each rebuild of its
 // configuration. Handlers run in parallel.
 type Instance struct {
+	id       int32
 	runtimes *runtimes
 	cfg      *schema.Config
 	mistakes error // why the configuration can't be used
 }
 
-// UnmarshalJSON starts the instance. It doesn't fail on a mistake in the
-// configuration: Kong would answer each request with a 500 and the operator
-// would never learn why. The events say it instead.
-func (i *Instance) UnmarshalJSON(data []byte) error {
+// newInstance starts an instance with the configuration that Kong delivers. It
+// doesn't fail on a mistake in it: Kong would answer each request with a 500 and
+// the operator would never learn why. The events say it instead.
+func newInstance(runtimes *runtimes, config []byte) *Instance {
+	i := &Instance{runtimes: runtimes, id: instanceID(sha256.Sum256(config))}
+	i.start(config)
+	return i
+}
+
+func (i *Instance) start(config []byte) {
 	defer func() {
 		if v := recover(); v != nil {
 			i.mistakes = panicked(v)
 		}
 	}()
-	if i.cfg, i.mistakes = validated(schema.Delivered(data)); i.mistakes == nil {
+	if i.cfg, i.mistakes = validated(schema.Delivered(config)); i.mistakes == nil {
+		i.id = instanceID(i.cfg.Fingerprint)
 		_, i.mistakes = i.runtimes.get(i.cfg)
 	}
-	return nil
+}
+
+// instanceID makes an id of what the configuration is. So all workers, and the
+// processes before and after a reload, have the same one for the same
+// configuration; that two have the same is one in a billion.
+func instanceID(fingerprint [sha256.Size]byte) int32 {
+	return int32(binary.BigEndian.Uint32(fingerprint[:])>>1 | 1) // positive, and not 0
 }
 
 // validated adds the mistakes in a decoded configuration that only the core
@@ -50,10 +64,21 @@ func validated(cfg *schema.Config, err error) (*schema.Config, error) {
 	return cfg, errors.Join(err, enrich.Validate(cfg))
 }
 
-// Access publishes the gateway's keys and metadata, and keeps away what would
+// phase runs the handler of a phase; those that the plugin doesn't have are not
+// for it.
+func (i *Instance) phase(name string, k *kong) {
+	switch name {
+	case "access":
+		i.access(k)
+	case "response":
+		i.response(k)
+	}
+}
+
+// access publishes the gateway's keys and metadata, and keeps away what would
 // get around the response phase.
-func (i *Instance) Access(p *pdk.PDK) {
-	i.handle(kong{p}, func(ctx context.Context, k kong, r *runningConfig) error {
+func (i *Instance) access(k *kong) {
+	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		request, err := k.accessRequest()
 		if err != nil {
 			return err
@@ -72,21 +97,34 @@ func (i *Instance) Access(p *pdk.PDK) {
 	})
 }
 
-// refuseAccess refuses what no token endpoint knows, and what would get around
-// the response phase: Kong doesn't buffer what may become a websocket.
-func refuseAccess(k kong, request accessRequest) {
-	switch upgrade := strings.ToLower(strings.TrimSpace(request.upgrade)); {
+// refuseAccess refuses what no token endpoint knows, what would get around the
+// response phase (Kong doesn't buffer what may become a websocket), and what two
+// readers may take for different requests: the response phase then needs no
+// header of the request to know what it was.
+func refuseAccess(k *kong, r accessRequest) {
+	upgrade := strings.ToLower(strings.TrimSpace(strings.Join(r.headers.upgrade, ", ")))
+	switch {
+	case r.headers.count >= maxHeaders:
+		answer(k, enrich.Refusal(enrich.BadRequest, 0, errors.New("too many headers")))
 	case upgrade != "" && upgrade != "h2c":
 		answer(k, enrich.Refusal(enrich.BadRequest, 0, errors.New("the request asks for an upgrade")))
-	case request.method != http.MethodPost && request.method != http.MethodOptions:
+	case r.method == http.MethodOptions:
+	case r.method != http.MethodPost:
 		answer(k, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, errors.New("the method is not POST")))
+	default:
+		if err := enrich.CheckRequest(r.query, r.headers.contentType, r.headers.contentEncoding, r.headers.authorization); err != nil {
+			answer(k, enrich.Refusal(enrich.AmbiguousRequest, 0, err))
+		}
 	}
 }
 
-// Response enriches the token in the upstream's answer.
-func (i *Instance) Response(p *pdk.PDK) {
-	i.handle(kong{p}, func(ctx context.Context, k kong, r *runningConfig) error {
+// response enriches the token in the upstream's answer.
+func (i *Instance) response(k *kong) {
+	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		x, err := k.exchange()
+		if err == nil && i.cfg.Mode == schema.ModeObserve {
+			err = x.Complete() // access refused nothing
+		}
 		if err != nil {
 			return err
 		}
@@ -98,7 +136,7 @@ func (i *Instance) Response(p *pdk.PDK) {
 // handle runs a handler, which has the configured time, and ends the event
 // whatever happens: Kong would repeat for ever an event whose connection just
 // closes.
-func (i *Instance) handle(k kong, handler func(context.Context, kong, *runningConfig) error) {
+func (i *Instance) handle(k *kong, handler func(context.Context, *kong, *runningConfig) error) {
 	defer func() {
 		if v := recover(); v != nil {
 			i.fail(k, panicked(v))
@@ -127,7 +165,7 @@ func (i *Instance) handle(k kong, handler func(context.Context, kong, *runningCo
 
 // fail ends an event that couldn't be decided. In observe mode that is told of
 // as well, but stops nothing.
-func (i *Instance) fail(k kong, err error) {
+func (i *Instance) fail(k *kong, err error) {
 	r := enrich.Refusal(enrich.InternalError, 0, err)
 	if i.cfg != nil && i.cfg.Mode == schema.ModeObserve {
 		r.Action = enrich.Pass

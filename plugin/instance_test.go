@@ -7,11 +7,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/Kong/go-pdk"
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -21,18 +22,26 @@ import (
 )
 
 // kongSide answers a handler's PDK calls with empty values, but for those in
-// replies, and keeps the exit and the log.
+// replies, and keeps the calls, the exit and the log.
 type kongSide struct {
 	replies map[string]proto.Message
+	calls   []string
+	writes  int // that the plugin made
 	exit    *kong_plugin_protocol.ExitArgs
 	log     []string
 	err     error
 }
 
 func (k *kongSide) serve(conn net.Conn) {
+	defer conn.Close()
+	k.serveEvent(conn)
+}
+
+// serveEvent answers until the event ends.
+func (k *kongSide) serveEvent(conn net.Conn) {
 	for {
 		method, err := readFrame(conn)
-		if err != nil {
+		if err != nil || len(method) == 0 {
 			return // the handler is done
 		}
 		args, err := readFrame(conn)
@@ -40,12 +49,12 @@ func (k *kongSide) serve(conn net.Conn) {
 			k.err = err
 			return
 		}
+		k.calls = append(k.calls, string(method))
 		switch {
 		case string(method) == "kong.response.exit":
 			k.exit = &kong_plugin_protocol.ExitArgs{}
 			k.err = proto.Unmarshal(args, k.exit)
-			conn.Close() // as Kong does: there is no reply
-			return
+			return // as Kong does: there is no reply
 		case strings.HasPrefix(string(method), "kong.log."):
 			var list structpb.ListValue
 			k.err = proto.Unmarshal(args, &list)
@@ -74,13 +83,51 @@ func readFrame(r io.Reader) ([]byte, error) {
 	return frame, err
 }
 
-// handle runs a handler against k and returns when both are done.
-func (k *kongSide) handle(t *testing.T, handler func(*pdk.PDK)) {
+// counted counts the writes on a connection.
+type counted struct {
+	net.Conn
+	writes *int
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	*c.writes++
+	return c.Conn.Write(b)
+}
+
+// sockets returns the two ends of a connection.
+func sockets(t *testing.T) (ours, theirs net.Conn) {
 	t.Helper()
-	ours, theirs := net.Pipe()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := make([]net.Conn, 2)
+	for i, fd := range fds {
+		file := os.NewFile(uintptr(fd), "socket")
+		if ends[i], err = net.FileConn(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ends[0], ends[1]
+}
+
+// handle runs a handler against k and returns when both are done.
+func (k *kongSide) handle(t *testing.T, handler func(*kong)) {
+	t.Helper()
+	ours, theirs := sockets(t)
 	done := make(chan struct{})
 	go func() { defer close(done); k.serve(ours) }()
-	handler(pdk.Init(theirs))
+	w := newWire(counted{theirs, &k.writes})
+	side := &kong{wire: w}
+	handler(side)
+	if side.exited {
+		w.hangUp()
+	} else if err := w.settle(); err != nil && k.err == nil {
+		t.Log(err)
+	}
 	theirs.Close()
 	<-done
 	if k.err != nil {
@@ -94,11 +141,7 @@ const goodConfig = `{"issuer":"https://example.kinde.com","redis":{"host":"127.0
 
 func start(t *testing.T, rs *runtimes, config string) *Instance {
 	t.Helper()
-	i := &Instance{runtimes: rs}
-	if err := json.Unmarshal([]byte(config), i); err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return newInstance(rs, []byte(config))
 }
 
 func newTestRuntimes(t *testing.T) *runtimes {
@@ -139,7 +182,7 @@ func TestPanic(t *testing.T) {
 	k := &kongSide{replies: map[string]proto.Message{
 		"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200},
 	}}
-	k.handle(t, i.Response)
+	k.handle(t, i.response)
 	checkInternalError(t, k)
 	if !strings.Contains(k.log[0], "panic") || !strings.Contains(k.log[0], "enrich.go") {
 		t.Errorf("the log doesn't say where: %s", k.log[0])
@@ -156,7 +199,7 @@ func TestPanicValueIsNotShown(t *testing.T) {
 // swallow the reason, and refuses each request with it in the log.
 func TestMistake(t *testing.T) {
 	i := start(t, newTestRuntimes(t), strings.Replace(goodConfig, "https://example.kinde.com", "ftp://x", 1))
-	for _, handler := range []func(*pdk.PDK){i.Access, i.Response} {
+	for _, handler := range []func(*kong){i.access, i.response} {
 		k := &kongSide{}
 		k.handle(t, handler)
 		checkInternalError(t, k)
@@ -167,22 +210,22 @@ func TestMistake(t *testing.T) {
 }
 
 func TestNotEvenJSON(t *testing.T) {
-	i := &Instance{runtimes: newTestRuntimes(t)}
-	if err := i.UnmarshalJSON([]byte("{")); err != nil {
-		t.Fatal(err)
-	}
+	i := start(t, newTestRuntimes(t), "{")
 	k := &kongSide{}
-	k.handle(t, i.Access)
+	k.handle(t, i.access)
 	checkInternalError(t, k)
 }
 
 // TestKongGoesAway: a handler whose Kong is gone ends.
 func TestKongGoesAway(t *testing.T) {
 	i := start(t, newTestRuntimes(t), goodConfig)
-	ours, theirs := net.Pipe()
-	ours.Close()
-	i.Access(pdk.Init(theirs))
-	i.Response(pdk.Init(theirs))
+	for _, handler := range []func(*kong){i.access, i.response} {
+		ours, theirs := sockets(t)
+		ours.Close()
+		k := &kong{wire: newWire(theirs)}
+		handler(k)
+		k.wire.hangUp()
+	}
 }
 
 func TestRequestBodyLimits(t *testing.T) {
@@ -200,8 +243,9 @@ func TestRequestBodyLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := &kongSide{replies: map[string]proto.Message{"kong.request.get_raw_body": tt.reply}}
-			k.handle(t, func(p *pdk.PDK) {
-				body, unreadable, err := kong{p}.requestBody()
+			k.handle(t, func(p *kong) {
+				p.wire.ask("kong.request.get_raw_body", nothing)
+				body, unreadable, err := p.requestBody()
 				if err != nil || len(body) != tt.size || (unreadable != nil) != tt.unreadable {
 					t.Errorf("%d bytes, unreadable %v, error %v", len(body), unreadable, err)
 				}
@@ -266,5 +310,45 @@ func TestCheckReportsEverything(t *testing.T) {
 	given["timeout"], given["leeway"] = "x", 1e9
 	if findings := Check(context.Background(), given); len(findings) != 2 {
 		t.Errorf("findings %v", findings)
+	}
+}
+
+// TestFewQuestions: an enriched token costs two getters in access, three and an
+// exit in response, in one batch each and one write for the answer. What a
+// decision doesn't need isn't asked.
+func TestFewQuestions(t *testing.T) {
+	rs := newTestRuntimes(t)
+	i := start(t, rs, goodConfig)
+	const form = "grant_type=client_credentials&client_id=a&client_secret=b"
+	text := func(s string) proto.Message { return &kong_plugin_protocol.ByteString{V: []byte(s)} }
+	answers := map[string]proto.Message{
+		"kong.nginx.get_var":                 text("POST /oauth2/token HTTP/1.1"),
+		"kong.request.get_headers":           &structpb.Struct{Fields: map[string]*structpb.Value{"content-type": structpb.NewStringValue("application/x-www-form-urlencoded")}},
+		"kong.service.response.get_status":   &kong_plugin_protocol.Int{V: 200},
+		"kong.service.response.get_raw_body": text(`{"access_token":"x"}`),
+		"kong.request.get_raw_body":          &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{Content: []byte(form)}},
+	}
+	access := &kongSide{replies: answers}
+	access.handle(t, i.access)
+	if len(access.calls) != 2 || access.writes != 1 {
+		t.Errorf("access: %v in %d writes", access.calls, access.writes)
+	}
+	response := &kongSide{replies: answers}
+	response.handle(t, func(k *kong) {
+		i.handle(k, func(ctx context.Context, k *kong, _ *runningConfig) error {
+			if _, err := k.exchange(); err != nil {
+				return err
+			}
+			answer(k, enrich.Result{Outcome: enrich.Enriched, Action: enrich.Replace, Status: 200, Body: []byte("{}")})
+			return nil
+		})
+	})
+	if len(response.calls) != 4 || response.writes != 2 {
+		t.Errorf("response: %v in %d writes", response.calls, response.writes)
+	}
+	failed := &kongSide{replies: map[string]proto.Message{"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 503}}}
+	failed.handle(t, i.response)
+	if len(failed.calls) != 3 || failed.writes != 1 || failed.exit != nil {
+		t.Errorf("an upstream's error: %v in %d writes", failed.calls, failed.writes)
 	}
 }

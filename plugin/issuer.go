@@ -92,7 +92,7 @@ func algorithms(ring *jws.Ring) []string {
 }
 
 // publishMetadata answers with the issuer's metadata.
-func publishMetadata(ctx context.Context, k kong, r *runningConfig) {
+func publishMetadata(ctx context.Context, k *kong, r *runningConfig) {
 	ring, err := r.keys.Ring(ctx)
 	if err != nil {
 		answer(k, unpublished(err))

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-
-	"github.com/Kong/go-pdk"
-	"github.com/Kong/go-pdk/bridge"
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
+	"slices"
+	"strings"
 
 	"m2m-token-enricher/plugin/enrich"
 )
@@ -20,46 +18,84 @@ const maxRequestSize = 64 << 10
 
 // kong is what a handler asks of Kong during one event. All PDK calls are
 // here. A kong must not be used by several goroutines, nor after exit.
-type kong struct{ pdk *pdk.PDK }
+type kong struct {
+	wire   *wire
+	exited bool
+}
 
 // accessRequest is what the access phase decides by.
-type accessRequest struct{ method, path, upgrade string }
+type accessRequest struct {
+	method, path, query string
+	headers             headers
+}
 
-func (k kong) accessRequest() (r accessRequest, err error) {
-	err = k.texts([]question{
-		{&r.upgrade, "the Upgrade header", "kong.nginx.get_var", "http_upgrade"},
-		{&r.method, "the method", "kong.request.get_method", ""},
-		{&r.path, "the path", "kong.request.get_path", ""},
-	})
+// maxHeaders is how many headers Kong gives at most. A client that sends more
+// hides some.
+const maxHeaders = 1000
+
+func (k *kong) accessRequest() (r accessRequest, err error) {
+	k.wire.ask("kong.nginx.get_var", stringMessage("request"))
+	k.wire.ask("kong.request.get_headers", intMessage(maxHeaders))
+	line, err := k.bytes("the request line")
+	if err != nil {
+		return r, err
+	}
+	if r.headers, err = k.headers("the request's headers"); err != nil {
+		return r, err
+	}
+	r.method, r.path, r.query = splitRequestLine(string(line))
+	if !normal(r.path) {
+		err = k.texts(question{&r.path, "the path", "kong.request.get_path", ""})
+	}
 	return r, err
 }
 
-// exchange reads the exchange; of one whose status says that no token was
-// issued it reads no more than the status.
-func (k kong) exchange() (x enrich.Exchange, err error) {
-	if x.Response.Status, err = k.pdk.ServiceResponse.GetStatus(); err != nil {
-		return x, fmt.Errorf("ask Kong for the upstream's status: %w", err)
+// splitRequestLine splits a request line (RFC 9112, section 3): a method, a
+// target, which can be a whole URL, and a version.
+func splitRequestLine(line string) (method, path, query string) {
+	method, target, _ := strings.Cut(line, " ")
+	if i := strings.LastIndexByte(target, ' '); i >= 0 {
+		target = target[:i]
 	}
-	if x.Response.Status < 200 || x.Response.Status >= 300 {
-		return x, nil
-	}
-	if x.Response.Body, err = k.pdk.ServiceResponse.GetRawBody(); err != nil {
-		return x, fmt.Errorf("ask Kong for the upstream's body: %w", err)
-	}
-	err = k.texts([]question{
-		{&x.Response.ContentEncoding, "the upstream's Content-Encoding", "kong.service.response.get_header", "content-encoding"},
-		{&x.Request.Method, "the method", "kong.request.get_method", ""},
-		{&x.Request.Query, "the query", "kong.request.get_raw_query", ""},
-		{&x.Request.ContentType, "the Content-Type header", "kong.nginx.get_var", "http_content_type"},
-		{&x.Request.ContentEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
-		{&x.Request.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
-		{&x.ClientIP, "the client's address", "kong.client.get_forwarded_ip", ""},
-	})
+	path, query, _ = strings.Cut(target, "?")
+	return method, path, query
+}
+
+// normal tells whether a path is one that Kong leaves as it is.
+func normal(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.Contains(path, "//") && !strings.Contains(path, "/.") && !strings.Contains(path, "%")
+}
+
+// exchange reads what nearly every exchange is decided by. The rest is asked
+// for when a decision needs it.
+func (k *kong) exchange() (x enrich.Exchange, err error) {
+	k.wire.ask("kong.service.response.get_status", nothing)
+	k.wire.ask("kong.service.response.get_raw_body", nothing)
+	k.wire.ask("kong.request.get_raw_body", nothing)
+	status, err := k.number("the upstream's status")
 	if err != nil {
 		return x, err
 	}
+	x.Response.Status = int(status)
+	if x.Response.Body, err = k.bytes("the upstream's body"); err != nil {
+		return x, err
+	}
 	x.Request.Body, x.Request.BodyError, err = k.requestBody()
+	x.More = k.more
 	return x, err
+}
+
+// more asks for the rest of an exchange.
+func (k *kong) more(x *enrich.Exchange) error {
+	return k.texts(
+		question{&x.Response.ContentEncoding, "the upstream's Content-Encoding", "kong.service.response.get_header", "content-encoding"},
+		question{&x.Request.Method, "the method", "kong.request.get_method", ""},
+		question{&x.Request.Query, "the query", "kong.request.get_raw_query", ""},
+		question{&x.Request.ContentType, "the Content-Type header", "kong.nginx.get_var", "http_content_type"},
+		question{&x.Request.ContentEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
+		question{&x.Request.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
+		question{&x.ClientIP, "the client's address", "kong.client.get_forwarded_ip", ""},
+	)
 }
 
 // question asks Kong for one text. The headers of the request come from nginx'
@@ -71,37 +107,81 @@ type question struct {
 	method, name string
 }
 
-// texts asks questions. The answers are read as bytes: a client may send any,
-// and the PDK's own getters fail on what isn't UTF-8.
-func (k kong) texts(questions []question) error {
+// texts asks questions together. The answers are read as bytes: a client may
+// send any.
+func (k *kong) texts(questions ...question) error {
 	for _, q := range questions {
-		var name proto.Message
-		if q.name != "" {
-			name = bridge.WrapString(q.name)
+		k.wire.ask(q.method, stringMessage(q.name))
+	}
+	for _, q := range questions {
+		text, err := k.bytes(q.what)
+		if err != nil {
+			return err
 		}
-		var answer kong_plugin_protocol.ByteString // on the wire the same as a String
-		if err := k.pdk.Request.Ask(q.method, name, &answer); err != nil {
-			return fmt.Errorf("ask Kong for %s: %w", q.what, err)
-		}
-		*q.to = string(answer.V)
+		*q.to = string(text)
 	}
 	return nil
 }
 
-// requestBody returns the request's body, or why it can't be read. It doesn't
-// use the PDK's own getter, which reads a body of any size into memory.
-func (k kong) requestBody() (body []byte, unreadable, err error) {
-	var answer kong_plugin_protocol.RawBodyResult
-	if err := k.pdk.Request.Ask("kong.request.get_raw_body", nil, &answer); err != nil {
-		return nil, nil, fmt.Errorf("ask Kong for the request's body: %w", err)
+// bytes reads the reply that is a String or a ByteString.
+func (k *kong) bytes(what string) ([]byte, error) {
+	reply, err := k.wire.reply()
+	if err == nil {
+		reply, err = field(reply, 1)
 	}
-	switch kind := answer.Kind.(type) {
-	case *kong_plugin_protocol.RawBodyResult_BodyFilepath: // nginx wrote it to a file
-		body, unreadable = readFile(kind.BodyFilepath)
-	case *kong_plugin_protocol.RawBodyResult_Error:
+	if err != nil {
+		return nil, fmt.Errorf("ask Kong for %s: %w", what, err)
+	}
+	return reply, nil
+}
+
+// headers reads the reply that is a Struct of headers.
+func (k *kong) headers(what string) (headers, error) {
+	reply, err := k.wire.reply()
+	var h headers
+	if err == nil {
+		h, err = readHeaders(reply)
+	}
+	if err != nil {
+		return h, fmt.Errorf("ask Kong for %s: %w", what, err)
+	}
+	return h, nil
+}
+
+// number reads the reply that is an Int.
+func (k *kong) number(what string) (uint64, error) {
+	reply, err := k.wire.reply()
+	var n uint64
+	if err == nil {
+		n, err = varint(reply, 1)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ask Kong for %s: %w", what, err)
+	}
+	return n, nil
+}
+
+// requestBody reads the reply that is a RawBodyResult: the request's body, or
+// why it can't be read.
+func (k *kong) requestBody() (body []byte, unreadable, err error) {
+	reply, err := k.wire.reply()
+	var path, failure []byte
+	if err == nil {
+		body, err = field(reply, 1)
+	}
+	if err == nil {
+		path, err = field(reply, 2)
+	}
+	if err == nil {
+		failure, err = field(reply, 3)
+	}
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("ask Kong for the request's body: %w", err)
+	case path != nil: // nginx wrote it to a file
+		body, unreadable = readFile(string(path))
+	case failure != nil:
 		unreadable = errors.New("the gateway can't read the body")
-	default:
-		body = answer.GetContent()
 	}
 	if len(body) > maxRequestSize {
 		return nil, fmt.Errorf("the body has more than %d bytes", maxRequestSize), nil
@@ -124,27 +204,26 @@ func readFile(path string) ([]byte, error) {
 }
 
 // exit answers the client and ends the event; Kong then closes the
-// connection. An empty list deletes a header of the upstream's.
-func (k kong) exit(status int, body []byte, headers map[string][]string) {
-	k.pdk.Response.Exit(status, body, headers)
+// connection.
+func (k *kong) exit(status int, body []byte, headers headerFields) {
+	k.wire.tell("kong.response.exit", exitMessage(status, body, headers))
+	k.exited = true
 }
 
 // setHeader sets a header of the upstream's answer, which stays otherwise.
-func (k kong) setHeader(name, value string) error {
-	return k.pdk.Response.SetHeader(name, value)
+func (k *kong) setHeader(name, value string) {
+	k.wire.tell("kong.response.set_header", pairMessage(name, value))
 }
 
 // requestID returns Kong's id of the request, "" if it can't be had. It is the
 // one that the client sees as X-Kong-Request-Id.
-func (k kong) requestID() string {
-	id, err := k.pdk.Nginx.GetVar("kong_request_id")
-	if err != nil {
-		return ""
-	}
+func (k *kong) requestID() (id string) {
+	_ = k.texts(question{&id, "the request's id", "kong.nginx.get_var", "kong_request_id"})
 	return id
 }
 
-// warn and fail write to Kong's log, at levels that its default shows. The
-// PDK takes strings only; that logging failed can't be told to anyone.
-func (k kong) warn(line string) { _ = k.pdk.Log.Warn(line) }
-func (k kong) fail(line string) { _ = k.pdk.Log.Err(line) }
+// warn and fail write to Kong's log, at levels that its default shows.
+func (k *kong) warn(line string) { k.wire.tell("kong.log.warn", listMessage(line)) }
+func (k *kong) fail(line string) { k.wire.tell("kong.log.err", listMessage(line)) }
+
+func sortedNames(headers map[string][]string) []string { return slices.Sorted(maps.Keys(headers)) }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Kong/go-pdk"
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 
@@ -39,11 +38,11 @@ func TestObserveStopsNothing(t *testing.T) {
 		return r, err
 	}
 	k := &kongSide{replies: map[string]proto.Message{"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200}}}
-	k.handle(t, start(t, rs, observing).Response)
+	k.handle(t, start(t, rs, observing).response)
 	wantUntouched(t, k)
 
 	wrong := start(t, newTestRuntimes(t), strings.Replace(observing, "organization.code", "team.code", 1))
-	for _, handler := range []func(*pdk.PDK){wrong.Access, wrong.Response} {
+	for _, handler := range []func(*kong){wrong.access, wrong.response} {
 		k := &kongSide{}
 		k.handle(t, handler)
 		wantUntouched(t, k)
@@ -54,9 +53,9 @@ func TestObserveStopsNothing(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	i := start(t, newTestRuntimes(t), strings.Replace(goodConfig, `"__seq__"`, `"timeout":50,"__seq__"`, 1))
 	k := &kongSide{}
-	k.handle(t, func(p *pdk.PDK) {
+	k.handle(t, func(p *kong) {
 		before := time.Now()
-		i.handle(kong{p}, func(ctx context.Context, _ kong, _ *runningConfig) error {
+		i.handle(p, func(ctx context.Context, _ *kong, _ *runningConfig) error {
 			deadline, ok := ctx.Deadline()
 			if !ok || deadline.After(before.Add(50*time.Millisecond+time.Second)) {
 				t.Errorf("deadline %v", deadline)
@@ -92,8 +91,11 @@ func TestTextsThatArentUTF8(t *testing.T) {
 		"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200},
 		"kong.nginx.get_var":               &kong_plugin_protocol.ByteString{V: []byte("Bearer \xff")},
 	}}
-	k.handle(t, func(p *pdk.PDK) {
-		x, err := kong{p}.exchange()
+	k.handle(t, func(p *kong) {
+		x, err := p.exchange()
+		if err == nil {
+			err = x.Complete()
+		}
 		if err != nil || x.Request.Authorization != "Bearer \xff" {
 			t.Errorf("got %q, %v", x.Request.Authorization, err)
 		}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/Kong/go-pdk/server"
-
 	"m2m-token-enricher/schema"
 )
 
@@ -40,11 +38,4 @@ func Dump(w io.Writer) error {
 		return fmt.Errorf("write the plugin's schema: %w", err)
 	}
 	return nil
-}
-
-// Serve runs the plugin server until the process ends. It reads the command
-// line itself: -kong-prefix says where the socket is.
-func Serve() error {
-	instances := newRuntimes()
-	return server.StartServer(func() any { return &Instance{runtimes: instances} }, Version, Priority)
 }

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 
 	"m2m-token-enricher/plugin"
 )
@@ -60,47 +63,43 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return serve(args, stdout, stderr)
 }
 
-// serve follows the flags that Kong gives. The plugin server of go-pdk defines
-// most of them on the default flag set and parses it again.
+// serve follows the flags that Kong gives.
 func serve(args []string, stdout, stderr io.Writer) int {
-	flags := flag.CommandLine
+	flags := flag.NewFlagSet(plugin.Name, flag.ContinueOnError)
+	prefix := flags.String("kong-prefix", "/usr/local/kong", "Kong's prefix, where the socket is made")
+	dump := flags.Bool("dump", false, "Print what Kong must know of the plugin")
 	version := flags.Bool("version", false, "Print the version")
+	help := flags.Bool("help", false, "Print this")
 	flags.SetOutput(stderr)
-	flags.Usage = func() { usage(stderr) }
+	flags.Usage = func() { usage(flags, stderr) }
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
 	switch {
-	case isSet(flags, "help"):
-		usage(stdout)
+	case *help:
+		usage(flags, stdout)
 		return 0
 	case *version:
 		fmt.Fprintf(stdout, "%s %s (%s)\n", plugin.Name, plugin.Version, runtime.Version())
 		return 0
-	case isSet(flags, "dump"):
+	case *dump:
 		return done(plugin.Dump(stdout), stderr)
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "%s: unknown command %q; see -help\n", plugin.Name, flags.Arg(0))
 		return 2
 	case flags.NFlag() == 0:
-		usage(stderr)
+		usage(flags, stderr)
 		return 2
 	}
-	return done(plugin.Serve(), stderr)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return done(plugin.Serve(ctx, *prefix), stderr)
 }
 
-func isSet(flags *flag.FlagSet, name string) bool {
-	f := flags.Lookup(name)
-	return f != nil && f.Value.String() == "true"
-}
-
-func usage(w io.Writer) {
+func usage(flags *flag.FlagSet, w io.Writer) {
 	fmt.Fprint(w, about)
-	flags := flag.CommandLine
-	before := flags.Output()
 	flags.SetOutput(w)
 	flags.PrintDefaults()
-	flags.SetOutput(before)
 }
 
 // done reports err, if there is one, and returns the exit code.

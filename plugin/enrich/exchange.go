@@ -20,13 +20,13 @@ type Exchange struct {
 
 	// More fills in what isn't here yet: everything but the request's body and
 	// the response's status and body. Each of it costs a question to Kong that
-	// most exchanges don't need. Until then the query is one that names no grant.
-	// Nil: all is here.
+	// most exchanges don't need. Until then the request is one for which
+	// CheckRequest returns nil. Nil: all is here.
 	More func(*Exchange) error
 }
 
-// complete makes the exchange complete.
-func (x *Exchange) complete() error {
+// Complete fills in what isn't here yet. The error is that of More.
+func (x *Exchange) Complete() error {
 	if x.More == nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ type seen struct {
 // It may have to ask Kong, so that it must be called before the exchange is
 // answered.
 func (r Result) Event() Event {
-	if r.seen.exchange == nil || r.seen.exchange.complete() != nil {
+	if r.seen.exchange == nil || r.seen.exchange.Complete() != nil {
 		return Event{}
 	}
 	parameters := r.seen.request.parameters

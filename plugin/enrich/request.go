@@ -77,10 +77,10 @@ func (p parameters) all(name string) iter.Seq[string] {
 // ways, so a request that two readers could take differently is refused: else a
 // raw M2M token would pass as that of another grant.
 func readRequest(x *Exchange) (tokenRequest, error) {
-	if request, ok := readPlainForm(x.Request); ok {
+	if request, ok := readPlainForm(x); ok {
 		return request, nil
 	}
-	if err := x.complete(); err != nil {
+	if err := x.Complete(); err != nil {
 		return tokenRequest{}, err
 	}
 	r := x.Request
@@ -106,15 +106,31 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 	return tokenRequest{body, clients, unnamed}, nil
 }
 
+// CheckRequest returns why a request may be taken differently by two readers,
+// by what can be seen of it before its body: the raw query and the lines of its
+// headers.
+func CheckRequest(query string, contentType, contentEncoding, authorization []string) error {
+	parameters, err := readForm(query)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the query: %w", err)
+	case parameters.namesGrant():
+		return errors.New("grant_type in the query")
+	case len(authorization) > 1:
+		return errors.New("several Authorization headers")
+	}
+	_, err = media(strings.Join(contentType, ", "), strings.Join(contentEncoding, ", "))
+	return err
+}
+
 // readPlainForm reads the request as nearly all are, from its body alone: one
-// that can't be JSON or multipart, nor mean anything else in another character
-// set, that is clearly a client_credentials grant, and that holds the client's
-// credentials, so that no header names the client.
-func readPlainForm(r Request) (request tokenRequest, ok bool) {
-	if r.BodyError != nil || r.Query != "" || r.Authorization != "" || r.ContentEncoding != "" || !isPlainForm(r.Body) {
+// that is clearly a client_credentials grant and holds the client's credentials,
+// so that no header is needed to know the client.
+func readPlainForm(x *Exchange) (request tokenRequest, ok bool) {
+	if x.More == nil || x.Request.BodyError != nil || !isPlainForm(x.Request.Body) {
 		return tokenRequest{}, false
 	}
-	body, err := readForm(string(r.Body))
+	body, err := readForm(string(x.Request.Body))
 	if err != nil {
 		return tokenRequest{}, false
 	}
@@ -125,14 +141,13 @@ func readPlainForm(r Request) (request tokenRequest, ok bool) {
 	return tokenRequest{body, clients, unnamed}, true
 }
 
-// isPlainForm tells whether body has only what every reader of a form takes for
-// itself. Quotes, braces and line breaks could be JSON or multipart, and a plus
-// begins a sequence in UTF-7.
+// isPlainForm tells whether body has only what a form has, so that it can't be
+// JSON, whatever its media type.
 func isPlainForm(body []byte) bool {
 	for _, c := range body {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', isDigit(c):
-		case strings.IndexByte("%&=-._~*", c) >= 0:
+		case strings.IndexByte("%&=+-._~*/:@!$'(),", c) >= 0:
 		default:
 			return false
 		}
@@ -146,23 +161,36 @@ func readParameters(r Request) (parameters, error) {
 	if r.BodyError != nil {
 		return nil, r.BodyError
 	}
-	if encoding := strings.TrimSpace(r.ContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, errors.New("the body is encoded, and not every reader decodes it")
+	kind, err := media(r.ContentType, r.ContentEncoding)
+	switch {
+	case err != nil:
+		return nil, err
+	case kind == formMediaType:
+		return readForm(string(r.Body))
 	}
-	media, params, err := mime.ParseMediaType(r.ContentType)
+	return readJSON(r.Body)
+}
+
+// media returns the media type of a body that every reader takes alike: a form
+// or JSON, in UTF-8 and not encoded.
+func media(contentType, contentEncoding string) (string, error) {
+	if encoding := strings.TrimSpace(contentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return "", errors.New("the body is encoded, and not every reader decodes it")
+	}
+	if contentType == formMediaType { // nearly always
+		return formMediaType, nil
+	}
+	kind, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return nil, errors.New("the body has no valid media type")
+		return "", errors.New("the body has no valid media type")
 	}
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return nil, errors.New("the body is not in UTF-8")
+		return "", errors.New("the body is not in UTF-8")
 	}
-	switch media {
-	case formMediaType:
-		return readForm(string(r.Body))
-	case "application/json":
-		return readJSON(r.Body)
+	if kind != formMediaType && kind != "application/json" {
+		return "", errors.New("the body is neither a form nor JSON")
 	}
-	return nil, errors.New("the body is neither a form nor JSON")
+	return kind, nil
 }
 
 // readForm decodes a form as url.ParseQuery does.
@@ -320,11 +348,4 @@ func (p parameters) words(name string) []string {
 		list = append(list, strings.Fields(v)...)
 	}
 	return list
-}
-
-// NamesGrant tells whether a raw query may name a grant, so that the request is
-// refused. Some providers read it although RFC 6749, section 3.2, forbids it.
-func NamesGrant(query string) bool {
-	p, err := readForm(query)
-	return err != nil || p.namesGrant()
 }

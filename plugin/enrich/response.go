@@ -43,7 +43,7 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 		return r, endWith(BadTokenResponse, "the upstream answered status %d", r.status)
 	}
 	if !isPlain(x.Response.Body) {
-		if err := x.complete(); err != nil {
+		if err := x.Complete(); err != nil {
 			return r, err
 		}
 	}

@@ -36,7 +36,7 @@ func TestCommandLine(t *testing.T) {
 		{"dump with a prefix", "-kong-prefix /tmp -dump", 0, `"Name":"m2m-token-enricher"`, ""},
 		{"unknown command", "serve", 2, "", `unknown command "serve"`},
 		{"unknown flag", "-x", 2, "", "not defined: -x"},
-		{"no socket", "-kong-prefix /nonexistent", 1, "", "/nonexistent/m2m-token-enricher.socket"},
+		{"no socket", "-kong-prefix /nonexistent", 1, "", "open the socket: listen unix /nonexistent/"},
 		{"keys", "keys", 2, "", "m2m-token-enricher keys promote [--max-age 5m] [--force] FILE KID"},
 		{"keys without a file", "keys generate", 2, "", "usage: m2m-token-enricher keys generate"},
 		{"keys of an unknown type", "keys generate --type dsa /tmp/x", 1, "", `not "dsa"`},

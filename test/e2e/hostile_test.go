@@ -50,7 +50,7 @@ func TestTwoReaders(t *testing.T) {
 		req := w.tokenRequest(form())
 		req.SetBasicAuth(client, secret)
 		req.Header.Add("Authorization", "Basic b3RoZXI6cw==")
-		w.refused(w.send(http.DefaultClient, req), 502, "server_error", "client_mismatch")
+		w.refused(w.send(http.DefaultClient, req), 400, "invalid_request", "ambiguous_request")
 	})
 }
 

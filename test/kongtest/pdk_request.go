@@ -111,6 +111,8 @@ func (x *exchange) nginxVar(name string) string {
 		return x.host
 	case "server_port":
 		return strconv.Itoa(x.port)
+	case "request": // the line as it came
+		return x.r.Method + " " + x.r.RequestURI + " " + x.r.Proto
 	case "request_method":
 		return x.r.Method
 	case "request_uri":

@@ -1,0 +1,85 @@
+package plugin
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/Kong/go-pdk/bridge"
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// TestMessages: what is written by hand is what the protocol's own types
+// decode to, for each message that is written.
+func TestMessages(t *testing.T) {
+	headers := map[string][]string{"Cache-Control": {"no-store"}, "ETag": {}, "X": {"a", ""}}
+	wrapped, err := bridge.WrapHeaders(headers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := rpc{sequence: 7}
+	for name, tt := range map[string]struct {
+		written []byte
+		want    proto.Message
+	}{
+		"String":         {stringMessage("a")(nil), &kong_plugin_protocol.String{V: "a"}},
+		"empty String":   {stringMessage("")(nil), &kong_plugin_protocol.String{}},
+		"Int":            {intMessage(1000)(nil), &kong_plugin_protocol.Int{V: 1000}},
+		"ListValue":      {listMessage("a", "")(nil), &structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue("a"), structpb.NewStringValue("")}}},
+		"KV":             {pairMessage("a", "b")(nil), &kong_plugin_protocol.KV{K: "a", V: structpb.NewStringValue("b")}},
+		"ExitArgs":       {exitMessage(400, []byte("body"), newHeaderFields(headers))(nil), &kong_plugin_protocol.ExitArgs{Status: 400, Body: []byte("body"), Headers: wrapped}},
+		"RpcReturn":      {returnMessage(call, 0, 0)(nil), &kong_plugin_protocol.RpcReturn{Sequence: 7}},
+		"InstanceStatus": {returnMessage(call, 9, 11)(nil), &kong_plugin_protocol.RpcReturn{Sequence: 7, Return: &kong_plugin_protocol.RpcReturn_InstanceStatus{InstanceStatus: &kong_plugin_protocol.InstanceStatus{Name: Name, InstanceId: 9, StartedAt: 11}}}},
+	} {
+		got := tt.want.ProtoReflect().New().Interface()
+		if err := proto.Unmarshal(tt.written, got); err != nil || !proto.Equal(got, tt.want) {
+			t.Errorf("%s: %v is written, not %v: %v", name, got, tt.want, err)
+		}
+	}
+}
+
+// FuzzMessages: what is read by hand is what the protocol's own types read, and
+// no bytes do harm.
+func FuzzMessages(f *testing.F) {
+	for _, m := range []proto.Message{
+		&kong_plugin_protocol.RpcCall{Sequence: 3, Call: &kong_plugin_protocol.RpcCall_CmdHandleEvent{CmdHandleEvent: &kong_plugin_protocol.CmdHandleEvent{InstanceId: 5, EventName: "access"}}},
+		&kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_BodyFilepath{BodyFilepath: "/x"}},
+		&structpb.Struct{Fields: map[string]*structpb.Value{"upgrade": structpb.NewStringValue("h2c"), "content-type": structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue("a"), structpb.NewStringValue("b")}})}},
+	} {
+		message, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(message)
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		var text kong_plugin_protocol.ByteString
+		value, err := field(message, 1)
+		if proto.Unmarshal(message, &text) == nil && (err != nil || !bytes.Equal(value, text.V)) {
+			t.Fatalf("ByteString %q: %v, want %q", value, err, text.V)
+		}
+		var number kong_plugin_protocol.Int
+		n, err := varint(message, 1)
+		if proto.Unmarshal(message, &number) == nil && (err != nil || int32(n) != number.V) {
+			t.Fatalf("Int %d: %v, want %d", n, err, number.V)
+		}
+		var call kong_plugin_protocol.RpcCall
+		r, err := readRPC(message)
+		if event := call.GetCmdHandleEvent(); proto.Unmarshal(message, &call) == nil && call.GetCmdHandleEvent() != event {
+			event = call.GetCmdHandleEvent()
+			if phase, phaseErr := field(r.args, 2); err != nil || int64(r.sequence) != call.Sequence || r.command != handleEvent ||
+				len(r.args) == proto.Size(event) && (phaseErr != nil || instanceOf(r) != event.InstanceId || string(phase) != event.EventName) {
+				t.Fatalf("RpcCall %v: %v, want %v", r, err, &call)
+			}
+		}
+		var given structpb.Struct
+		h, err := readHeaders(message)
+		if proto.Unmarshal(message, &given) == nil && err == nil {
+			if upgrade, ok := given.Fields["upgrade"].GetKind().(*structpb.Value_StringValue); ok && strings.Join(h.upgrade, "") != upgrade.StringValue && len(h.upgrade) == 1 {
+				t.Fatalf("headers %v, want %v", h, &given)
+			}
+		}
+	})
+}

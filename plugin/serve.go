@@ -1,0 +1,192 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// drainTime is how long the events that run when the process is told to end may
+// take to end.
+const drainTime = 10 * time.Second
+
+// Serve runs the plugin server until ctx ends: then no more events begin, and
+// those that run end. The socket is in Kong's prefix, and is called as the
+// executable is.
+func Serve(ctx context.Context, prefix string) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the socket's name: %w", err)
+	}
+	path := filepath.Join(prefix, filepath.Base(executable)+".socket")
+	listener, err := openSocket(path)
+	if err != nil {
+		return err
+	}
+	log.Printf("%s: listening at %s", Name, path)
+	s := newServer(newRuntimes())
+	return s.serve(ctx, listener)
+}
+
+// openSocket listens at path. A socket that is there belongs to a process that
+// goes on to serve with it until Kong ends it, as at a reload: the new one takes
+// its place in one step, and neither is removed at the end.
+func openSocket(path string) (*net.UnixListener, error) {
+	own := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%d.socket", os.Getpid()))
+	if err := os.Remove(own); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open the socket: %w", err)
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: own, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("open the socket: %w", err)
+	}
+	listener.SetUnlinkOnClose(false)
+	if err := os.Rename(own, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the socket: %w", err), listener.Close(), os.Remove(own))
+	}
+	return listener, nil
+}
+
+// server answers Kong's calls. One goroutine has each connection.
+type server struct {
+	instances *instances
+	handle    func(i *Instance, phase string, k *kong)
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool // whether it is in the middle of a call
+	ended bool
+	wait  sync.WaitGroup
+}
+
+func newServer(runtimes *runtimes) *server {
+	return &server{instances: newInstances(runtimes), handle: (*Instance).phase, conns: map[net.Conn]bool{}}
+}
+
+// serve accepts connections until ctx ends, and returns when the calls that run
+// have ended.
+func (s *server) serve(ctx context.Context, listener net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil {
+			s.drain()
+			return nil
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("accept Kong's connections: %w", err), listener.Close())
+		}
+		s.wait.Go(func() { s.connection(conn) })
+	}
+}
+
+// drain ends the connections: those that are idle at once, the others when
+// their call has ended.
+func (s *server) drain() {
+	s.mu.Lock()
+	s.ended = true
+	for conn, busy := range s.conns {
+		if !busy {
+			_ = conn.Close()
+		}
+	}
+	s.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { s.wait.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(drainTime):
+	}
+}
+
+// mark says whether conn is in the middle of a call, and returns false if it
+// must end.
+func (s *server) mark(conn net.Conn, busy bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[conn] = busy
+	return !s.ended || busy
+}
+
+// connection answers the calls on a connection until it ends.
+func (s *server) connection(conn net.Conn) {
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, conn)
+		s.mu.Unlock()
+		_ = conn.Close()
+	}()
+	w := newWire(conn)
+	for s.mark(conn, false) {
+		w.begin()
+		if conn.SetDeadline(time.Time{}) != nil { // Kong keeps idle connections
+			return
+		}
+		message, err := w.frame()
+		if err != nil || !s.mark(conn, true) || conn.SetDeadline(time.Now().Add(eventTime)) != nil {
+			return
+		}
+		if !s.call(w, message) {
+			return
+		}
+	}
+}
+
+// call answers one call of Kong's, and returns false when the connection is at
+// its end.
+func (s *server) call(w *wire, message []byte) bool {
+	r, err := readRPC(message)
+	if err != nil {
+		return false
+	}
+	var id int32
+	var started int64
+	switch r.command {
+	case startInstance:
+		id, started = s.instances.start(r)
+	case getInstanceStatus, closeInstance: // it may be another worker's too, so it stays
+		id, started = s.instances.status(r)
+	case handleEvent:
+		if goesOn := s.event(w, r); !goesOn {
+			return false
+		}
+	}
+	w.put(returnMessage(r, id, started))
+	return w.settle() == nil
+}
+
+// event runs a handler, and returns false when Kong ends the connection because
+// the handler answered the client, or when the instance isn't known: Kong then
+// starts it again and repeats the event. In every other case the event must end
+// in order, or Kong repeats it for ever.
+func (s *server) event(w *wire, r rpc) bool {
+	i, phase := s.instances.find(r)
+	if i == nil {
+		return false
+	}
+	k := &kong{wire: w}
+	runSafely(k, func() { s.handle(i, phase, k) })
+	if k.exited {
+		w.hangUp()
+		return false
+	}
+	w.putText("") // ends the event
+	return true
+}
+
+// runSafely runs a handler. Handlers recover from their own panics; what they
+// can't even tell of is answered without them.
+func runSafely(k *kong, handler func()) {
+	defer func() {
+		if recover() != nil && !k.exited {
+			k.exit(500, []byte(`{"error":"server_error"}`), changed)
+		}
+	}()
+	handler()
+}
