@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -56,12 +55,16 @@ func newTracker(cfg *schema.Config, tier *tier) *tracker {
 func (t *tracker) trouble() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, where := range slices.Sorted(maps.Keys(t.failures)) {
-		if err := t.failures[where]; err != nil {
-			return fmt.Errorf("cache.invalidation has no effect, a change is served after %d s (cache.ttl): %w", t.ttl, err)
+	first, err := "", error(nil)
+	for where, failure := range t.failures {
+		if failure != nil && (err == nil || where < first) {
+			first, err = where, failure
 		}
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cache.invalidation has no effect, a change is served after %d s (cache.ttl): %w", t.ttl, err)
 }
 
 // warn returns the trouble once, and again every hour while it lasts.

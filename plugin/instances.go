@@ -3,6 +3,8 @@ package plugin
 import (
 	"sync"
 	"time"
+
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 )
 
 // instances are those that Kong has started, each once however many workers
@@ -27,12 +29,8 @@ func newInstances(runtimes *runtimes) *instances {
 	return &instances{runtimes: runtimes, known: map[int32]*known{}}
 }
 
-// start starts the instance that Kong delivers a configuration for.
-func (is *instances) start(r rpc) (id int32, started int64) {
-	config, err := field(r.args, 2)
-	if err != nil {
-		config = nil // which the events then say
-	}
+// start starts an instance with the configuration that Kong delivers.
+func (is *instances) start(config []byte) *kong_plugin_protocol.InstanceStatus {
 	i := newInstance(is.runtimes, config)
 	is.mu.Lock()
 	defer is.mu.Unlock()
@@ -44,42 +42,33 @@ func (is *instances) start(r rpc) (id int32, started int64) {
 		is.known[i.id] = k
 	}
 	k.used = now
-	return i.id, k.started.Unix()
+	return k.status()
 }
 
-// status returns the id and the start of an instance, 0 if it isn't known.
-func (is *instances) status(r rpc) (id int32, started int64) {
+// status returns the status of an instance, nil if it isn't known.
+func (is *instances) status(id int32) *kong_plugin_protocol.InstanceStatus {
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	k := is.known[instanceOf(r)]
-	if k == nil {
-		return 0, 0
+	if k := is.known[id]; k != nil {
+		return k.status()
 	}
-	return k.id, k.started.Unix()
+	return nil
 }
 
-// find returns the instance and the phase of an event.
-func (is *instances) find(r rpc) (*Instance, string) {
-	phase, err := field(r.args, 2)
-	if err != nil {
-		return nil, ""
-	}
+func (k *known) status() *kong_plugin_protocol.InstanceStatus {
+	return &kong_plugin_protocol.InstanceStatus{Name: Name, InstanceId: k.id, StartedAt: k.started.Unix()}
+}
+
+// find returns the instance for an event, nil if it isn't known.
+func (is *instances) find(id int32) *Instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	k := is.known[instanceOf(r)]
+	k := is.known[id]
 	if k == nil {
-		return nil, ""
+		return nil
 	}
 	k.used = is.runtimes.now()
-	return k.Instance, string(phase)
-}
-
-func instanceOf(r rpc) int32 {
-	id, err := varint(r.args, 1)
-	if err != nil {
-		return 0
-	}
-	return int32(id)
+	return k.Instance
 }
 
 // sweep drops what is unused.

@@ -197,51 +197,40 @@ func exitMessage(status int, body []byte, headers headerFields) func([]byte) []b
 	}
 }
 
-// rpc is what Kong calls: one of the commands of RpcCall.
-type rpc struct {
+// call is what Kong calls: an event, or another command in the protocol's own
+// types.
+type call struct {
 	sequence uint64
-	command  protowire.Number
-	args     []byte
+	event    []byte // CmdHandleEvent; nil if it is another
 }
 
-// The commands of RpcCall, and what RpcReturn answers.
-const (
-	getPluginNames    = 31
-	getPluginInfo     = 32
-	startInstance     = 33
-	getInstanceStatus = 34
-	closeInstance     = 35
-	handleEvent       = 36
-	instanceStatus    = 33 // of RpcReturn
-)
-
-func readRPC(message []byte) (r rpc, err error) {
+// readCall reads an RpcCall.
+func readCall(message []byte) (c call, err error) {
 	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
 		switch {
 		case n == 1 && typ == protowire.VarintType:
-			r.sequence, _ = protowire.ConsumeVarint(raw)
-		case n >= getPluginNames && n <= handleEvent && typ == protowire.BytesType:
-			r.command = n
-			r.args, _ = protowire.ConsumeBytes(raw)
+			c.sequence, _ = protowire.ConsumeVarint(raw)
+		case n == 36 && typ == protowire.BytesType:
+			c.event, _ = protowire.ConsumeBytes(raw)
 		}
 	})
-	return r, err
+	return c, err
 }
 
-// returnMessage writes the RpcReturn to r, with an InstanceStatus if id isn't 0.
-func returnMessage(r rpc, id int32, started int64) func([]byte) []byte {
+// readEvent reads a CmdHandleEvent.
+func readEvent(message []byte) (instance int32, phase string, err error) {
+	id, err := varint(message, 1)
+	if err != nil {
+		return 0, "", err
+	}
+	name, err := field(message, 2)
+	return int32(id), string(name), err
+}
+
+// returnMessage writes the RpcReturn to an event.
+func returnMessage(sequence uint64) func([]byte) []byte {
 	return func(out []byte) []byte {
 		out = protowire.AppendTag(out, 1, protowire.VarintType)
-		out = protowire.AppendVarint(out, r.sequence)
-		if id == 0 {
-			return out
-		}
-		status := appendText(nil, 1, Name)
-		status = protowire.AppendTag(status, 2, protowire.VarintType)
-		status = protowire.AppendVarint(status, uint64(id))
-		status = protowire.AppendTag(status, 4, protowire.VarintType)
-		status = protowire.AppendVarint(status, uint64(started))
-		out = protowire.AppendTag(out, instanceStatus, protowire.BytesType)
-		return protowire.AppendBytes(out, status)
+		return protowire.AppendVarint(out, sequence)
 	}
 }

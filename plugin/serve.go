@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
 )
 
 // drainTime is how long the events that run when the process is told to end may
@@ -141,32 +144,54 @@ func (s *server) connection(conn net.Conn) {
 // call answers one call of Kong's, and returns false when the connection is at
 // its end.
 func (s *server) call(w *wire, message []byte) bool {
-	r, err := readRPC(message)
+	c, err := readCall(message)
+	switch {
+	case err != nil:
+		return false
+	case c.event != nil:
+		return s.event(w, c)
+	}
+	return s.command(w, message)
+}
+
+// command answers what isn't an event. Kong closes an instance that other
+// workers may go on with, so that it stays.
+func (s *server) command(w *wire, message []byte) bool {
+	var c kong_plugin_protocol.RpcCall
+	if proto.Unmarshal(message, &c) != nil {
+		return false
+	}
+	answer := &kong_plugin_protocol.RpcReturn{Sequence: c.Sequence}
+	var status *kong_plugin_protocol.InstanceStatus
+	switch command := c.Call.(type) {
+	case *kong_plugin_protocol.RpcCall_CmdStartInstance:
+		status = s.instances.start(command.CmdStartInstance.GetConfig())
+	case *kong_plugin_protocol.RpcCall_CmdGetInstanceStatus:
+		status = s.instances.status(command.CmdGetInstanceStatus.GetInstanceId())
+	case *kong_plugin_protocol.RpcCall_CmdCloseInstance:
+		status = s.instances.status(command.CmdCloseInstance.GetInstanceId())
+	}
+	if status != nil {
+		answer.Return = &kong_plugin_protocol.RpcReturn_InstanceStatus{InstanceStatus: status}
+	}
+	data, err := proto.Marshal(answer)
 	if err != nil {
 		return false
 	}
-	var id int32
-	var started int64
-	switch r.command {
-	case startInstance:
-		id, started = s.instances.start(r)
-	case getInstanceStatus, closeInstance: // it may be another worker's too, so it stays
-		id, started = s.instances.status(r)
-	case handleEvent:
-		if goesOn := s.event(w, r); !goesOn {
-			return false
-		}
-	}
-	w.put(returnMessage(r, id, started))
-	return w.settle() == nil
+	w.put(func(out []byte) []byte { return append(out, data...) })
+	return w.flush() == nil
 }
 
 // event runs a handler, and returns false when Kong ends the connection because
 // the handler answered the client, or when the instance isn't known: Kong then
 // starts it again and repeats the event. In every other case the event must end
 // in order, or Kong repeats it for ever.
-func (s *server) event(w *wire, r rpc) bool {
-	i, phase := s.instances.find(r)
+func (s *server) event(w *wire, c call) bool {
+	id, phase, err := readEvent(c.event)
+	if err != nil {
+		return false
+	}
+	i := s.instances.find(id)
 	if i == nil {
 		return false
 	}
@@ -177,7 +202,8 @@ func (s *server) event(w *wire, r rpc) bool {
 		return false
 	}
 	w.putText("") // ends the event
-	return true
+	w.put(returnMessage(c.sequence))
+	return w.settle() == nil
 }
 
 // runSafely runs a handler. Handlers recover from their own panics; what they
