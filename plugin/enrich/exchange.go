@@ -126,11 +126,11 @@ func Refusal(outcome Outcome, status int, cause error) Result {
 
 // settle turns the outcome of the pipeline into what is done about it.
 func settle(r Result, err error, cfg *schema.Config) Result {
-	var e *end
+	e, decided := errors.AsType[*end](err)
 	switch {
 	case err == nil:
 		r.Outcome, r.Action = Enriched, Replace
-	case errors.As(err, &e):
+	case decided:
 		r.Outcome, r.Cause = e.outcome, e.cause
 		r.Action, r.Status = Refuse, rules[e.outcome].status
 	default:

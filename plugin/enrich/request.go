@@ -195,6 +195,9 @@ func media(contentType, contentEncoding string) (string, error) {
 
 // readForm decodes a form as url.ParseQuery does.
 func readForm(text string) (parameters, error) {
+	if text == "" {
+		return nil, nil
+	}
 	form := make(parameters, 0, 8)
 	for text != "" {
 		var pair string

@@ -89,7 +89,7 @@ func (r tokenResponse) accessToken() (string, error) {
 			return "", endWith(BadTokenResponse, "the upstream's body has %s beside an M2M access token", name)
 		}
 	}
-	token, ok := splice.Text(r.body.Get("access_token"))
+	token, ok := r.body.Text("access_token")
 	if !ok {
 		return "", endWith(BadTokenResponse, "access_token of the upstream's body is not a string")
 	}

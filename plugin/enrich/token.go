@@ -32,7 +32,7 @@ func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, error) {
 // identify returns the client that the verified token names. The request must
 // not name another.
 func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, error) {
-	id, ok := splice.Text(token.Claims.At(e.cfg.ClientIDClaim))
+	id, ok := token.Claims.TextAt(e.cfg.ClientIDClaim)
 	if !ok || !schema.ValidID(id) {
 		return "", endWith(UntrustedToken, "%w: claim %q is not a client id", jws.ErrUntrusted, e.cfg.ClientIDClaim)
 	}

@@ -31,7 +31,7 @@ type ProviderKeys []ProviderKey
 // verify returns the key that signed c, which has header h. A key without a
 // kid may have signed any token, and any key one without a kid.
 func (keys ProviderKeys) verify(c *compact, h header) (ProviderKey, error) {
-	err := fmt.Errorf("%w: its key is not in the provider's set", ErrUntrusted)
+	tried := false
 	for _, key := range keys {
 		if !key.makes(h.alg) || (h.kid != "" && key.KeyID != "" && key.KeyID != h.kid) {
 			continue
@@ -39,9 +39,12 @@ func (keys ProviderKeys) verify(c *compact, h header) (ProviderKey, error) {
 		if signingMethod(h.alg).Verify(c.signed, c.signature, key.Public) == nil {
 			return key, nil
 		}
-		err = fmt.Errorf("%w: its signature is wrong", ErrUntrusted)
+		tried = true
 	}
-	return ProviderKey{}, err
+	if tried {
+		return ProviderKey{}, fmt.Errorf("%w: its signature is wrong", ErrUntrusted)
+	}
+	return ProviderKey{}, fmt.Errorf("%w: its key is not in the provider's set", ErrUntrusted)
 }
 
 // signingMethod returns the method alg. In PS256 and its like the salt is as

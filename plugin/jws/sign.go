@@ -5,12 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/asn1"
 	"errors"
 	"fmt"
-	"math/big"
+	"slices"
 
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // signer is a key that signs, whatever holds it.
@@ -57,15 +58,22 @@ func (s signer) check(public crypto.PublicKey) error {
 // joinES256 turns a signature as crypto.Signer gives it, an ASN.1 sequence of r
 // and s, into r and s of 32 bytes each (RFC 7518, section 3.4).
 func joinES256(der []byte) ([]byte, error) {
-	var parts struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &parts)
-	if err != nil || len(rest) > 0 || !fits32(parts.R) || !fits32(parts.S) {
-		return nil, errors.New("not an ECDSA signature of curve P-256")
-	}
 	signature := make([]byte, 64)
-	parts.R.FillBytes(signature[:32])
-	parts.S.FillBytes(signature[32:])
-	return signature, nil
+	input := cryptobyte.String(der)
+	var sequence cryptobyte.String
+	if input.ReadASN1(&sequence, asn1.SEQUENCE) && input.Empty() &&
+		readInteger(&sequence, signature[:32]) && readInteger(&sequence, signature[32:]) && sequence.Empty() {
+		return signature, nil
+	}
+	return nil, errors.New("not an ECDSA signature of curve P-256")
 }
 
-func fits32(n *big.Int) bool { return n.Sign() > 0 && n.BitLen() <= 256 }
+// readInteger reads a positive integer into the whole of to.
+func readInteger(from *cryptobyte.String, to []byte) bool {
+	var n []byte
+	if !from.ReadASN1Integer(&n) || len(n) > len(to) || len(n) == 0 {
+		return false
+	}
+	copy(to[len(to)-len(n):], n)
+	return slices.ContainsFunc(n, func(c byte) bool { return c != 0 })
+}

@@ -58,11 +58,17 @@ type compact struct {
 // the signature covers the text.
 var base64url = base64.RawURLEncoding.Strict()
 
-func decodeSegment(s string) ([]byte, error) {
+// decodeSegment decodes s into the room that buffer has left, and returns what
+// is left then.
+func decodeSegment(s string, buffer []byte) (text, left []byte, err error) {
 	if strings.ContainsAny(s, "\r\n") { // encoding/base64 skips them
-		return nil, errors.New("line break in base64url")
+		return nil, nil, errors.New("line break in base64url")
 	}
-	return base64url.DecodeString(s)
+	n, err := base64url.Decode(buffer, []byte(s))
+	if err != nil {
+		return nil, nil, err
+	}
+	return buffer[:n:n], buffer[n:], nil
 }
 
 // decode splits and decodes token. The error wraps ErrOpaque if token isn't a
@@ -73,7 +79,8 @@ func decode(token string) (*compact, error) {
 	if !ok || strings.Contains(signature, ".") {
 		return nil, fmt.Errorf("%w: not three segments", ErrOpaque)
 	}
-	text, err := decodeSegment(head)
+	buffer := make([]byte, base64url.DecodedLen(len(token)))
+	text, buffer, err := decodeSegment(head, buffer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: header is not base64url", ErrOpaque)
 	}
@@ -85,10 +92,10 @@ func decode(token string) (*compact, error) {
 		}
 		return nil, fmt.Errorf("%w: header is not a JSON object", ErrOpaque)
 	}
-	if c.payload, err = decodeSegment(payload); err != nil {
+	if c.payload, buffer, err = decodeSegment(payload, buffer); err != nil {
 		return nil, fmt.Errorf("%w: payload is not base64url", ErrUntrusted)
 	}
-	if c.signature, err = decodeSegment(signature); err != nil {
+	if c.signature, _, err = decodeSegment(signature, buffer); err != nil {
 		return nil, fmt.Errorf("%w: signature is not base64url", ErrUntrusted)
 	}
 	return c, nil
@@ -103,10 +110,10 @@ func looksLikeObject(text []byte) bool {
 func readHeader(o *splice.Object) (header, error) {
 	h := header{typ: o.Get("typ")}
 	var ok bool
-	if h.alg, ok = splice.Text(o.Get("alg")); !ok {
+	if h.alg, ok = o.Text("alg"); !ok {
 		return h, fmt.Errorf("%w: alg is missing", ErrUntrusted)
 	}
-	if cty, _ := splice.Text(o.Get("cty")); isType(cty, "jwt") {
+	if cty, _ := o.Text("cty"); isType(cty, "jwt") {
 		return h, fmt.Errorf("%w: a nested token", ErrOpaque)
 	}
 	if o.Get("enc") != nil {
@@ -119,12 +126,12 @@ func readHeader(o *splice.Object) (header, error) {
 		return h, fmt.Errorf("%w: b64 is not supported", ErrUntrusted)
 	}
 	if kid := o.Get("kid"); kid != nil {
-		if h.kid, ok = splice.Text(kid); !ok || h.kid == "" {
+		if h.kid, ok = o.Text("kid"); !ok || h.kid == "" {
 			return h, fmt.Errorf("%w: kid is not a string", ErrUntrusted)
 		}
 	}
 	if h.typ != nil {
-		typ, ok := splice.Text(h.typ)
+		typ, ok := o.Text("typ")
 		if !ok || (!isType(typ, "jwt") && !isType(typ, "at+jwt")) {
 			return h, fmt.Errorf("%w: typ is not that of an access token", ErrUntrusted)
 		}
@@ -161,7 +168,7 @@ func (c Claims) GetAudience() (jwt.ClaimStrings, error) {
 	if aud == nil {
 		return nil, nil
 	}
-	if s, ok := splice.Text(aud); ok {
+	if s, ok := c.Text("aud"); ok {
 		return jwt.ClaimStrings{s}, nil
 	}
 	list, err := Strings(aud)
@@ -172,11 +179,10 @@ func (c Claims) GetAudience() (jwt.ClaimStrings, error) {
 }
 
 func (c Claims) text(name string) (string, error) {
-	value := c.Get(name)
-	if value == nil {
+	if c.Get(name) == nil {
 		return "", nil
 	}
-	s, ok := splice.Text(value)
+	s, ok := c.Text(name)
 	if !ok {
 		return "", fmt.Errorf("%s is not a string", name)
 	}
@@ -185,16 +191,9 @@ func (c Claims) text(name string) (string, error) {
 
 // Strings decodes a JSON array of strings.
 func Strings(value jsontext.Value) ([]string, error) {
-	elements, err := splice.Elements(value)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]string, len(elements))
-	for i, element := range elements {
-		var ok bool
-		if list[i], ok = splice.Text(element); !ok {
-			return nil, errors.New("not an array of strings")
-		}
+	list, ok := splice.Texts(value)
+	if !ok {
+		return nil, errors.New("not an array of strings")
 	}
 	return list, nil
 }

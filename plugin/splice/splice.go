@@ -23,6 +23,7 @@ var ErrNotObject = errors.New("not a JSON object")
 // parsed from, which must not be modified. Safe for concurrent use.
 type Object struct {
 	text    []byte
+	whole   string // the same, of which names and texts are parts
 	members []Member
 	last    int // offset of the closing brace
 }
@@ -50,13 +51,17 @@ func Parse(text []byte) (*Object, error) {
 		}
 		return nil, err
 	}
-	o := &Object{text: text, members: make([]Member, 0, fewMembers)}
-	s.names = make([][]byte, 0, fewMembers)
-	whole := string(text) // one copy for all names
+	var room struct { // what nearly every object needs, in one piece
+		object  Object
+		members [fewMembers]Member
+		names   [fewMembers][]byte
+	}
+	o := &room.object
+	o.text, o.whole, o.members, s.names = text, string(text), room.members[:0], room.names[:0]
 	err := s.object(func(name []byte, at, begin, end int) {
 		m := Member{Value: jsontext.Value(text[begin:end:end]), at: begin}
 		if at >= 0 {
-			m.Name = whole[at : at+len(name)]
+			m.Name = o.whole[at : at+len(name)]
 		} else {
 			m.Name = string(name)
 		}
@@ -87,6 +92,26 @@ func (o *Object) Get(name string) jsontext.Value {
 		}
 	}
 	return nil
+}
+
+// Text returns the text of the member called name, and whether it is a string.
+func (o *Object) Text(name string) (string, bool) {
+	m := find(o.members, name)
+	if m == nil {
+		return "", false
+	}
+	if len(m.Value) >= 2 && m.Value[0] == '"' && plain(m.Value[1:len(m.Value)-1]) {
+		return o.whole[m.at+1 : m.at+len(m.Value)-1], true
+	}
+	return Text(m.Value)
+}
+
+// TextAt is Text for the value at path, as [Object.At] finds it.
+func (o *Object) TextAt(path []string) (string, bool) {
+	if len(path) == 1 {
+		return o.Text(path[0])
+	}
+	return Text(o.At(path))
 }
 
 // At returns the value at path, which leads through nested objects, or nil if
@@ -206,6 +231,23 @@ func plain(inner []byte) bool {
 // Quote returns s as a JSON string. It is an error if s isn't UTF-8.
 func Quote(s string) (jsontext.Value, error) {
 	return jsontext.AppendQuote(nil, s)
+}
+
+// Texts returns the texts of a JSON array of strings, and whether value is one.
+func Texts(value jsontext.Value) ([]string, bool) {
+	s := scanner{text: value}
+	if s.next() != '[' {
+		return nil, false
+	}
+	list, all := []string{}, true
+	err := s.array(func(begin, end int) {
+		text, ok := Text(value[begin:end])
+		list, all = append(list, text), all && ok
+	})
+	if err != nil || !all || s.end() != nil {
+		return nil, false
+	}
+	return list, true
 }
 
 // Elements returns the elements of a JSON array, as they are written.
