@@ -5,31 +5,44 @@ FUZZ    ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build demo demo-up test test-pkcs11 fuzz bench bench-records lint needs clean
+.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto fuzz bench bench-records lint needs clean
 
 all: build
 
-# The one static binary that Kong starts.
-build:
+build: build-static build-libcrypto
+
+# The static binary, which starts on any Linux.
+build-static:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BINARY) ./cmd/m2m-token-enricher
 
+# The same for systems with glibc, as Kong's are: it signs and verifies with
+# OpenSSL's libcrypto 3 if that is there. The system's dynamic linker starts it.
+build-libcrypto:
+	CGO_ENABLED=0 $(GO) build -trimpath -tags libcrypto -ldflags '-s -w' -o bin/libcrypto/m2m-token-enricher ./cmd/m2m-token-enricher
+
 # The main job, with nothing but Go installed.
-demo: build
+demo: build-static
 	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml
 
 # The same, kept running to be tried with curl.
-demo-up: build
+demo-up: build-static
 	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml -up
 
 # Every test. KONG_BIN=/path/to/kong runs the end-to-end suite on a real Kong.
 test: needs
 	$(GO) test -race ./...
-	@$(MAKE) --no-print-directory test-pkcs11
+	@$(MAKE) --no-print-directory test-pkcs11 test-libcrypto
 	@$(MAKE) --no-print-directory fuzz
 
 # Keys in a token, which the static binary doesn't know: they need cgo.
 test-pkcs11: needs
 	$(GO) test -race -tags pkcs11 ./plugin/jws
+
+# OpenSSL's libcrypto, as the build without cgo calls it and with the race
+# detector, which needs cgo.
+test-libcrypto: needs
+	CGO_ENABLED=0 $(GO) test -tags libcrypto ./plugin/jws/... ./plugin/enrich
+	$(GO) test -race -tags libcrypto ./plugin/jws/libcrypto
 
 # Each fuzz target for a while; FUZZ=1h for longer.
 fuzz:
@@ -49,7 +62,7 @@ bench-records: needs
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags pkcs11 ./plugin/jws
+	$(GO) vet -tags pkcs11,libcrypto ./plugin/jws/...
 	$(GO) run $(STATICCHECK) ./...
 	@sh .ci/vulncheck $(GO) run $(GOVULNCHECK) ./...
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/schema"
 )
 
@@ -46,7 +47,7 @@ func (r *runningConfig) checkKeys(ctx context.Context) Finding {
 	if err != nil {
 		return Finding{"signing keys", err}
 	}
-	return Finding{What: fmt.Sprintf("signing keys: %d, %s signs with %s", len(ring.Keys()), ring.Keys()[0].ID, ring.Algorithm())}
+	return Finding{What: fmt.Sprintf("signing keys: %d, %s signs with %s, by %s", len(ring.Keys()), ring.Keys()[0].ID, ring.Algorithm(), jws.Signatures())}
 }
 
 func (r *runningConfig) checkProvider(ctx context.Context) Finding {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
+
+	"m2m-token-enricher/plugin/jws"
 )
 
 // drainTime is how long the events that run when the process is told to end may
@@ -20,19 +22,14 @@ import (
 const drainTime = 10 * time.Second
 
 // Serve runs the plugin server until ctx ends: then no more events begin, and
-// those that run end. The socket is in Kong's prefix, and is called as the
-// executable is.
+// those that run end. The socket is in Kong's prefix.
 func Serve(ctx context.Context, prefix string) error {
-	executable, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the socket's name: %w", err)
-	}
-	path := filepath.Join(prefix, filepath.Base(executable)+".socket")
+	path := filepath.Join(prefix, Name+".socket")
 	listener, err := openSocket(path)
 	if err != nil {
 		return err
 	}
-	log.Printf("%s: listening at %s", Name, path)
+	log.Printf("%s: listening at %s; signatures by %s", Name, path, jws.Signatures())
 	s := newServer(newRuntimes())
 	return s.serve(ctx, listener)
 }

@@ -16,7 +16,8 @@ const module = "m2m-token-enricher"
 var arrows = map[string][]string{
 	"schema":                 {},
 	"plugin/splice":          {},
-	"plugin/jws":             {"schema", "plugin/splice"},
+	"plugin/jws/libcrypto":   {},
+	"plugin/jws":             {"schema", "plugin/splice", "plugin/jws/libcrypto"},
 	"plugin/enrich":          {"schema", "plugin/splice", "plugin/jws"},
 	"plugin/rotation":        {"plugin/splice", "plugin/jws"},
 	"cache/connect":          {"schema"},
@@ -35,6 +36,7 @@ var owners = map[string][]string{
 	"github.com/golang-jwt/jwt":        {"plugin/jws"},
 	"github.com/go-jose/go-jose":       {"plugin/jws"},
 	"github.com/MicahParks/keyfunc":    {"plugin/jws"},
+	"github.com/ebitengine/purego":     {"plugin/jws/libcrypto"},
 	"sigs.k8s.io/yaml":                 {"cmd/m2m-token-enricher"},
 	"github.com/andybalholm/brotli":    {"plugin/enrich"},
 	"github.com/klauspost/compress":    {"plugin/enrich"},
@@ -105,5 +107,17 @@ func TestProductUsesNoTestCode(t *testing.T) {
 		if strings.HasPrefix(dep, module+"/test") || dep == "testing" || strings.Contains(dep, "miniredis") {
 			t.Errorf("the binary holds %s", dep)
 		}
+	}
+}
+
+// TestStaticBinary: purego needs the system's dynamic linker to start the
+// program, so that only a build with the tag may hold it.
+func TestStaticBinary(t *testing.T) {
+	const purego = "github.com/ebitengine/purego"
+	if slices.Contains(goList(t, "-deps", "./..."), purego) {
+		t.Errorf("the static binary could hold %s", purego)
+	}
+	if !slices.Contains(goList(t, "-deps", "-tags", "libcrypto", "./plugin/jws/libcrypto"), purego) {
+		t.Errorf("the build with the tag holds no %s", purego)
 	}
 }

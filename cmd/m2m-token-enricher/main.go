@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"m2m-token-enricher/plugin"
+	"m2m-token-enricher/plugin/jws"
 )
 
 const about = `m2m-token-enricher is a plugin of Kong Gateway: it adds claims to machine-to-machine
@@ -80,7 +81,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 		usage(flags, stdout)
 		return 0
 	case *version:
-		fmt.Fprintf(stdout, "%s %s (%s)\n", plugin.Name, plugin.Version, runtime.Version())
+		fmt.Fprintf(stdout, "%s %s (%s), signatures by %s\n", plugin.Name, plugin.Version, runtime.Version(), jws.Signatures())
 		return 0
 	case *dump:
 		return done(plugin.Dump(stdout), stderr)

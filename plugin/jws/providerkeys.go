@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
+
+	"m2m-token-enricher/plugin/jws/libcrypto"
 )
 
 // maxSetKeys is the number of keys that a provider may publish.
@@ -23,6 +25,8 @@ type ProviderKey struct {
 	Algorithm  string // "" if the provider doesn't restrict it
 	Public     crypto.PublicKey
 	Thumbprint string // RFC 7638, SHA-256, base64url
+
+	held *libcrypto.PublicKey // Public, where that verifies faster
 }
 
 // ProviderKeys are the keys of a provider.
@@ -36,7 +40,7 @@ func (keys ProviderKeys) verify(c *compact, h header) (ProviderKey, error) {
 		if !key.makes(h.alg) || (h.kid != "" && key.KeyID != "" && key.KeyID != h.kid) {
 			continue
 		}
-		if signingMethod(h.alg).Verify(c.signed, c.signature, key.Public) == nil {
+		if key.verifies(h.alg, c.signed, c.signature) {
 			return key, nil
 		}
 		tried = true
@@ -111,7 +115,7 @@ func ParseProviderKeys(text []byte) (ProviderKeys, error) {
 		if jwk.UnmarshalJSON(raw) != nil {
 			continue
 		}
-		if key, ok := verifies(jwk, raw); ok {
+		if key, ok := providerKey(jwk, raw); ok {
 			keys = append(keys, key)
 		}
 	}
@@ -121,7 +125,7 @@ func ParseProviderKeys(text []byte) (ProviderKeys, error) {
 	return keys, nil
 }
 
-func verifies(jwk jose.JSONWebKey, raw []byte) (ProviderKey, bool) {
+func providerKey(jwk jose.JSONWebKey, raw []byte) (ProviderKey, bool) {
 	var ops struct {
 		KeyOps []string `json:"key_ops"`
 	}
@@ -138,5 +142,5 @@ func verifies(jwk jose.JSONWebKey, raw []byte) (ProviderKey, bool) {
 	if err != nil {
 		return ProviderKey{}, false
 	}
-	return ProviderKey{KeyID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key, Thumbprint: print}, true
+	return ProviderKey{KeyID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key, Thumbprint: print, held: acceleratedPublic(jwk.Key)}, true
 }

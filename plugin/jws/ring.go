@@ -108,7 +108,12 @@ func ParseRing(text []byte) (*Ring, error) {
 		signer, _ := key.Key.(crypto.Signer)
 		keys[i] = Key{signer, key.Key, key.Algorithm}
 	}
-	return NewRing(keys...)
+	ring, err := NewRing(keys...)
+	if err != nil {
+		return nil, err
+	}
+	ring.signer.key = accelerated(ring.signer.key)
+	return ring, nil
 }
 
 // PublicSet returns the JWK set to publish. It must not be modified.

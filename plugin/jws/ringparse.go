@@ -41,6 +41,9 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 		if err := keys[i].UnmarshalJSON(raw); err != nil {
 			return nil, fmt.Errorf("key %d: not a valid JWK of a supported type", i+1)
 		}
+		if key, ok := keys[i].Key.(*rsa.PrivateKey); ok {
+			key.Precompute() // or crypto/rsa does it for every signature
+		}
 	}
 	return keys, nil
 }

@@ -1,0 +1,124 @@
+// Package libcrypto signs and verifies with OpenSSL's libcrypto 3, which takes
+// little more than half of the time that crypto/rsa takes. The library is
+// looked for while the program runs, so that it is the one that the gateway's
+// distribution keeps up to date, and a program goes on without it.
+//
+// Only a build with -tags libcrypto can load it, on Linux on amd64 and arm64:
+// loading needs the system's dynamic linker to start the program, and one
+// without the tag stays a static binary that starts anywhere. In any other
+// build Open says so, and the rest is as it would be.
+package libcrypto
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+)
+
+// Where a libcrypto is.
+const (
+	// KongPath is Kong's own, in its packages and images.
+	KongPath = "/usr/local/kong/lib/libcrypto.so.3"
+	// SystemName is the system's, wherever the dynamic linker finds it.
+	SystemName = "libcrypto.so.3"
+)
+
+var (
+	// ErrUnsupported is that this build can't load a library.
+	ErrUnsupported = errors.New("this build can't load libcrypto: one that can is made by go build -tags libcrypto for Linux on amd64 or arm64")
+	// ErrVersion is that a library isn't OpenSSL 3, whose interface is used.
+	ErrVersion = errors.New("it isn't OpenSSL 3")
+	// ErrSignature is that a signature isn't the key's of the digest.
+	ErrSignature = errors.New("the signature is wrong")
+)
+
+// Library is a libcrypto. It stays loaded as long as the program runs. Safe
+// for concurrent use.
+type Library struct {
+	path      string
+	version   string
+	functions [functionCount]uintptr
+	// context keeps apart what openssl.cnf says of the program's other users of
+	// the library, such as a PKCS #11 module: here the default provider counts.
+	context uintptr
+	// turns bounds the operations under way. Each occupies a thread of the
+	// system, of which Go would start another for every request that waits.
+	turns chan struct{}
+	live  atomic.Int64 // keys that aren't freed
+}
+
+// Open loads the first of paths that is OpenSSL 3, or of KongPath and
+// SystemName if there are none. A library runs code when it is loaded: a path
+// must be as trustworthy as the program's own. The error says of each path why
+// it isn't used; it wraps ErrUnsupported in a build that can't load any.
+func Open(paths ...string) (*Library, error) {
+	if len(paths) == 0 {
+		paths = []string{KongPath, SystemName}
+	}
+	var errs []error
+	for _, path := range paths {
+		library, err := open(path)
+		if err == nil {
+			return library, nil
+		}
+		if errors.Is(err, ErrUnsupported) {
+			return nil, err
+		}
+		errs = append(errs, fmt.Errorf("load %s: %w", path, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+func open(path string) (*Library, error) {
+	handle, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &Library{path: path, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	if err := l.checkVersion(handle); err != nil {
+		return nil, err
+	}
+	for f, name := range functionNames {
+		if l.functions[f], err = find(handle, name); err != nil {
+			return nil, err
+		}
+	}
+	l.version = text(l.functions[versionText], openSSLVersion)
+	if l.context = l.call(contextNew); l.context == 0 {
+		return nil, errors.New("it gives no context")
+	}
+	return l, nil
+}
+
+// checkVersion comes before all else is looked up: that is there or means the
+// same only in OpenSSL 3.
+func (l *Library) checkVersion(handle uintptr) error {
+	address, err := find(handle, functionNames[versionNumber])
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrVersion, err)
+	}
+	l.functions[versionNumber] = address
+	if number := l.call(versionNumber); number>>28 != 3 { // 0xMNN00PP0
+		return fmt.Errorf("%w: its version number is %#x", ErrVersion, number)
+	}
+	return nil
+}
+
+// Version returns what the library calls itself, such as "OpenSSL 3.2.3 3 Sep
+// 2024".
+func (l *Library) Version() string { return l.version }
+
+// Path returns where the library was found.
+func (l *Library) Path() string { return l.path }
+
+// inTurn calls f on one thread of the system, since libcrypto keeps its errors
+// per thread. Those of an earlier operation aren't taken for those of f.
+func (l *Library) inTurn(f func() error) error {
+	l.turns <- struct{}{}
+	defer func() { <-l.turns }()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l.call(errorClear)
+	return f()
+}

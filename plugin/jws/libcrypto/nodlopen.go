@@ -1,0 +1,14 @@
+//go:build !libcrypto || !linux || !(amd64 || arm64)
+
+package libcrypto
+
+// Nothing but load is reached where nothing can be loaded.
+
+func load(string) (handle uintptr, err error) { return 0, ErrUnsupported }
+
+func find(uintptr, string) (uintptr, error) { return 0, ErrUnsupported }
+
+//go:uintptrescapes
+func call(uintptr, ...uintptr) uintptr { return 0 }
+
+func text(uintptr, int32) string { return "" }
