@@ -75,7 +75,7 @@ var outcomes = []struct {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		if f.token, err = f.ring.Sign(nil, text); err != nil {
+		if f.token, err = f.ring.Sign(context.Background(), nil, text); err != nil {
 			f.t.Fatal(err)
 		}
 	}, UntrustedToken, 502, "server_error"},

@@ -61,7 +61,7 @@ func (e *Enricher) sign(ctx context.Context, token *jws.Token, claims []splice.M
 	if err != nil {
 		return "", 0, fmt.Errorf("sign the token: %w", err)
 	}
-	signed, err := ring.Sign(token.Type, token.Claims.With(append(claims, gateway...)...))
+	signed, err := ring.Sign(ctx, token.Type, token.Claims.With(append(claims, gateway...)...))
 	if err != nil {
 		return "", 0, err
 	}

@@ -3,6 +3,7 @@ package jws
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -11,13 +12,13 @@ import (
 	"m2m-token-enricher/plugin/jws/libcrypto"
 )
 
-// library is OpenSSL's libcrypto, if this build can load it and the system has
+// crypto3 is OpenSSL's libcrypto, if this build can load it and the system has
 // it. It takes little more than half of the time for RSA that Go's own takes.
-var library = sync.OnceValues(func() (*libcrypto.Library, error) { return libcrypto.Open() })
+var crypto3 = sync.OnceValues(func() (*libcrypto.Library, error) { return libcrypto.Open() })
 
 // Signatures says for people what makes and verifies signatures.
 func Signatures() string {
-	l, err := library()
+	l, err := crypto3()
 	if err != nil {
 		return fmt.Sprintf("crypto/rsa and crypto/ecdsa: %v", err)
 	}
@@ -27,7 +28,7 @@ func Signatures() string {
 // accelerated returns key in the library's memory, or key itself where that
 // can't be: Go's own signs as well, only slower.
 func accelerated(key crypto.Signer) crypto.Signer {
-	l, err := library()
+	l, err := crypto3()
 	if err != nil {
 		return key
 	}
@@ -44,6 +45,15 @@ func accelerated(key crypto.Signer) crypto.Signer {
 	return held
 }
 
+// inMemory tells whether a key is in this process's memory.
+func inMemory(key crypto.Signer) bool {
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey, *libcrypto.Key:
+		return true
+	}
+	return false
+}
+
 // acceleratedPublic is accelerated for a key to verify with, nil where that
 // can't be.
 func acceleratedPublic(key crypto.PublicKey) *libcrypto.PublicKey {
@@ -51,7 +61,7 @@ func acceleratedPublic(key crypto.PublicKey) *libcrypto.PublicKey {
 	if !ok {
 		return nil
 	}
-	l, err := library()
+	l, err := crypto3()
 	if err != nil {
 		return nil
 	}

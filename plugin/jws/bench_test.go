@@ -55,7 +55,7 @@ func BenchmarkSignWithRing(b *testing.B) {
 func benchSign(b *testing.B, ring *Ring) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ring.Sign(nil, benchPayload); err != nil {
+		if _, err := ring.Sign(context.Background(), nil, benchPayload); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -65,7 +65,7 @@ func benchSign(b *testing.B, ring *Ring) {
 func BenchmarkVerify(b *testing.B) {
 	for _, kind := range []string{"ec", "rsa", "ed25519"} {
 		ring := benchRing(b, kind, 1)
-		token, err := ring.Sign(nil, benchPayload)
+		token, err := ring.Sign(context.Background(), nil, benchPayload)
 		if err != nil {
 			b.Fatal(err)
 		}

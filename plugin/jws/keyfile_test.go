@@ -197,7 +197,7 @@ func TestKeyFileConcurrent(t *testing.T) {
 			return
 		}
 		rings.Store(ring, true)
-		if _, err := ring.Sign(nil, []byte("{}")); err != nil {
+		if _, err := ring.Sign(context.Background(), nil, []byte("{}")); err != nil {
 			t.Error(err)
 		}
 		if err := f.Warning(context.Background()); err != nil {

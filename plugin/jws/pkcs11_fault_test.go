@@ -198,7 +198,7 @@ func TestTokenUnplugged(t *testing.T) {
 	ring := f.ring()
 	kid := ring.Keys()[0].ID
 	h.unplug()
-	if _, err := ring.Sign(nil, []byte("{}")); err == nil || contains(err, kid) == "" || contains(err, testPIN) != "" {
+	if _, err := ring.Sign(context.Background(), nil, []byte("{}")); err == nil || contains(err, kid) == "" || contains(err, testPIN) != "" {
 		t.Errorf("Sign = %v, want an error that names the key", err)
 	}
 	f.advanceAndRead(keyFilePoll)

@@ -194,7 +194,7 @@ func TestTokenSigns(t *testing.T) {
 				checkSigns(t, ring, `"at+jwt"`)
 			}
 			together(4*maxSessions, func() { // more than there are sessions
-				if _, err := ring.Sign(nil, []byte("{}")); err != nil {
+				if _, err := ring.Sign(context.Background(), nil, []byte("{}")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -305,7 +305,7 @@ func BenchmarkTokenSign(b *testing.B) {
 		b.Run(c.ring.Algorithm()+"/parallel", func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if _, err := c.ring.Sign(nil, benchPayload); err != nil {
+					if _, err := c.ring.Sign(context.Background(), nil, benchPayload); err != nil {
 						b.Error(err)
 					}
 				}

@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
@@ -131,11 +133,15 @@ func (r *Ring) Holds(thumbprint string) bool {
 	return slices.ContainsFunc(r.keys, func(key RingKey) bool { return key.ID == thumbprint })
 }
 
+// turns bounds the signatures under way: more than there are processors would
+// only keep them from what is quick, such as publishing the keys.
+var turns = make(chan struct{}, runtime.GOMAXPROCS(0))
+
 // Sign returns payload as a token in compact serialization, signed with the
 // ring's first key. typ is the header's typ as JSON, nil for none; alg and kid
 // are the key's, and no other member is carried over, since those would speak
 // of the provider's key.
-func (r *Ring) Sign(typ jsontext.Value, payload []byte) (string, error) {
+func (r *Ring) Sign(ctx context.Context, typ jsontext.Value, payload []byte) (string, error) {
 	head := make([]byte, 0, 128)
 	head = append(head, `{"alg":"`...)
 	head = append(head, r.signer.algorithm...)
@@ -154,13 +160,28 @@ func (r *Ring) Sign(typ jsontext.Value, payload []byte) (string, error) {
 	token = enc.AppendEncode(token, head)
 	token = append(token, '.')
 	token = enc.AppendEncode(token, payload)
-	signature, err := r.signer.sign(token)
+	signature, err := r.signer.inTurn(ctx, token)
 	if err != nil {
 		return "", fmt.Errorf("sign with %s: %w", r.signer.kid, err)
 	}
 	token = append(token, '.')
 	token = enc.AppendEncode(token, signature)
 	return string(token), nil
+}
+
+// inTurn signs message when it is its turn, or fails when ctx ends before. A key
+// in a device takes no processor, and has bounds of its own.
+func (s signer) inTurn(ctx context.Context, message []byte) ([]byte, error) {
+	if !inMemory(s.key) {
+		return s.sign(message)
+	}
+	select {
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.sign(message)
 }
 
 // Generate returns a new ring of one private key as the text of a JWK set:

@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -121,7 +123,7 @@ func checkPublished(t *testing.T, ring *Ring, want []string) {
 func checkSigns(t *testing.T, ring *Ring, typ string) {
 	t.Helper()
 	payload := `{"big":9007199254740993, "n":1.0}`
-	token, err := ring.Sign([]byte(typ), []byte(payload))
+	token, err := ring.Sign(t.Context(), []byte(typ), []byte(payload))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +162,7 @@ func TestSignHeader(t *testing.T) {
 		if typ != "" {
 			value = []byte(typ)
 		}
-		token, err := ring.Sign(value, []byte("{}"))
+		token, err := ring.Sign(t.Context(), value, []byte("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +181,7 @@ func TestSignVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := ring.Sign(got.Type, got.Claims.Bytes())
+	token, err := ring.Sign(t.Context(), got.Type, got.Claims.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,3 +246,32 @@ func x25519(t *testing.T) *ecdh.PrivateKey {
 
 // octets returns b as a JWK has it.
 func octets(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// TestSignaturesInTurn: a burst waits its turn, each no longer than it may, and
+// nothing is signed for who can't wait.
+func TestSignaturesInTurn(t *testing.T) {
+	text, err := Generate("ec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := parseRing(t, string(text))
+	for range cap(turns) {
+		turns <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error)
+	go func() {
+		_, err := ring.Sign(ctx, nil, []byte("{}"))
+		waiting <- err
+	}()
+	cancel()
+	if err := <-waiting; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	for range cap(turns) {
+		<-turns
+	}
+	if _, err := ring.Sign(t.Context(), nil, []byte("{}")); err != nil {
+		t.Error(err)
+	}
+}

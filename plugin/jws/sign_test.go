@@ -2,6 +2,7 @@ package jws
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -97,7 +98,7 @@ func TestNewRingRefuses(t *testing.T) {
 func TestSignWithABrokenKey(t *testing.T) {
 	ring := parseRing(t, set(t, private(ecKey())))
 	ring.signer.key = broken{ecKey()}
-	token, err := ring.Sign(nil, []byte("{}"))
+	token, err := ring.Sign(context.Background(), nil, []byte("{}"))
 	if token != "" || !errors.Is(err, errBroken) || contains(err, ring.Keys()[0].ID) == "" {
 		t.Errorf("Sign = %q, %v", token, err)
 	}

@@ -94,7 +94,7 @@ func (s *simulation) issue(i int) error {
 	if err != nil {
 		return err
 	}
-	token, err := ring.Sign(nil, fmt.Appendf(nil, `{"iss":%q,"exp":%d}`, issuer, now.Add(s.policy.TokenLife).Unix()))
+	token, err := ring.Sign(context.Background(), nil, fmt.Appendf(nil, `{"iss":%q,"exp":%d}`, issuer, now.Add(s.policy.TokenLife).Unix()))
 	if err != nil {
 		return err
 	}
