@@ -123,6 +123,7 @@ func (s *server) connection(conn net.Conn) {
 		_ = conn.Close()
 	}()
 	w := newWire(conn)
+	defer w.release()
 	for s.mark(conn, false) {
 		w.begin()
 		if conn.SetDeadline(time.Time{}) != nil { // Kong keeps idle connections

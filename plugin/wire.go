@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -33,8 +34,23 @@ type wire struct {
 	owed []bool // the replies to come: whether somebody waits for it
 }
 
+// wires keeps the buffers of connections that have ended: every exit costs one.
+var wires = sync.Pool{New: func() any { return &wire{in: bufio.NewReader(nil)} }}
+
+// newWire returns the wire on conn. It must be released when nothing that was
+// read on it is needed any more.
 func newWire(conn net.Conn) *wire {
-	return &wire{conn: conn, in: bufio.NewReader(conn)}
+	w := wires.Get().(*wire)
+	w.conn = conn
+	w.in.Reset(conn)
+	return w
+}
+
+func (w *wire) release() {
+	w.begin()
+	w.conn = nil
+	w.in.Reset(nil)
+	wires.Put(w)
 }
 
 // begin forgets the frames of the event before.
