@@ -48,10 +48,12 @@ test-libcrypto: needs
 fuzz:
 	@GO='$(GO)' sh .ci/fuzz $(FUZZ)
 
-# The tables of docs/performance.md.
+# The tables and the chart of docs/performance.md but for the records', in a few
+# minutes. BENCH='-soak 5m' watches memory, too; BENCH='-only core,loop' is
+# quicker.
 bench: build
-	$(GO) test -run='^$$' -bench=. ./plugin/...
-	$(GO) run ./test/bench -binary $(BINARY) -config kong.yml
+	$(GO) run ./test/bench -binary $(BINARY) -config kong.yml -baseline before-speed \
+		-out docs/performance.md -svg docs/performance.svg $(BENCH)
 
 # Those of the records, with a million of them in Redis: needs a few minutes and
 # 2 GB of memory.

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// errNoTag is that the repository doesn't have the tag that was asked for, as
+// in a shallow clone.
+var errNoTag = errors.New("no such tag here")
+
+// buildBaseline builds the plugin as it was at tag, the way that make build
+// does, and returns the executable's path.
+func (b *bench) buildBaseline(ctx context.Context, tag string) (string, error) {
+	if said(ctx, "git", "rev-parse", "--verify", "--quiet", "refs/tags/"+tag) == "" {
+		return "", fmt.Errorf("git tag %q: %w", tag, errNoTag)
+	}
+	source := filepath.Join(b.dir, "baseline")
+	// Kong takes the plugin's name from its executable's.
+	binary := filepath.Join(b.dir, "before", filepath.Base(b.binary))
+	archive := filepath.Join(b.dir, "baseline.tar")
+	if err := os.Mkdir(source, 0o700); err != nil {
+		return "", err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/m2m-token-enricher")
+	build.Dir, build.Env = source, append(os.Environ(), "CGO_ENABLED=0")
+	for _, step := range []*exec.Cmd{
+		exec.CommandContext(ctx, "git", "archive", "--output", archive, "refs/tags/"+tag),
+		exec.CommandContext(ctx, "tar", "-xf", archive, "-C", source),
+		build,
+	} {
+		if out, err := step.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %s: %w: %s", tag, step.Args[0], err, out)
+		}
+	}
+	return binary, nil
+}

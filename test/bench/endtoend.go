@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"m2m-token-enricher/test/kongtest"
+)
+
+// The routes of the end-to-end part.
+const (
+	bare        = "without the plugin"
+	es256       = "enriched, ES256"
+	rs256       = "enriched, RS256"
+	management  = "management, untouched"
+	jwks        = "JWK set"
+	es256Before = "enriched, ES256, before"
+)
+
+// endToEndConnections are as many clients as ask at once.
+var endToEndConnections = []int{1, 8, 64, 256}
+
+func measureEndToEnd(ctx context.Context, b *bench) (r report, err error) {
+	s := &stand{bench: b}
+	defer func() { err = errors.Join(err, s.close()) }()
+	routes, err := s.endToEndRoutes(ctx)
+	if err != nil {
+		return report{}, err
+	}
+	noBaseline, err := s.addBaseline(ctx, &routes)
+	if err != nil {
+		return report{}, err
+	}
+	all, err := b.interleave(ctx, routes.list, endToEndConnections)
+	if err != nil {
+		return report{}, err
+	}
+	return report{
+		sections: map[string]string{"end-to-end": endToEndTable(routes.list, all)},
+		verdicts: endToEndVerdicts(all, noBaseline),
+		chart:    chart(routes.list, all),
+	}, nil
+}
+
+// endToEnd is the part's routes and what they share.
+type endToEnd struct {
+	provider *provider
+	records  *records
+	list     []route
+}
+
+func (s *stand) endToEndRoutes(ctx context.Context) (e endToEnd, err error) {
+	id := applicationID(0)
+	if e.provider, err = s.provider("RS256", []string{id}); err != nil {
+		return e, err
+	}
+	if e.records, err = s.records(ctx, 1, 0); err != nil {
+		return e, err
+	}
+	var signers []*kongtest.StandIn
+	for _, signer := range []struct{ name, binary, key string }{{bare, "", ""}, {es256, s.bench.binary, "ec"}, {rs256, s.bench.binary, "rsa"}} {
+		g, err := s.gateway(ctx, setting{binary: signer.binary, key: signer.key, provider: e.provider, records: e.records})
+		if err != nil {
+			return e, fmt.Errorf("%s: %w", signer.name, err)
+		}
+		signers = append(signers, g)
+		if err := e.add(route{signer.name, g, always(tokenRequest(id))}, id, signer.binary != ""); err != nil {
+			return e, err
+		}
+	}
+	// The same process as that of ES256, which is idle when these are measured.
+	if err := e.add(route{management, signers[1], always(tokenRequest(managementClient))}, managementClient, false); err != nil {
+		return e, err
+	}
+	e.list = append(e.list, route{jwks, signers[1], always(jwksRequest())})
+	return e, nil
+}
+
+// add adds a route once its answer is the one that it should be.
+func (e *endToEnd) add(r route, id string, enriched bool) error {
+	e.list = append(e.list, r)
+	return r.expect(e.provider, id, enriched)
+}
+
+// addBaseline adds the state before, or says why it can't be measured.
+func (s *stand) addBaseline(ctx context.Context, e *endToEnd) (missing string, err error) {
+	tag := s.bench.baseline
+	if tag == "" {
+		return "no -baseline was given", nil
+	}
+	fmt.Fprintf(os.Stderr, "building: %s\n", tag)
+	binary, err := s.bench.buildBaseline(ctx, tag)
+	if errors.Is(err, errNoTag) {
+		return err.Error(), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	g, err := s.gateway(ctx, setting{binary: binary, key: "ec", provider: e.provider, records: e.records})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", es256Before, err)
+	}
+	id := applicationID(0)
+	return "", e.add(route{es256Before, g, always(tokenRequest(id))}, id, true)
+}
+
+func endToEndTable(routes []route, all results) string {
+	rows := [][]string{{"route", "-connections", "-requests/s", "-of the bare route", "-p50 ms", "-p99 ms", "-plugin CPU µs", "-plugin RSS MiB"}}
+	for _, r := range routes {
+		for _, n := range endToEndConnections {
+			at := spot{r.name, n}
+			row := []string{
+				r.name, fmt.Sprint(n), fmt.Sprintf("%.0f", all.median(at, rate)),
+				fmt.Sprintf("%.2f", all.median(at, rate)/all.median(spot{bare, n}, rate)),
+				fmt.Sprintf("%.2f", all.median(at, p50)), fmt.Sprintf("%.2f", all.median(at, p99)), "–", "–",
+			}
+			if r.name != bare {
+				row[6], row[7] = fmt.Sprintf("%.0f", all.median(at, cpu)), fmt.Sprintf("%.0f", all.median(at, resident))
+			}
+			rows = append(rows, row)
+		}
+	}
+	return table(rows)
+}
+
+func endToEndVerdicts(all results, noBaseline string) []verdict {
+	const n = 64 // of which the goals speak
+	faster := unmeasured("end to end, ES256 at 64 connections, tokens/s of the state before", noBaseline)
+	if noBaseline == "" {
+		faster = atLeast(faster.goal, all.median(spot{es256, n}, rate)/all.median(spot{es256Before, n}, rate), 1.6, " ×")
+	}
+	return []verdict{
+		faster,
+		atMost("management untouched at 64 connections, plugin CPU of the ES256 route's",
+			all.median(spot{management, n}, cpu)/all.median(spot{es256, n}, cpu), 0.35, " ×"),
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"math"
+	"testing"
+)
+
+func TestVerdicts(t *testing.T) {
+	for want, v := range map[string]verdict{
+		"a: 1.25 ×, at most 1.30 ×: met":              atMost("a", 1.25, 1.3, " ×"),
+		"a: 1.30 ×, at most 1.30 ×: met":              atMost("a", 1.3, 1.3, " ×"),
+		"a: 90, at most 60: missed by 50 %":           atMost("a", 90, 60, ""),
+		"a: 1.60 ×, at least 2 ×: missed by 20 %":     atLeast("a", 1.6, 2, " ×"),
+		"a: 2.10 ×, at least 2 ×: met":                atLeast("a", 2.1, 2, " ×"),
+		"a: not measured: no tag":                     unmeasured("a", "no tag"),
+		"a: NaN ×, at most 1.30 ×: missed by NaN %":   atMost("a", math.NaN(), 1.3, " ×"),
+		"a: 63.48 MiB, at most 64 MiB: met":           atMost("a", 63.48, 64, " MiB"),
+		"a: 0.40 ×, at most 0.35 ×: missed by 14.3 %": atMost("a", 0.4, 0.35, " ×"),
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+func TestFiguresOfGoTest(t *testing.T) {
+	f := figures{}
+	for _, line := range []string{
+		"goos: linux\n",
+		"BenchmarkEnrich/ES256-2         \t   10000\t    115204 ns/op\t   12000 B/op\t     204 allocs/op\n",
+		"BenchmarkEnrich/ES256-2         \t   10000\t    105204 ns/op\t   12000 B/op\t     204 allocs/op\n",
+		"BenchmarkEnrich/ES256-2         \t   10000\t    125204 ns/op\t   12000 B/op\t     204 allocs/op\n",
+		"BenchmarkLoop/8-2  1  10000 ns/op  21.5 ours-µs-cpu/event  2.7 rate-ratio\n",
+		"BenchmarkSignWithRing/keys=20 \t 27 \t 43.3 ns/op\n",
+		"PASS\n",
+	} {
+		if _, err := f.parse(line); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, want := range []struct {
+		benchmark, unit string
+		median          float64
+	}{
+		{"BenchmarkEnrich/ES256", "ns/op", 115204}, {"BenchmarkEnrich/ES256", "allocs/op", 204},
+		{"BenchmarkLoop/8", "ours-µs-cpu/event", 21.5}, {"BenchmarkSignWithRing/keys=20", "ns/op", 43.3},
+	} {
+		if got := f.median(want.benchmark, want.unit); got != want.median {
+			t.Errorf("%s %s: %v, not %v", want.benchmark, want.unit, got, want.median)
+		}
+	}
+	if got := f.median("BenchmarkGone", "ns/op"); !math.IsNaN(got) {
+		t.Errorf("of nothing: %v", got)
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// cpuTime is the time that the threads of a process have run, to the
+// nanosecond: the process' own /proc/PID/stat counts in hundredths of a second.
+// A thread that ended is forgotten, but Go keeps those that it started.
+func cpuTime(pid int) (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		var ran time.Duration
+		if _, err := fmt.Sscan(string(text), &ran); err != nil {
+			return 0, fmt.Errorf("%s: %w", thread, err)
+		}
+		sum += ran
+	}
+	if sum == 0 {
+		return 0, fmt.Errorf("process %d: /proc says nothing of its CPU time, which needs Linux and CONFIG_SCHED_INFO", pid)
+	}
+	return sum, nil
+}
+
+// residentSize is the memory of a process that is in RAM, in MiB.
+func residentSize(pid int) (float64, error) {
+	path := fmt.Sprintf("/proc/%d/status", pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), "\nVmRSS:")
+	var kib float64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return 0, fmt.Errorf("%s: VmRSS: %w", path, err)
+	}
+	return kib / 1024, nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+
+	"m2m-token-enricher/test/idptest"
+	"m2m-token-enricher/test/stage"
+)
+
+// managementClient asks for tokens of the provider's management API.
+const managementClient = "00000000000000000000000000000a91"
+
+// provider is a stub provider that signs before anything is measured: each
+// application always gets the same token.
+type provider struct {
+	*idptest.Provider
+	tokens map[string]string // by client id
+}
+
+// startProvider starts a provider whose tokens are for ids and for
+// managementClient. Its key is an RSA key, as Kinde's are, or of Ed25519, which
+// signs a hundred thousand tokens in seconds.
+func startProvider(algorithm string, ids []string) (*provider, error) {
+	stub, err := idptest.Start(stage.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	p := &provider{Provider: stub, tokens: map[string]string{}}
+	if algorithm != "RS256" {
+		err = stub.Rotate(algorithm)
+	}
+	if err == nil {
+		err = p.sign(ids)
+	}
+	if err != nil {
+		stub.Close()
+		return nil, err
+	}
+	stub.Misbehave(idptest.Fault{Answer: p.answer})
+	return p, nil
+}
+
+// sign makes the tokens, on every core.
+func (p *provider) sign(ids []string) (err error) {
+	var mu sync.Mutex // of err and p.tokens
+	var signers sync.WaitGroup
+	workers := runtime.NumCPU()
+	for w := range workers {
+		signers.Go(func() {
+			for i := w; i < len(ids); i += workers {
+				token, failure := p.Sign(p.Claims(ids[i], []string{"https://api.example.com"}, []string{"read"}))
+				mu.Lock()
+				p.tokens[ids[i]] = token
+				if failure != nil {
+					err = failure
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	signers.Wait()
+	if err != nil {
+		return err
+	}
+	p.tokens[managementClient], err = p.Sign(p.Claims(managementClient, []string{p.ManagementAudience()}, nil))
+	return err
+}
+
+// answer is the token endpoint's.
+func (p *provider) answer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+	_, rest, _ := strings.Cut(string(body), "client_id=")
+	id, _, _ := strings.Cut(rest, "&")
+	token := p.tokens[id]
+	if err != nil || token == "" {
+		http.Error(w, "no such client", http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"access_token":"%s","expires_in":%d,"scope":"read","token_type":"bearer"}`, token, idptest.Lifetime)
+}

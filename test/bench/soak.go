@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	soakConnections  = 256
+	soakApplications = 10_000
+	soakMemory       = 64 // MiB
+	// flat is by how much memory may grow from the second quarter of the time
+	// to the last one. The first quarter fills the cache and the heap.
+	flat = 1.05
+)
+
+// The goals of the soak.
+var (
+	soakPeak = fmt.Sprintf("RSS at %d connections, %d applications held, peak", soakConnections, soakApplications)
+	soakFlat = fmt.Sprintf("RSS at %d connections, last quarter of the second", soakConnections)
+)
+
+func measureSoak(ctx context.Context, b *bench) (r report, err error) {
+	if b.soak == 0 {
+		const why = "only with -soak 5m"
+		return report{verdicts: []verdict{unmeasured(soakPeak, why), unmeasured(soakFlat, why)}}, nil
+	}
+	s := &stand{bench: b}
+	defer func() { err = errors.Join(err, s.close()) }()
+	busy, err := s.soakRoute(ctx)
+	if err != nil {
+		return report{}, err
+	}
+	whole, sizes, err := busy.watch(ctx, b.soak)
+	if err != nil {
+		return report{}, err
+	}
+	quarter := len(sizes) / 4
+	early, late := median(sizes[quarter:2*quarter]), median(sizes[3*quarter:])
+	rows := [][]string{
+		{"-time", "-connections", "-applications held", "-tokens/s", "-p50 ms", "-p99 ms", "-plugin CPU µs", "-RSS peak MiB", "-second quarter", "-last quarter"},
+		{
+			b.soak.String(), fmt.Sprint(soakConnections), fmt.Sprint(soakApplications), fmt.Sprintf("%.0f", whole.rate),
+			fmt.Sprintf("%.2f", whole.p50), fmt.Sprintf("%.2f", whole.p99), fmt.Sprintf("%.0f", whole.cpu),
+			fmt.Sprintf("%.1f", slices.Max(sizes)), fmt.Sprintf("%.1f", early), fmt.Sprintf("%.1f", late),
+		},
+	}
+	return report{
+		sections: map[string]string{"soak": table(rows) + "\n\nMeasured at " + state(ctx) + "."},
+		verdicts: []verdict{atMost(soakPeak, slices.Max(sizes), soakMemory, " MiB"), atMost(soakFlat, late/early, flat, " ×")},
+	}, nil
+}
+
+// soakRoute asks for one application after the other, so that all are held.
+func (s *stand) soakRoute(ctx context.Context) (r route, err error) {
+	p, err := s.provider("EdDSA", applicationIDs(soakApplications))
+	if err != nil {
+		return r, err
+	}
+	held, err := s.records(ctx, soakApplications, 0)
+	if err != nil {
+		return r, err
+	}
+	r.name = "soak"
+	r.gateway, err = s.gateway(ctx, setting{s.bench.binary, "ec", p, held, map[string]any{
+		"algorithms": []any{"EdDSA"},
+		"cache":      map[string]any{"max_entries": soakApplications + organizations}, // the default would hold 10,000 of both
+	}})
+	if err != nil {
+		return r, err
+	}
+	var turn atomic.Int64
+	r.next = func() []byte { return tokenRequest(applicationID(int(turn.Add(1)) % soakApplications)) }
+	return r, r.expect(p, applicationID(0), true)
+}
+
+// watch measures for as long as span and looks at the plugin's memory a
+// hundred times or more.
+func (r route) watch(ctx context.Context, span time.Duration) (whole sample, sizes []float64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		whole, err = r.measure(ctx, soakConnections, span)
+		ended <- err
+	}()
+	tick := time.NewTicker(min(time.Second, span/100))
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			if len(sizes) < 4 {
+				err = errors.Join(err, ctx.Err(), errors.New("it ended before memory was looked at"))
+			}
+			return whole, sizes, err
+		case <-tick.C:
+			size, err := residentSize(r.gateway.PluginPID())
+			if err != nil {
+				cancel()
+				return whole, sizes, errors.Join(err, <-ended)
+			}
+			sizes = append(sizes, size)
+		}
+	}
+}
