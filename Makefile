@@ -52,7 +52,7 @@ fuzz:
 # minutes. BENCH='-soak 5m' watches memory, too; BENCH='-only core,loop' is
 # quicker.
 bench: build
-	$(GO) run ./test/bench -binary $(BINARY) -config kong.yml -baseline before-speed \
+	$(GO) run ./test/bench -binary bin/libcrypto/m2m-token-enricher -config kong.yml -baseline c87937a \
 		-out docs/performance.md -svg docs/performance.svg $(BENCH)
 
 # Those of the records, with a million of them in Redis: needs a few minutes and

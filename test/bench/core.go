@@ -23,7 +23,7 @@ var coreBenchmarks = [][2]string{
 }
 
 // libcryptoBenchmarks are those that a build with libcrypto changes.
-const libcryptoBenchmarks = "^Benchmark(Enrich|Sign|Verify)$/^RS256$"
+const libcryptoBenchmarks = "^Benchmark(Enrich|Sign|Verify)$/^(ES256|RS256)$"
 
 // core is the core's figures, of the static build and of one with libcrypto.
 type core struct {
@@ -71,7 +71,7 @@ func (c core) table() string {
 		return table(rows)
 	}
 	for _, row := range coreBenchmarks {
-		if strings.HasSuffix(row[1], "/RS256") {
+		if c.libcrypto.has(row[1]) {
 			rows = append(rows, coreRow(c.libcrypto, row[0]+", libcrypto", row[1]))
 		}
 	}
@@ -84,9 +84,15 @@ func coreRow(f figures, what, benchmark string) []string {
 
 func (c core) verdicts() []verdict {
 	const rsa = "core, RS256 with libcrypto, of verify + sign alone"
+	const es = "core, ES256, "
 	verdicts := []verdict{
-		atMost("core, ES256, of verify + sign alone", ofItsParts(c.static, "ES256"), 1.3, " ×"),
-		atMost("core, ES256, allocations", c.static.median("BenchmarkEnrich/ES256", "allocs/op"), 60, ""),
+		atMost(es+"of verify + sign alone", ofItsParts(c.static, "ES256"), 1.3, " ×"),
+		atMost(es+"allocations", c.static.median("BenchmarkEnrich/ES256", "allocs/op"), 60, ""),
+	}
+	if c.without == "" {
+		verdicts = append(verdicts,
+			atMost(es+"of verify + sign alone, libcrypto", ofItsParts(c.libcrypto, "ES256"), 1.3, " ×"),
+			atMost(es+"allocations, libcrypto", c.libcrypto.median("BenchmarkEnrich/ES256", "allocs/op"), 60, ""))
 	}
 	if c.without != "" {
 		why := fmt.Sprintf("%s; without it %.2f ×", c.without, ofItsParts(c.static, "RS256"))

@@ -92,7 +92,7 @@ func (s *stand) addBaseline(ctx context.Context, e *endToEnd) (missing string, e
 	}
 	fmt.Fprintf(os.Stderr, "building: %s\n", tag)
 	binary, err := s.bench.buildBaseline(ctx, tag)
-	if errors.Is(err, errNoTag) {
+	if errors.Is(err, errNoCommit) {
 		return err.Error(), nil
 	}
 	if err != nil {

@@ -19,6 +19,8 @@ type figures map[string][]float64
 
 func (f figures) median(benchmark, unit string) float64 { return median(f[benchmark+" "+unit]) }
 
+func (f figures) has(benchmark string) bool { return len(f[benchmark+" ns/op"]) > 0 }
+
 // procs is the suffix of a benchmark's name: GOMAXPROCS, unless it is one.
 var procs = regexp.MustCompile(`-\d+$`)
 
