@@ -1,6 +1,6 @@
 GO      ?= go
 BINARY  := bin/m2m-token-enricher
-FUZZ    ?= 10s
+FUZZ    ?= 5s
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
