@@ -26,6 +26,7 @@ type Records struct {
 	pause   pause
 	slots   chan struct{} // one for each question that may be under way
 	tracker *tracker      // nil without cache.invalidation
+	stats   stats
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -70,8 +71,10 @@ func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (sche
 	key, now := kind.Key(r.prefix, id), r.now()
 	last, held, fresh := r.tier.get(key, now)
 	if fresh {
+		r.stats.hits.Add(1)
 		return last.record, last.err
 	}
+	r.stats.misses.Add(1)
 	stale := held && last.err == nil && now.Sub(last.asked) < seconds(r.cfg.TTL+r.cfg.StaleTTL)
 	if stale {
 		var cancel context.CancelFunc
@@ -100,6 +103,7 @@ func (r *Records) staleNow(key string, err error) (schema.Record, error) {
 	case !held:
 		return nil, err
 	case last.err == nil && now.Sub(last.asked) < seconds(r.cfg.TTL+r.cfg.StaleTTL):
+		r.stats.stale.Add(1)
 		return last.record, nil
 	}
 	return last.record, err
@@ -121,6 +125,9 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 	if lead {
 		r.running.Go(func() {
 			answer, err := r.question(key, kind, id)
+			if err != nil {
+				r.stats.failed(err)
+			}
 			r.tier.land(f, answer, err)
 		})
 	}
@@ -132,6 +139,12 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 	}
 }
 
+// Why Redis isn't even asked.
+var (
+	errBusy   = errors.New("no connection is free")
+	errPaused = errors.New("it failed")
+)
+
 // question asks the store as soon as there is room and no pause.
 func (r *Records) question(key string, kind schema.Kind, id string) (entry, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.budget)
@@ -140,11 +153,11 @@ func (r *Records) question(key string, kind schema.Kind, id string) (entry, erro
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done(): // says nothing of Redis, so no pause begins
-		return entry{}, fmt.Errorf("%s: %w: all %d connections are busy", key, schema.ErrUnavailable, cap(r.slots))
+		return entry{}, fmt.Errorf("%s: %w: %w: all %d are in use", key, schema.ErrUnavailable, errBusy, cap(r.slots))
 	}
 	asked := r.now()
 	if !r.pause.over(asked, r.budget) {
-		return entry{}, fmt.Errorf("%s: %w: it failed less than %v ago", key, schema.ErrUnavailable, pauseAfterFailure)
+		return entry{}, fmt.Errorf("%s: %w: %w less than %v ago", key, schema.ErrUnavailable, errPaused, pauseAfterFailure)
 	}
 	record, err := r.fetchSafely(ctx, key, kind, id)
 	if errors.Is(err, schema.ErrUnavailable) {

@@ -121,6 +121,13 @@ func (t *tier) changed(key string) {
 	}
 }
 
+// holds returns how much is held: entries and their bytes.
+func (t *tier) holds() (entries, bytes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.entries.Len(), t.bytes
+}
+
 // doubt says that anything held may have changed: nothing is fresh any more.
 func (t *tier) doubt() {
 	t.mu.Lock()

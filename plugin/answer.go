@@ -24,6 +24,12 @@ func answer(k *kong, r enrich.Result) {
 		requestID = k.requestID()
 		report(k, r, requestID)
 	}
+	if k.answered != nil {
+		k.answered(r, requestID)
+	}
+	if r.Outcome != enrich.Enriched { // the usual one costs no call
+		k.share("m2m_outcome", string(r.Outcome))
+	}
 	switch r.Action {
 	case enrich.Pass:
 		if r.Token { // RFC 6749, section 5.1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -67,12 +68,26 @@ func validated(cfg *schema.Config, err error) (*schema.Config, error) {
 // phase runs the handler of a phase; those that the plugin doesn't have are not
 // for it.
 func (i *Instance) phase(name string, k *kong) {
+	if measured := i.runtimes.measured; measured != nil {
+		begun := time.Now()
+		defer func() { measured.Handler(name, time.Since(begun)) }()
+		k.answered = i.count
+	}
 	switch name {
 	case "access":
 		i.access(k)
 	case "response":
 		i.response(k)
 	}
+}
+
+// count counts a decision.
+func (i *Instance) count(r enrich.Result, requestID string) {
+	name := "none" // of a configuration with a mistake
+	if i.cfg != nil && i.mistakes == nil {
+		name = hex.EncodeToString(i.cfg.Fingerprint[:4])
+	}
+	i.runtimes.measured.Outcome(name, string(r.Outcome), r.Action.String(), requestID)
 }
 
 // access publishes the gateway's keys and metadata, and keeps away what would

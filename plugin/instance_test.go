@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
 
@@ -173,8 +174,8 @@ func checkInternalError(t *testing.T, k *kongSide) {
 func TestPanic(t *testing.T) {
 	rs := newTestRuntimes(t)
 	open := rs.open
-	rs.open = func(cfg *schema.Config) (*runningConfig, error) {
-		r, err := open(cfg)
+	rs.open = func(cfg *schema.Config, m *metrics.Metrics) (*runningConfig, error) {
+		r, err := open(cfg, m)
 		r.enricher = nil
 		return r, err
 	}
@@ -348,7 +349,7 @@ func TestFewQuestions(t *testing.T) {
 	}
 	failed := &kongSide{replies: map[string]proto.Message{"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 503}}}
 	failed.handle(t, i.response)
-	if len(failed.calls) != 3 || failed.writes != 1 || failed.exit != nil {
+	if len(failed.calls) != 4 || failed.writes != 2 || failed.exit != nil { // the outcome is shared with later plugins
 		t.Errorf("an upstream's error: %v in %d writes", failed.calls, failed.writes)
 	}
 }

@@ -21,6 +21,10 @@ const maxRequestSize = 64 << 10
 type kong struct {
 	wire   *wire
 	exited bool
+
+	// answered is told of the decision, with Kong's id of the request if that was
+	// needed. Nil: nobody is.
+	answered func(r enrich.Result, requestID string)
 }
 
 // accessRequest is what the access phase decides by.
@@ -213,6 +217,11 @@ func (k *kong) exit(status int, body []byte, headers headerFields) {
 // setHeader sets a header of the upstream's answer, which stays otherwise.
 func (k *kong) setHeader(name, value string) {
 	k.wire.tell("kong.response.set_header", pairMessage(name, value))
+}
+
+// share puts a text where the plugins that run later find it.
+func (k *kong) share(name, value string) {
+	k.wire.tell("kong.ctx.shared.set", pairMessage(name, value))
 }
 
 // requestID returns Kong's id of the request, "" if it can't be had. It is the

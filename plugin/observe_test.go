@@ -11,6 +11,7 @@ import (
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 
+	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
 
@@ -32,8 +33,8 @@ func wantUntouched(t *testing.T, k *kongSide) {
 func TestObserveStopsNothing(t *testing.T) {
 	rs := newTestRuntimes(t)
 	open := rs.open
-	rs.open = func(cfg *schema.Config) (*runningConfig, error) {
-		r, err := open(cfg)
+	rs.open = func(cfg *schema.Config, m *metrics.Metrics) (*runningConfig, error) {
+		r, err := open(cfg, m)
 		r.enricher = nil
 		return r, err
 	}

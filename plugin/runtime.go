@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
 
@@ -23,6 +25,7 @@ const unusedAfter = time.Hour
 // to the provider's keys and to the gateway's key file.
 type runningConfig struct {
 	cfg      *schema.Config
+	name     string // short, and the same in every process
 	enricher *enrich.Enricher
 	provider *jws.Provider
 	records  *cache.Records
@@ -33,22 +36,27 @@ type runningConfig struct {
 
 // open starts nothing that fails later than now: clients connect when they are
 // used. The error joins every mistake in cfg.
-func open(cfg *schema.Config) (*runningConfig, error) {
+func open(cfg *schema.Config, measured *metrics.Metrics) (*runningConfig, error) {
 	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, nil, time.Now)
 	r := &runningConfig{
 		cfg:      cfg,
+		name:     hex.EncodeToString(cfg.Fingerprint[:4]),
 		provider: provider,
 		records:  cache.New(cfg),
 		keys:     jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now),
 	}
 	leeway := time.Duration(cfg.Leeway) * time.Second
-	var err error
-	r.enricher, err = enrich.New(cfg, enrich.Dependencies{
+	dependencies := enrich.Dependencies{
 		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, leeway, provider, time.Now),
 		Ring:     r.keys.Ring,
 		Records:  r.records,
 		Now:      time.Now,
-	})
+	}
+	if measured != nil {
+		dependencies.Step = measured.Step
+	}
+	var err error
+	r.enricher, err = enrich.New(cfg, dependencies)
 	if err == nil {
 		r.issuer, err = newIssuer(cfg)
 	}
@@ -79,8 +87,9 @@ func (r *runningConfig) close() error {
 // runtimes are the running configurations, each shared by all instances that
 // have it. Safe for concurrent use.
 type runtimes struct {
-	now  func() time.Time
-	open func(*schema.Config) (*runningConfig, error)
+	now      func() time.Time
+	open     func(*schema.Config, *metrics.Metrics) (*runningConfig, error)
+	measured *metrics.Metrics // nil if nobody asked
 
 	mu      sync.Mutex
 	running map[[sha256.Size]byte]*runningConfig
@@ -101,7 +110,7 @@ func (rs *runtimes) get(cfg *schema.Config) (*runningConfig, error) {
 	r := rs.running[cfg.Fingerprint]
 	if r == nil {
 		var err error
-		if r, err = rs.open(cfg); err != nil {
+		if r, err = rs.open(cfg, rs.measured); err != nil {
 			return nil, fmt.Errorf("open the configuration: %w", err)
 		}
 		rs.running[cfg.Fingerprint] = r
@@ -121,6 +130,7 @@ func (rs *runtimes) sweep(now time.Time) {
 	for fingerprint, r := range rs.running {
 		if now.Sub(r.used) >= unusedAfter {
 			delete(rs.running, fingerprint)
+			rs.measured.Forget(r.name)
 			_ = r.close() // nothing can be done about it, and nothing depends on it
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/metrics"
 )
 
 // drainTime is how long the events that run when the process is told to end may
@@ -22,15 +24,28 @@ import (
 const drainTime = 10 * time.Second
 
 // Serve runs the plugin server until ctx ends: then no more events begin, and
-// those that run end. The socket is in Kong's prefix.
-func Serve(ctx context.Context, prefix string) error {
+// those that run end. The socket is in Kong's prefix. Metrics are served at
+// address, a host:port or a Unix socket's path, or nowhere if it is "".
+func Serve(ctx context.Context, prefix, address string) error {
 	path := filepath.Join(prefix, Name+".socket")
 	listener, err := openSocket(path)
 	if err != nil {
 		return err
 	}
 	log.Printf("%s: listening at %s; signatures by %s", Name, path, jws.Signatures())
-	s := newServer(newRuntimes())
+	rs := newRuntimes()
+	if address == "" {
+		return newServer(rs).serve(ctx, listener)
+	}
+	rs.measured = metrics.New(metrics.Build{Version: Version, Go: runtime.Version(), Signatures: jws.Signatures()})
+	s := newServer(rs)
+	source := watched{rs, s.instances}
+	rs.measured.Watch(source)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	serving.Go(func() {
+		rs.measured.Serve(ctx, address, source, func(line string) { log.Printf("%s: %s", Name, line) })
+	})
 	return s.serve(ctx, listener)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/schema"
 )
 
@@ -154,6 +155,20 @@ func TestLinks(t *testing.T) {
 			if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
 			}
+		}
+	}
+}
+
+// TestAdvice: what the commands say to do about an outcome is what the page
+// says.
+func TestAdvice(t *testing.T) {
+	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|.*\\| ([^|]+) \\|$").FindAllStringSubmatch(read(t, "docs/outcomes.md"), -1)
+	if len(rows) < 20 {
+		t.Fatalf("the page has %d outcomes", len(rows))
+	}
+	for _, row := range rows {
+		if got := enrich.Outcome(row[1]).Advice(); got != row[2] {
+			t.Errorf("%s: the command says %q, the page %q", row[1], got, row[2])
 		}
 	}
 }

@@ -19,14 +19,15 @@ var arrows = map[string][]string{
 	"plugin/jws/libcrypto":   {},
 	"plugin/jws":             {"schema", "plugin/splice", "plugin/jws/libcrypto"},
 	"plugin/enrich":          {"schema", "plugin/splice", "plugin/jws"},
+	"plugin/metrics":         {},
 	"plugin/rotation":        {"plugin/splice", "plugin/jws"},
 	"cache/connect":          {"schema"},
 	"cache":                  {"schema", "cache/connect"},
 	"cache/records":          {"schema", "cache/connect"},
 	"cache/reconcile":        {"schema", "cache/records"},
 	"cache/kinde":            {"schema", "cache/records", "cache/reconcile"},
-	"plugin":                 {"schema", "cache", "plugin/jws", "plugin/enrich"},
-	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws", "plugin/rotation", "cache/records", "cache/reconcile", "cache/kinde"},
+	"plugin":                 {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/metrics"},
+	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws", "plugin/enrich", "plugin/rotation", "cache/records", "cache/reconcile", "cache/kinde"},
 }
 
 // owners are the only packages of the product that may import a module.
@@ -37,6 +38,7 @@ var owners = map[string][]string{
 	"github.com/go-jose/go-jose":       {"plugin/jws"},
 	"github.com/MicahParks/keyfunc":    {"plugin/jws"},
 	"github.com/ebitengine/purego":     {"plugin/jws/libcrypto"},
+	"github.com/prometheus/":           {"plugin/metrics"},
 	"sigs.k8s.io/yaml":                 {"cmd/m2m-token-enricher"},
 	"github.com/andybalholm/brotli":    {"plugin/enrich"},
 	"github.com/klauspost/compress":    {"plugin/enrich"},

@@ -36,6 +36,8 @@ For operators:
         try every block of the plugin: its rules, keys, provider and Redis
   m2m-token-enricher app|org|user get|set|unset|delete|list|import|export -c KONG_YML …
         read and write the records in Redis; "app" alone prints each one's flags
+  m2m-token-enricher explain -c KONG_YML CLIENT_ID | --token FILE
+        tell what would become of a token, and why
   m2m-token-enricher sync kinde|webhook|file -c KONG_YML …
         make the records what a Kinde tenant or a directory says
 
@@ -57,6 +59,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return check(args[1:], stdout, stderr)
 		case "app", "org", "user":
 			return onRecords(args[0], args[1:], stdout, stderr)
+		case "explain":
+			return explain(args[1:], stdout, stderr)
 		case "sync":
 			return onSync(args[1:], stdout, stderr)
 		}
@@ -68,6 +72,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func serve(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet(plugin.Name, flag.ContinueOnError)
 	prefix := flags.String("kong-prefix", "/usr/local/kong", "Kong's prefix, where the socket is made")
+	address := flags.String("metrics", "", "Serve Prometheus metrics at this host:port or Unix socket: /metrics, /healthz, /readyz")
 	dump := flags.Bool("dump", false, "Print what Kong must know of the plugin")
 	version := flags.Bool("version", false, "Print the version")
 	help := flags.Bool("help", false, "Print this")
@@ -94,7 +99,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return done(plugin.Serve(ctx, *prefix), stderr)
+	return done(plugin.Serve(ctx, *prefix, *address), stderr)
 }
 
 func usage(flags *flag.FlagSet, w io.Writer) {

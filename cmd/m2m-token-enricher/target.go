@@ -66,6 +66,24 @@ func (t *target) store() (*records.Store, *schema.Config, error) {
 	return records.Open(redis, prefix), cfg, nil
 }
 
+// overridden returns the configuration in the file with what flags and the
+// environment say of Redis.
+func (t *target) overridden() (*schema.Config, error) {
+	cfg, err := t.config()
+	if err != nil {
+		return nil, err
+	}
+	if cfg == nil {
+		return nil, usageError{errors.New("-c KONG_YML is needed")}
+	}
+	changed := *cfg
+	if changed.Redis, err = t.redis(cfg); err != nil {
+		return nil, err
+	}
+	changed.Prefix = cmp.Or(t.prefix, cfg.Prefix)
+	return &changed, nil
+}
+
 // config returns the configuration in the file, nil without a file.
 func (t *target) config() (*schema.Config, error) {
 	if t.file == "" {

@@ -64,6 +64,17 @@ const (
 	Replace               // answer Status with Body
 )
 
+// String returns the action's name.
+func (a Action) String() string {
+	switch a {
+	case Pass:
+		return "pass"
+	case Replace:
+		return "replace"
+	}
+	return "refuse"
+}
+
 // Result is the decision on one exchange.
 type Result struct {
 	Outcome  Outcome

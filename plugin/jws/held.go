@@ -33,6 +33,8 @@ type held[T any] struct {
 	tried   time.Time // last fetch, good or not
 	renewed time.Time // last fetch that a request asked for
 	failure error     // of the last fetch
+
+	failures uint64 // fetches that failed
 }
 
 // current returns the value. It waits for the provider, until ctx, only if
@@ -138,6 +140,8 @@ func (h *held[T]) fetchOnce() (any, error) {
 	h.tried, h.failure = h.now(), err
 	if err == nil {
 		h.value, h.since = value, h.tried
+	} else {
+		h.failures++
 	}
 	return value, err
 }

@@ -40,6 +40,7 @@ type KeyFile struct {
 	reading chan struct{} // closed at the end of the read under way; nil if none is
 	text    []byte        // last content, good or bad; nil if it couldn't be read
 	ring    *Ring         // last good one
+	taken   time.Time     // when that was read
 	failure error         // why the last content isn't the ring
 	exposed error         // that others may read the file
 	warned  time.Time     // when the present warning was given out last
@@ -71,6 +72,14 @@ func (f *KeyFile) Ring(ctx context.Context) (*Ring, error) {
 		return nil, fmt.Errorf("no signing key: %s is still being read", f.path)
 	}
 	return nil, fmt.Errorf("no signing key: %w", f.failure)
+}
+
+// State returns the ring in use, nil if there is none, and when it was taken from
+// the file.
+func (f *KeyFile) State() (*Ring, time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ring, f.taken
 }
 
 // Warning returns what an operator should know of a file whose ring is in use:
@@ -165,7 +174,7 @@ func (f *KeyFile) take(c content) {
 	}
 	f.text, f.failure, f.exposed = c.text, c.err, c.exposed
 	if ring != nil {
-		f.ring = ring
+		f.ring, f.taken = ring, f.now()
 	}
 }
 

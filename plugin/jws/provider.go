@@ -53,6 +53,14 @@ func (p *Provider) Keys(ctx context.Context) (ProviderKeys, error) { return p.ke
 // requests together.
 func (p *Provider) Renewed(ctx context.Context) (ProviderKeys, error) { return p.keys.renew(ctx) }
 
+// KeysState returns when the keys were fetched last, zero if they never were,
+// and how many fetches failed.
+func (p *Provider) KeysState() (since time.Time, failures uint64) {
+	p.keys.mu.Lock()
+	defer p.keys.mu.Unlock()
+	return p.keys.since, p.keys.failures
+}
+
 // Metadata returns what the issuer's discovery document says. It waits for the
 // provider only if none is held. The error wraps ErrKeysUnavailable.
 func (p *Provider) Metadata(ctx context.Context) (Metadata, error) { return p.metadata.current(ctx) }

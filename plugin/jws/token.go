@@ -226,19 +226,28 @@ func (c Claims) date(name string) (*jwt.NumericDate, error) {
 // in many readers.
 const maxDate = 253402300799
 
-// UnverifiedSubject returns the sub of a JWT that nobody has verified, such as
-// a client's own assertion. It only serves to be compared with what is
-// verified.
-func UnverifiedSubject(token string) (string, error) {
+// UnverifiedClaims returns the claims of a JWT that nobody has verified. They
+// only serve to be shown, or to be compared with what is verified.
+func UnverifiedClaims(token string) (Claims, error) {
 	c, err := decode(token)
 	if err != nil {
-		return "", err
+		return Claims{}, err
 	}
 	o, err := splice.Parse(c.payload)
 	if err != nil {
-		return "", errors.New("payload is not a JSON object")
+		return Claims{}, errors.New("payload is not a JSON object")
 	}
-	sub, ok := splice.Text(o.Get("sub"))
+	return Claims{o}, nil
+}
+
+// UnverifiedSubject returns the sub of a JWT that nobody has verified, such as
+// a client's own assertion.
+func UnverifiedSubject(token string) (string, error) {
+	claims, err := UnverifiedClaims(token)
+	if err != nil {
+		return "", err
+	}
+	sub, ok := claims.Text("sub")
 	if !ok {
 		return "", errors.New("sub is missing")
 	}

@@ -1,0 +1,226 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"m2m-token-enricher/cache"
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
+)
+
+// Explanation is what would become of a token, and why.
+type Explanation struct {
+	Outcome  string                             `json:"outcome"`
+	Action   string                             `json:"action"`
+	Cause    string                             `json:"cause,omitempty"`
+	ClientID string                             `json:"client_id,omitempty"`
+	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties that are read; null: missing
+	Event    *enrich.Event                      `json:"event,omitempty"`
+	Claims   map[string]json.RawMessage         `json:"claims,omitempty"` // of the token that would leave
+	Added    []string                           `json:"added,omitempty"`  // names of those that the provider's token hasn't
+}
+
+// explainTime is how long an explanation may take.
+const explainTime = 20 * time.Second
+
+// Explain runs the pipeline that serves, with the records as they are now, for
+// a token of clientID that the provider might issue for audience.
+func Explain(ctx context.Context, cfg *schema.Config, clientID string, audience []string) (*Explanation, error) {
+	token, provider, err := imagined(cfg, clientID, audience)
+	if err != nil {
+		return nil, err
+	}
+	return explain(ctx, cfg, token, provider)
+}
+
+// ExplainToken is Explain for a token of the provider, which is verified with
+// the provider's keys.
+func ExplainToken(ctx context.Context, cfg *schema.Config, token string) (*Explanation, error) {
+	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, nil, time.Now)
+	defer provider.Close()
+	return explain(ctx, cfg, token, provider)
+}
+
+// imagined returns a token that the provider might issue, and the keys that
+// vouch for it: made for this one token, since nobody has the provider's.
+func imagined(cfg *schema.Config, clientID string, audience []string) (string, jws.KeySource, error) {
+	text, err := jws.Generate("rsa")
+	if err != nil {
+		return "", nil, err
+	}
+	ring, err := jws.ParseRing(text)
+	if err != nil {
+		return "", nil, err
+	}
+	keys, err := jws.ParseProviderKeys(ring.PublicSet())
+	if err != nil {
+		return "", nil, err
+	}
+	now := time.Now().Unix()
+	claims := map[string]any{"iss": cfg.Issuer, "iat": now, "exp": now + 3600, "jti": "explained"}
+	if len(audience) > 0 {
+		claims["aud"] = audience
+	}
+	at := claims
+	for _, name := range cfg.ClientIDClaim[:len(cfg.ClientIDClaim)-1] {
+		inner := map[string]any{}
+		at[name] = inner
+		at = inner
+	}
+	at[cfg.ClientIDClaim[len(cfg.ClientIDClaim)-1]] = clientID
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", nil, err
+	}
+	token, err := ring.Sign(context.Background(), []byte(`"JWT"`), payload)
+	return token, vouching(keys), err
+}
+
+// vouching are keys that don't change.
+type vouching jws.ProviderKeys
+
+func (v vouching) Keys(context.Context) (jws.ProviderKeys, error)    { return jws.ProviderKeys(v), nil }
+func (v vouching) Renewed(context.Context) (jws.ProviderKeys, error) { return jws.ProviderKeys(v), nil }
+
+func explain(ctx context.Context, cfg *schema.Config, token string, provider jws.KeySource) (*Explanation, error) {
+	ctx, cancel := context.WithTimeout(ctx, explainTime)
+	defer cancel()
+	enforced := *cfg
+	enforced.Mode = schema.ModeEnforce
+	algorithms := cfg.Algorithms
+	if _, made := provider.(vouching); made {
+		algorithms = []string{"RS256"}
+	}
+	records := cache.New(&enforced)
+	defer records.Close()
+	seen := &recorder{Records: records, found: map[schema.Kind]schema.Record{}}
+	enricher, err := enrich.New(&enforced, enrich.Dependencies{
+		Verifier: jws.NewVerifier(cfg.Issuer, algorithms, time.Duration(cfg.Leeway)*time.Second, provider, time.Now),
+		Ring:     signing(cfg), Records: seen, Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	result := enricher.Enrich(ctx, exchangeOf(token))
+	return seen.explanation(cfg, token, result)
+}
+
+// signing returns the configured keys or, for who may not read them, others.
+func signing(cfg *schema.Config) func(context.Context) (*jws.Ring, error) {
+	configured := jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now)
+	return func(ctx context.Context) (*jws.Ring, error) {
+		if ring, err := configured.Ring(ctx); err == nil {
+			return ring, nil
+		}
+		text, err := jws.Generate("rsa") // the longest signature
+		if err != nil {
+			return nil, err
+		}
+		return jws.ParseRing(text)
+	}
+}
+
+// exchangeOf is the request and the answer by which a client gets token.
+func exchangeOf(token string) enrich.Exchange {
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if claims, err := jws.UnverifiedClaims(token); err == nil {
+		if audience, err := claims.GetAudience(); err == nil {
+			form["audience"] = audience
+		}
+	}
+	body, _ := json.Marshal(map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
+	return enrich.Exchange{
+		Request:  enrich.Request{Method: "POST", ContentType: "application/x-www-form-urlencoded", Body: []byte(form.Encode())},
+		Response: enrich.Response{Status: 200, Body: body},
+	}
+}
+
+// recorder keeps what was looked up.
+type recorder struct {
+	enrich.Records
+	found map[schema.Kind]schema.Record
+}
+
+// Record implements [enrich.Records].
+func (r *recorder) Record(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
+	record, err := r.Records.Record(ctx, kind, id)
+	if err == nil {
+		r.found[kind] = record
+	}
+	return record, err
+}
+
+func (r *recorder) explanation(cfg *schema.Config, token string, result enrich.Result) (*Explanation, error) {
+	x := &Explanation{
+		Outcome: string(result.Outcome), Action: result.Action.String(), ClientID: result.ClientID,
+		Records: r.properties(cfg),
+	}
+	if result.Cause != nil {
+		x.Cause = result.Cause.Error()
+	}
+	if result.ClientID != "" {
+		event := result.Event()
+		x.Event = &event
+	}
+	if result.Action != enrich.Replace {
+		return x, nil
+	}
+	return x, x.compare(token, result.Body)
+}
+
+// properties are those that the configuration names, null if they are missing.
+func (r *recorder) properties(cfg *schema.Config) map[schema.Kind]map[string]*string {
+	all := map[schema.Kind]map[string]*string{}
+	add := func(from string) {
+		kind, name := schema.Source(from)
+		record, found := r.found[kind]
+		if !found {
+			return
+		}
+		if all[kind] == nil {
+			all[kind] = map[string]*string{}
+		}
+		all[kind][name] = nil
+		if value := record[name]; value != "" {
+			all[kind][name] = &value
+		}
+	}
+	add(cfg.Organization.From)
+	add(cfg.User.From)
+	for _, claim := range cfg.Claims {
+		add(claim.From)
+	}
+	return all
+}
+
+// compare tells what the token in body has that before hasn't.
+func (x *Explanation) compare(before string, body []byte) error {
+	answer, err := splice.Parse(body)
+	if err != nil {
+		return fmt.Errorf("the enriched answer: %w", err)
+	}
+	token, _ := answer.Text("access_token")
+	after, err := jws.UnverifiedClaims(token)
+	if err != nil {
+		return fmt.Errorf("the enriched token: %w", err)
+	}
+	old, err := jws.UnverifiedClaims(before)
+	if err != nil {
+		return errors.New("the token can't be read")
+	}
+	x.Claims = map[string]json.RawMessage{}
+	for _, m := range after.Members() {
+		x.Claims[m.Name] = json.RawMessage(m.Value)
+		if old.Get(m.Name) == nil {
+			x.Added = append(x.Added, m.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package plugin
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/idptest"
+	"m2m-token-enricher/test/redistest"
+)
+
+// explained is a configuration whose records are in server.
+func explained(t *testing.T, server *redistest.Server, changes map[string]any) *schema.Config {
+	t.Helper()
+	given := map[string]any{
+		"issuer": "https://example.kinde.com", "signing": map[string]any{"jwks_file": "/nonexistent/keys.json"},
+		"redis": map[string]any{"host": "127.0.0.1", "port": float64(server.Port())},
+		"claims": []any{
+			map[string]any{"name": "org_code", "from": "organization.code"},
+			map[string]any{"name": "plan", "from": "organization.plan", "default": "free"},
+			map[string]any{"name": "region", "from": "application.region"},
+		},
+	}
+	for name, value := range changes {
+		given[name] = value
+	}
+	cfg, err := schema.Written(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, properties := range map[string][]string{
+		"app:good":       {"org_code", "org_a", "region", "eu"},
+		"app:suspended":  {"org_code", "org_s", "region", "eu"},
+		"app:incomplete": {"org_code", "org_a"},
+		"org:org_a":      {"code", "org_a"},
+		"org:org_s":      {"code", "org_s", "is_suspended", "true"},
+	} {
+		if err := server.Client().HSet(t.Context(), "m2m:example.kinde.com:"+key, properties).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cfg
+}
+
+func TestExplain(t *testing.T) {
+	server := redistest.Start(t)
+	cfg := explained(t, server, nil)
+	nested := explained(t, server, map[string]any{"client_id_claim": []any{"client", "id"}, "mode": "observe"})
+	for _, tt := range []struct {
+		client, outcome, cause string
+		cfg                    *schema.Config
+		audience               []string
+	}{
+		{"good", "enriched", "", cfg, nil},
+		{"good", "enriched", "", nested, []string{"https://api.example.com"}},
+		{"good", "management_audience", "", cfg, []string{"https://example.kinde.com/api"}},
+		{"nobody", "unknown_application", "app:nobody", cfg, nil},
+		{"suspended", "suspended_organization", "org_s", cfg, nil},
+		{"incomplete", "missing_property", "application.region", cfg, nil},
+	} {
+		x, err := Explain(t.Context(), tt.cfg, tt.client, tt.audience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Outcome != tt.outcome || !strings.Contains(x.Cause, tt.cause) || x.ClientID != tt.client {
+			t.Errorf("%s: %+v, not %s", tt.client, x, tt.outcome)
+		}
+		if tt.outcome != "enriched" {
+			continue
+		}
+		if !slices.Equal(x.Added, []string{"org_code", "plan", "region"}) || string(x.Claims["plan"]) != `"free"` {
+			t.Errorf("added %v, claims %s", x.Added, x.Claims)
+		}
+		if plan, read := x.Records[schema.Organization]["plan"]; !read || plan != nil {
+			t.Errorf("the records don't show what is missing: %v", x.Records)
+		}
+		if !slices.Equal(x.Event.Request.Auth.Audience, append([]string{}, tt.audience...)) {
+			t.Errorf("event %+v", x.Event)
+		}
+	}
+	server.Stop()
+	if x, err := Explain(t.Context(), cfg, "good", nil); err != nil || x.Outcome != "lookup_unavailable" {
+		t.Errorf("%+v, %v", x, err)
+	}
+}
+
+// TestExplainToken: a real token is verified with the provider's keys.
+func TestExplainToken(t *testing.T) {
+	server := redistest.Start(t)
+	provider, err := idptest.Start("https://example.kinde.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(provider.Close)
+	cfg := explained(t, server, map[string]any{"jwks_uri": provider.JWKSURI()})
+	token, err := provider.Sign(provider.Claims("good", []string{"https://api.example.com"}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, err := ExplainToken(t.Context(), cfg, token); err != nil || x.Outcome != "enriched" || x.ClientID != "good" {
+		t.Errorf("%+v, %v", x, err)
+	}
+	other, err := idptest.Start("https://example.kinde.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Close)
+	if token, err = other.Sign(other.Claims("good", []string{"https://api.example.com"}, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{token, "opaque", ""} {
+		x, err := ExplainToken(t.Context(), cfg, token)
+		if err != nil || x.Outcome == "enriched" || x.Claims != nil {
+			t.Errorf("%+v, %v", x, err)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Source is asked at each scrape.
+type Source interface {
+	// States returns the states of the running configurations.
+	States() []State
+	// Instances returns how many instances Kong has started.
+	Instances() int
+}
+
+// State is what one running configuration is like.
+type State struct {
+	Config string // a short name that is the same in every process
+	Issuer string
+	Cache  Cache
+
+	Keys    []Key     // of the gateway's ring; none if there is no usable one
+	KeyFile time.Time // when the ring was read last; zero if it never was
+
+	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was
+	ProviderFailed uint64    // fetches that failed
+	NotReady       error     // why no token can be enriched now, nil if one can
+}
+
+// Key is a key of the ring.
+type Key struct{ ID, Algorithm, Role string }
+
+// Cache is what the records' tier did and holds.
+type Cache struct {
+	Hits, Misses, Stale uint64
+	Entries, Bytes      int
+	Errors              map[string]uint64 // by kind
+}
+
+var (
+	instances = describe("instances", "Plugin instances that Kong has started, each configuration once.")
+	ready     = describe("ready", "1 if the configuration can enrich tokens: it has a signing key and the provider's keys.", "config", "issuer")
+	hits      = describe("cache_hits_total", "Lookups that the held records answered.", "config")
+	misses    = describe("cache_misses_total", "Lookups that asked Redis, or waited for one that did.", "config")
+	stale     = describe("cache_stale_total", "Lookups that a held record answered because Redis didn't.", "config")
+	entries   = describe("cache_entries", "Records that are held.", "config")
+	held      = describe("cache_bytes", "Memory of the records that are held, in bytes.", "config")
+	failures  = describe("redis_errors_total", "Lookups that Redis didn't answer, by kind.", "config", "kind")
+	setAge    = describe("provider_keys_age_seconds", "Time since the provider's keys were fetched.", "config")
+	setFailed = describe("provider_keys_failures_total", "Fetches of the provider's keys that failed.", "config")
+	ringKey   = describe("signing_key", "The gateway's keys; always 1.", "config", "kid", "alg", "role")
+	ringAge   = describe("key_file_age_seconds", "Time since the key ring was taken from its file.", "config")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("m2m_"+name, help, labels, nil)
+}
+
+// collector reads a source at each scrape.
+type collector struct{ source Source }
+
+// Describe implements [prometheus.Collector]: the labels differ from scrape to
+// scrape, so that it says nothing.
+func (c collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	gauge(out, instances, float64(c.source.Instances()))
+	for _, s := range c.source.States() {
+		s.collect(out, time.Now())
+	}
+}
+
+func (s State) collect(out chan<- prometheus.Metric, now time.Time) {
+	able := 0.0
+	if s.NotReady == nil {
+		able = 1
+	}
+	gauge(out, ready, able, s.Config, s.Issuer)
+	counter(out, hits, s.Cache.Hits, s.Config)
+	counter(out, misses, s.Cache.Misses, s.Config)
+	counter(out, stale, s.Cache.Stale, s.Config)
+	gauge(out, entries, float64(s.Cache.Entries), s.Config)
+	gauge(out, held, float64(s.Cache.Bytes), s.Config)
+	for kind, n := range s.Cache.Errors {
+		counter(out, failures, n, s.Config, kind)
+	}
+	if !s.ProviderKeys.IsZero() {
+		gauge(out, setAge, now.Sub(s.ProviderKeys).Seconds(), s.Config)
+	}
+	counter(out, setFailed, s.ProviderFailed, s.Config)
+	for _, k := range s.Keys {
+		gauge(out, ringKey, 1, s.Config, k.ID, k.Algorithm, k.Role)
+	}
+	if !s.KeyFile.IsZero() {
+		gauge(out, ringAge, now.Sub(s.KeyFile).Seconds(), s.Config)
+	}
+}
+
+func gauge(out chan<- prometheus.Metric, desc *prometheus.Desc, value float64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+}
+
+func counter(out chan<- prometheus.Metric, desc *prometheus.Desc, n uint64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), labels...)
+}

@@ -1,0 +1,90 @@
+// Package metrics tells Prometheus what the plugin does. Labels are bounded:
+// an outcome, a step, a configuration, a key; never a client.
+package metrics
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics counts and measures. Safe for concurrent use. A nil *Metrics does
+// nothing, so that what isn't asked for costs nothing.
+type Metrics struct {
+	registry *prometheus.Registry
+	outcomes *prometheus.CounterVec
+	handlers *prometheus.HistogramVec
+	steps    *prometheus.HistogramVec
+}
+
+// buckets are from what a cheap event takes to what a handler may wait, in s.
+var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+
+// Build says what runs, for the metric build_info.
+type Build struct{ Version, Go, Signatures string }
+
+// New returns metrics without a configuration's; Watch adds those.
+func New(build Build) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "m2m_outcomes_total",
+			Help: "Exchanges by their outcome and by what was done: refuse, pass or replace."}, []string{"config", "outcome", "action"}),
+		handlers: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_handler_seconds",
+			Help: "Time that a handler took, Kong's answers included.", Buckets: buckets}, []string{"phase"}),
+		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_step_seconds",
+			Help: "Time that a step of an exchange took: verify, lookup or sign.", Buckets: buckets}, []string{"step"}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "m2m_build_info", Help: "What runs; always 1.",
+		ConstLabels: prometheus.Labels{"version": build.Version, "go": build.Go, "signatures": build.Signatures}})
+	info.Set(1)
+	m.registry.MustRegister(m.outcomes, m.handlers, m.steps, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Outcome counts an exchange. requestID, Kong's, goes with a count as its
+// exemplar; it is "" unless the exchange failed.
+func (m *Metrics) Outcome(config, outcome, action, requestID string) {
+	if m == nil {
+		return
+	}
+	counter := m.outcomes.WithLabelValues(config, outcome, action)
+	if adder, ok := counter.(prometheus.ExemplarAdder); ok && requestID != "" {
+		adder.AddWithExemplar(1, prometheus.Labels{"request_id": requestID})
+		return
+	}
+	counter.Inc()
+}
+
+// Handler measures a handler of phase.
+func (m *Metrics) Handler(phase string, took time.Duration) {
+	if m != nil {
+		m.handlers.WithLabelValues(phase).Observe(took.Seconds())
+	}
+}
+
+// Step measures a step of an exchange.
+func (m *Metrics) Step(step string, took time.Duration) {
+	if m != nil {
+		m.steps.WithLabelValues(step).Observe(took.Seconds())
+	}
+}
+
+// Watch adds the metrics of source.
+func (m *Metrics) Watch(source Source) { m.registry.MustRegister(collector{source}) }
+
+// Forget drops the counts of a configuration that is gone.
+func (m *Metrics) Forget(config string) {
+	if m != nil {
+		m.outcomes.DeletePartialMatch(prometheus.Labels{"config": config})
+	}
+}
+
+// ServeMetrics returns what answers a scrape, in OpenMetrics if it is asked
+// for.
+func (m *Metrics) ServeMetrics() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}

@@ -1,0 +1,184 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stub is a source whose states the test sets.
+type stub []State
+
+func (s stub) States() []State { return s }
+func (stub) Instances() int    { return 2 }
+
+var running = State{
+	Config: "0a1b2c3d", Issuer: "https://example.kinde.com",
+	Cache:        Cache{Hits: 7, Misses: 3, Stale: 1, Entries: 2, Bytes: 1400, Errors: map[string]uint64{"timeout": 4}},
+	Keys:         []Key{{"kid-1", "RS256", "signing"}, {"kid-2", "ES256", "published"}},
+	KeyFile:      time.Now().Add(-time.Hour),
+	ProviderKeys: time.Now().Add(-time.Minute), ProviderFailed: 5,
+}
+
+// scrape returns what a scrape says.
+func scrape(t *testing.T, m *Metrics, accept string) string {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", accept)
+	w := httptest.NewRecorder()
+	m.ServeMetrics().ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func used(t *testing.T) *Metrics {
+	t.Helper()
+	m := New(Build{Version: "0.1.0", Go: "go1.26", Signatures: "OpenSSL"})
+	m.Watch(stub{running})
+	m.Outcome("0a1b2c3d", "enriched", "replace", "")
+	m.Outcome("0a1b2c3d", "unknown_application", "refuse", "request-1")
+	m.Handler("response", 3*time.Millisecond)
+	m.Step("verify", time.Millisecond)
+	return m
+}
+
+func TestScrape(t *testing.T) {
+	text := scrape(t, used(t), "text/plain")
+	for _, want := range []string{
+		`m2m_outcomes_total{action="replace",config="0a1b2c3d",outcome="enriched"} 1`,
+		`m2m_outcomes_total{action="refuse",config="0a1b2c3d",outcome="unknown_application"} 1`,
+		`m2m_handler_seconds_bucket{phase="response",le="0.005"} 1`,
+		`m2m_step_seconds_count{step="verify"} 1`,
+		`m2m_build_info{go="go1.26",signatures="OpenSSL",version="0.1.0"} 1`,
+		`m2m_instances 2`, `m2m_ready{config="0a1b2c3d",issuer="https://example.kinde.com"} 1`,
+		`m2m_cache_hits_total{config="0a1b2c3d"} 7`, `m2m_cache_misses_total{config="0a1b2c3d"} 3`,
+		`m2m_cache_stale_total{config="0a1b2c3d"} 1`, `m2m_cache_entries{config="0a1b2c3d"} 2`, `m2m_cache_bytes{config="0a1b2c3d"} 1400`,
+		`m2m_redis_errors_total{config="0a1b2c3d",kind="timeout"} 4`, `m2m_provider_keys_failures_total{config="0a1b2c3d"} 5`,
+		`m2m_signing_key{alg="RS256",config="0a1b2c3d",kid="kid-1",role="signing"} 1`,
+		`m2m_provider_keys_age_seconds{config="0a1b2c3d"} 6`, `m2m_key_file_age_seconds{config="0a1b2c3d"} 36`,
+		"go_goroutines ", "process_resident_memory_bytes ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("not in the scrape: %s", want)
+		}
+	}
+}
+
+// TestExemplars: a count of a failure leads to Kong's log line.
+func TestExemplars(t *testing.T) {
+	text := scrape(t, used(t), "application/openmetrics-text; version=1.0.0")
+	if !regexp.MustCompile(`outcome="unknown_application"} 1\.0 # {request_id="request-1"} 1\.0`).MatchString(text) {
+		t.Errorf("no exemplar in\n%s", text)
+	}
+}
+
+// TestDashboardAndAlerts: what they ask for is what a scrape has.
+func TestDashboardAndAlerts(t *testing.T) {
+	text := scrape(t, used(t), "text/plain")
+	names := regexp.MustCompile(`\b(m2m|go|process)_[a-z_]+\b`)
+	for _, file := range []string{"grafana.json", "alerts.yaml"} {
+		page, err := os.ReadFile(filepath.Join("../../deploy", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := names.FindAllString(string(page), -1)
+		if len(asked) < 5 {
+			t.Errorf("%s asks for %d metrics", file, len(asked))
+		}
+		for _, name := range asked {
+			if !strings.Contains(text, "\n"+name+"{") && !strings.Contains(text, "\n"+name+" ") {
+				t.Errorf("%s asks for %s, which no scrape has", file, name)
+			}
+		}
+	}
+}
+
+// TestNobodyAsked: metrics that aren't there cost nothing and break nothing.
+func TestNobodyAsked(t *testing.T) {
+	var m *Metrics
+	m.Outcome("a", "b", "c", "d")
+	m.Handler("a", 1)
+	m.Step("a", 1)
+	m.Forget("a")
+}
+
+// TestForget: a configuration that is gone leaves nothing behind.
+func TestForget(t *testing.T) {
+	m := used(t)
+	m.Forget("0a1b2c3d")
+	if text := scrape(t, m, "text/plain"); strings.Contains(text, "m2m_outcomes_total{") {
+		t.Errorf("outcomes stay:\n%s", text)
+	}
+}
+
+func TestServe(t *testing.T) {
+	for name, tt := range map[string]struct {
+		source stub
+		path   string
+		status int
+	}{
+		"metrics":   {stub{running}, "/metrics", 200},
+		"health":    {nil, "/healthz", 200},
+		"ready":     {stub{running}, "/readyz", 200},
+		"none yet":  {nil, "/readyz", 200},
+		"not ready": {stub{running, {Issuer: "https://other", NotReady: errors.New("no signing key")}}, "/readyz", 503},
+		"nothing":   {nil, "/", 404},
+	} {
+		server := httptest.NewServer(New(Build{}).mux(tt.source))
+		resp, err := http.Get(server.URL + tt.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		server.Close()
+		if resp.StatusCode != tt.status {
+			t.Errorf("%s: status %d: %s", name, resp.StatusCode, body)
+		}
+	}
+}
+
+// TestAddressInUse: at a reload the process before still has the address.
+func TestAddressInUse(t *testing.T) {
+	before, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := before.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	said := make(chan string, 10)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		New(Build{}).Serve(ctx, address, stub{}, func(line string) { said <- line })
+	}()
+	if line := <-said; !strings.Contains(line, "tried again") {
+		t.Errorf("said %q", line)
+	}
+	before.Close()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		resp, err := http.Get("http://" + address + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(fmt.Errorf("it doesn't serve: %w", err))
+		}
+	}
+	cancel()
+	<-ended
+}
