@@ -93,7 +93,7 @@ func explain(ctx context.Context, cfg *schema.Config, token string, provider jws
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
 	enforced := *cfg
-	enforced.Mode = schema.ModeEnforce
+	enforced.Mode, enforced.EnforceShare = schema.ModeEnforce, 100
 	algorithms := cfg.Algorithms
 	if _, made := provider.(vouching); made {
 		algorithms = []string{"RS256"}

@@ -104,7 +104,7 @@ func (i *Instance) access(k *kong) {
 			publishKeys(ctx, k, r)
 		case read && slices.Contains(r.issuer.paths, request.path):
 			publishMetadata(ctx, k, r)
-		case i.cfg.Mode == schema.ModeObserve:
+		case !i.cfg.EnforcesAll():
 		default:
 			refuseAccess(k, request)
 		}
@@ -137,7 +137,7 @@ func refuseAccess(k *kong, r accessRequest) {
 func (i *Instance) response(k *kong) {
 	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		x, err := k.exchange()
-		if err == nil && i.cfg.Mode == schema.ModeObserve {
+		if err == nil && !i.cfg.EnforcesAll() {
 			err = x.Complete() // access refused nothing
 		}
 		if err != nil {
@@ -178,11 +178,11 @@ func (i *Instance) handle(k *kong, handler func(context.Context, *kong, *running
 	}
 }
 
-// fail ends an event that couldn't be decided. In observe mode that is told of
-// as well, but stops nothing.
+// fail ends an event that couldn't be decided. Where not everybody is enforced
+// that is told of as well, but stops nothing.
 func (i *Instance) fail(k *kong, err error) {
 	r := enrich.Refusal(enrich.InternalError, 0, err)
-	if i.cfg != nil && i.cfg.Mode == schema.ModeObserve {
+	if i.cfg != nil && !i.cfg.EnforcesAll() {
 		r.Action = enrich.Pass
 	}
 	answer(k, r)

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"net/url"
 	"slices"
@@ -19,6 +20,7 @@ import (
 // and every rule holds. It must not be modified; it may be shared.
 type Config struct {
 	Mode          string `json:"mode"`           // ModeEnforce or ModeObserve
+	EnforceShare  int    `json:"enforce_share"`  // percent of the applications that ModeEnforce is for
 	FailurePolicy string `json:"failure_policy"` // PolicyStop or PolicyContinue
 	Timeout       int    `json:"timeout"`        // ms, everything that a handler waits for together
 
@@ -233,6 +235,25 @@ func (c *Config) derive() {
 	if c.ManagementAudiences == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".kinde.com") {
 		c.ManagementAudiences = []string{"https://" + strings.ToLower(u.Host) + "/api"}
 	}
+}
+
+// EnforcesAll tells whether every application is enforced, so that a request
+// whose application isn't known yet can be refused.
+func (c *Config) EnforcesAll() bool { return c.Mode == ModeEnforce && c.EnforceShare == 100 }
+
+// Enforces tells whether the application that clientID names is enforced, not
+// only observed. A share has the same applications at every gateway, and a
+// larger one has those of a smaller one too.
+func (c *Config) Enforces(clientID string) bool {
+	if c.Mode != ModeEnforce || c.EnforceShare == 100 {
+		return c.Mode == ModeEnforce
+	}
+	if clientID == "" {
+		return false
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(clientID)) // it never fails
+	return int(hash.Sum32()%100) < c.EnforceShare
 }
 
 // Uses tells whether a claim is taken from a record of kind.

@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		Mode: "enforce", FailurePolicy: "stop", Timeout: 1000, Issuer: "https://example.kinde.com",
+		Mode: "enforce", EnforceShare: 100, FailurePolicy: "stop", Timeout: 1000, Issuer: "https://example.kinde.com",
 		Algorithms: []string{"RS256"}, Leeway: 60, ClientIDClaim: []string{"azp"},
 		ManagementAudiences: []string{"https://example.kinde.com/api"}, MaxTokenSize: 7168,
 		Signing: Signing{JWKSFile: "/etc/kong/m2m/keys.json", JWKSPath: "/m2m/jwks.json", JWKSMaxAge: 300},
@@ -243,5 +243,40 @@ func TestVaultReferenceIsNotChecked(t *testing.T) {
 	_, err := Written(minimal(t, "signing.jwks_file", nil, "signing.jwks", "{vault://env/keys}", "redis.password", "{vault://env/p}"))
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEnforceShare: a share has about its part of the applications, and those of
+// every smaller one.
+func TestEnforceShare(t *testing.T) {
+	count := func(share int) map[int]bool {
+		c := &Config{Mode: ModeEnforce, EnforceShare: share}
+		enforced := map[int]bool{}
+		for i := range 10_000 {
+			if c.Enforces(fmt.Sprintf("%032x", i)) {
+				enforced[i] = true
+			}
+		}
+		return enforced
+	}
+	before := map[int]bool{}
+	for _, share := range []int{0, 1, 5, 50, 99, 100} {
+		now := count(share)
+		if n := len(now); n < share*80 || n > share*120 {
+			t.Errorf("%d %%: %d of 10,000", share, n)
+		}
+		for i := range before {
+			if !now[i] {
+				t.Fatalf("%d %%: an application of a smaller share isn't in it", share)
+			}
+		}
+		before = now
+	}
+	partly := &Config{Mode: ModeEnforce, EnforceShare: 99}
+	if partly.EnforcesAll() || partly.Enforces("") {
+		t.Error("a share enforces whom it doesn't know")
+	}
+	if c := (&Config{Mode: ModeObserve, EnforceShare: 100}); c.EnforcesAll() || c.Enforces("a") {
+		t.Error("observe enforces")
 	}
 }

@@ -33,6 +33,8 @@ func root() Field {
 	return Field{Name: "config", Type: "record", Required: true, Fields: Fields{
 		{Name: "mode", Type: "string", Default: ModeEnforce, OneOf: []string{ModeEnforce, ModeObserve},
 			Description: "With observe everything is done and logged, but the client receives the provider's own answer."},
+		{Name: "enforce_share", Type: "integer", Default: 100, Between: []int{0, 100},
+			Description: "Percent of the applications that enforce is for, chosen by their client ids; the others are observed."},
 		{Name: "failure_policy", Type: "string", Default: PolicyStop, OneOf: []string{PolicyStop, PolicyContinue},
 			Description: "What a client receives when its token can't be enriched: an OAuth error, or the provider's token as it is."},
 		{Name: "timeout", Type: "integer", Default: 1000, Between: []int{1, 50000},

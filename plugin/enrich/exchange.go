@@ -150,7 +150,7 @@ func settle(r Result, err error, cfg *schema.Config) Result {
 	}
 	passes := rules[r.Outcome].disposition == pass ||
 		rules[r.Outcome].disposition == policy && cfg.FailurePolicy == schema.PolicyContinue
-	if passes || cfg.Mode == schema.ModeObserve {
+	if passes || !cfg.Enforces(r.ClientID) {
 		r.Action, r.Status, r.Body = Pass, 0, nil
 	}
 	return r
