@@ -68,16 +68,26 @@ func refused(r enrich.Result) headerFields {
 }
 
 // report writes one line about r: as an error if the gateway or what it depends
-// on failed, otherwise as a warning.
+// on failed, otherwise as a warning. Of failures that repeat it writes some.
 func report(k *kong, r enrich.Result, requestID string) {
+	missed := 0
+	if k.lines != nil {
+		var allowed bool
+		if allowed, missed = k.lines.allow(string(r.Outcome), r.ClientID); !allowed {
+			return
+		}
+	}
+	line := logLine(r, requestID, missed)
 	if r.Outcome == enrich.InternalError || r.Outcome == enrich.KeysUnavailable || r.Outcome == enrich.LookupUnavailable {
-		k.fail(logLine(r, requestID))
+		k.fail(line)
 		return
 	}
-	k.warn(logLine(r, requestID))
+	k.warn(line)
 }
 
-func logLine(r enrich.Result, requestID string) string {
+// logLine is one line in the form of logfmt. missed is how many like it weren't
+// written.
+func logLine(r enrich.Result, requestID string, missed int) string {
 	var line strings.Builder
 	fmt.Fprintf(&line, "outcome=%s", r.Outcome)
 	if r.ClientID != "" {
@@ -91,6 +101,10 @@ func logLine(r enrich.Result, requestID string) string {
 	}
 	if r.Cause != nil {
 		fmt.Fprintf(&line, " cause=%q", r.Cause.Error())
+	}
+	fmt.Fprintf(&line, " todo=%q", r.Outcome.Advice())
+	if missed > 0 {
+		fmt.Fprintf(&line, " not_logged=%d", missed)
 	}
 	return line.String()
 }

@@ -68,6 +68,7 @@ func validated(cfg *schema.Config, err error) (*schema.Config, error) {
 // phase runs the handler of a phase; those that the plugin doesn't have are not
 // for it.
 func (i *Instance) phase(name string, k *kong) {
+	k.lines = i.runtimes.lines
 	if measured := i.runtimes.measured; measured != nil {
 		begun := time.Now()
 		defer func() { measured.Handler(name, time.Since(begun)) }()

@@ -25,6 +25,7 @@ type kong struct {
 	// answered is told of the decision, with Kong's id of the request if that was
 	// needed. Nil: nobody is.
 	answered func(r enrich.Result, requestID string)
+	lines    *lines // nil: every line is written
 }
 
 // accessRequest is what the access phase decides by.

@@ -137,7 +137,7 @@ func readHeaders(message []byte) (h headers, err error) {
 		entry, _ := protowire.ConsumeBytes(raw)
 		name, nameErr := field(entry, 1)
 		value, valueErr := field(entry, 2)
-		texts, textErr := lines(value)
+		texts, textErr := textsOf(value)
 		h.count += len(texts)
 		if to := h.named(string(name)); to != nil {
 			*to = texts
@@ -161,8 +161,8 @@ func (h *headers) named(name string) *[]string {
 	return nil
 }
 
-// lines reads a google.protobuf.Value that is a string or a list of them.
-func lines(value []byte) (texts []string, err error) {
+// textsOf reads a google.protobuf.Value that is a string or a list of them.
+func textsOf(value []byte) (texts []string, err error) {
 	var inner error
 	err = fields(value, func(n protowire.Number, typ protowire.Type, raw []byte) {
 		if typ != protowire.BytesType {
@@ -176,7 +176,7 @@ func lines(value []byte) (texts []string, err error) {
 			inner = fields(text, func(n protowire.Number, typ protowire.Type, raw []byte) {
 				if n == 1 && typ == protowire.BytesType {
 					element, _ := protowire.ConsumeBytes(raw)
-					one, err := lines(element)
+					one, err := textsOf(element)
 					texts, inner = append(texts, one...), errors.Join(inner, err)
 				}
 			})

@@ -90,6 +90,7 @@ type runtimes struct {
 	now      func() time.Time
 	open     func(*schema.Config, *metrics.Metrics) (*runningConfig, error)
 	measured *metrics.Metrics // nil if nobody asked
+	lines    *lines
 
 	mu      sync.Mutex
 	running map[[sha256.Size]byte]*runningConfig
@@ -97,7 +98,7 @@ type runtimes struct {
 }
 
 func newRuntimes() *runtimes {
-	return &runtimes{now: time.Now, open: open, running: map[[sha256.Size]byte]*runningConfig{}}
+	return &runtimes{now: time.Now, open: open, lines: newLines(time.Now), running: map[[sha256.Size]byte]*runningConfig{}}
 }
 
 // get returns the running configuration of cfg and opens it if it isn't

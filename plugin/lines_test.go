@@ -1,0 +1,54 @@
+package plugin
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestLines(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	l := newLines(func() time.Time { return now })
+	write := func(outcome, client string, n int) (written, missed int) {
+		for range n {
+			if ok, m := l.allow(outcome, client); ok {
+				written++
+				missed += m
+			}
+		}
+		return written, missed
+	}
+	if written, _ := write("unknown_application", "a", 25); written != linesAMinute {
+		t.Errorf("%d lines of a burst", written)
+	}
+	if written, _ := write("unknown_application", "b", 3); written != 3 {
+		t.Errorf("%d lines of another client", written)
+	}
+	if written, _ := write("missing_property", "a", 3); written != 3 {
+		t.Errorf("%d lines of another outcome", written)
+	}
+	now = now.Add(time.Minute)
+	if written, missed := write("unknown_application", "a", 1); written != 1 || missed != 15 {
+		t.Errorf("%d lines after a minute, which tell of %d", written, missed)
+	}
+}
+
+// TestManyClients: who makes up clients takes neither memory nor the lines of
+// the others.
+func TestManyClients(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	l := newLines(func() time.Time { return now })
+	written := 0
+	for i := range 5 * maxLineKinds {
+		if ok, _ := l.allow("unknown_application", fmt.Sprint(i)); ok {
+			written++
+		}
+	}
+	if len(l.kinds) > maxLineKinds+1 || written > maxLineKinds+linesAMinute {
+		t.Errorf("%d kinds and %d lines", len(l.kinds), written)
+	}
+	now = now.Add(time.Minute)
+	if ok, _ := l.allow("unknown_application", "new"); !ok || len(l.kinds) > 2 {
+		t.Errorf("%d kinds after a minute", len(l.kinds))
+	}
+}
