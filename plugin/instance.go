@@ -172,6 +172,9 @@ func (i *Instance) handle(k *kong, handler func(context.Context, *kong, *running
 		if warning := r.records.Warning(); warning != nil {
 			k.warn(fmt.Sprintf("records: %v", warning))
 		}
+		if news := r.news(); news != "" {
+			k.notice(news)
+		}
 		err = handler(ctx, k, r)
 	}
 	if err != nil {

@@ -232,8 +232,9 @@ func (k *kong) requestID() (id string) {
 	return id
 }
 
-// warn and fail write to Kong's log, at levels that its default shows.
-func (k *kong) warn(line string) { k.wire.tell("kong.log.warn", listMessage(line)) }
-func (k *kong) fail(line string) { k.wire.tell("kong.log.err", listMessage(line)) }
+// notice, warn and fail write to Kong's log, at levels that its default shows.
+func (k *kong) notice(line string) { k.wire.tell("kong.log.notice", listMessage(line)) }
+func (k *kong) warn(line string)   { k.wire.tell("kong.log.warn", listMessage(line)) }
+func (k *kong) fail(line string)   { k.wire.tell("kong.log.err", listMessage(line)) }
 
 func sortedNames(headers map[string][]string) []string { return slices.Sorted(maps.Keys(headers)) }

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"m2m-token-enricher/cache"
@@ -32,6 +34,8 @@ type runningConfig struct {
 	keys     *jws.KeyFile
 	issuer   issuer
 	used     time.Time // guarded by runtimes.mu
+
+	announced atomic.Pointer[jws.Ring] // the ring that the log was last told of
 }
 
 // open starts nothing that fails later than now: clients connect when they are
@@ -77,6 +81,21 @@ func (r *runningConfig) warm() {
 	if r.cfg.Signing.Issuer != "" {
 		_, _ = r.provider.Metadata(ctx)
 	}
+}
+
+// news returns a line for the log when the configuration begins to serve, and
+// when its keys change: what it is, and which keys it has. Otherwise "".
+func (r *runningConfig) news() string {
+	ring, _ := r.keys.State()
+	if ring == nil || r.announced.Load() == ring || r.announced.Swap(ring) == ring {
+		return ""
+	}
+	var kids []string
+	for _, key := range ring.Keys() {
+		kids = append(kids, key.ID)
+	}
+	return fmt.Sprintf("serving issuer=%q signs=%s algorithm=%s published=%s redis=%q prefix=%q mode=%s enforce_share=%d policy=%s",
+		r.cfg.Issuer, kids[0], ring.Algorithm(), strings.Join(kids, ","), r.records.Where(), r.cfg.Prefix, r.cfg.Mode, r.cfg.EnforceShare, r.cfg.FailurePolicy)
 }
 
 func (r *runningConfig) close() error {

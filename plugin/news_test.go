@@ -1,0 +1,64 @@
+package plugin
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"m2m-token-enricher/plugin/jws"
+)
+
+// TestNews: the log tells once what serves, and again when the keys change.
+func TestNews(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys.json")
+	write := func(kind string) string {
+		text, err := jws.Generate(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ring, err := jws.ParseRing(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ring.Keys()[0].ID
+	}
+	kid := write("ec")
+	rs := newTestRuntimes(t)
+	i := start(t, rs, strings.Replace(goodConfig, "/nonexistent/keys.json", file, 1))
+	r, err := rs.get(i.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.keys.Ring(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	said := func() []string {
+		k := &kongSide{replies: map[string]proto.Message{}}
+		k.handle(t, i.access)
+		var news []string
+		for _, line := range k.log {
+			if strings.HasPrefix(line, "serving ") {
+				news = append(news, line)
+			}
+		}
+		return news
+	}
+	news := said()
+	if len(news) != 1 {
+		t.Fatalf("said %q", news)
+	}
+	for _, want := range []string{`issuer="https://example.kinde.com"`, "signs=" + kid, "ES256", `redis="redis at 127.0.0.1:1"`, "mode=enforce", "policy=stop"} {
+		if !strings.Contains(news[0], want) {
+			t.Errorf("%q isn't in %s", want, news[0])
+		}
+	}
+	if again := said(); len(again) != 0 {
+		t.Errorf("said again %q", again)
+	}
+}
