@@ -145,3 +145,50 @@ func (r *explainRun) show(x *plugin.Explanation) error {
 	}
 	return nil
 }
+
+// inspect says who signed a token and what an API would decide.
+func inspect(args []string, stdout, stderr io.Writer) int {
+	run := &explainRun{print: printer{out: stdout}}
+	url := ""
+	verbs := map[string]verb{"inspect": {"-c KONG_YML --url JWKS_URL [--json] FILE", 1, 1, []func(*flag.FlagSet){run.target.flags, func(set *flag.FlagSet) {
+		set.StringVar(&url, "url", "", "where the gateway publishes its keys, such as https://gateway.example.com/m2m/jwks.json")
+		set.BoolVar(&run.print.json, "json", false, "print JSON")
+	}}, func(args []string) error { return run.inspect(url, args[0]) }}}
+	if code := runVerb("", verbs, append([]string{"inspect"}, args...), stderr); code != 0 {
+		return code
+	}
+	return run.code
+}
+
+func (r *explainRun) inspect(url, file string) error {
+	cfg, err := r.target.config()
+	if err != nil {
+		return err
+	}
+	if cfg == nil || url == "" {
+		return usageError{errors.New("-c KONG_YML and --url are needed")}
+	}
+	token, err := readToken(file)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	i, err := plugin.Inspect(ctx, cfg, url, token)
+	if err != nil {
+		return err
+	}
+	if !i.Accepted {
+		r.code = exitRefused
+	}
+	if r.print.json {
+		return r.print.value(i)
+	}
+	fmt.Fprintf(r.print.out, "header: %s\nclaims: %s\nsigned by: %s\n", i.Header, i.Payload, i.SignedBy)
+	if i.Accepted {
+		fmt.Fprintln(r.print.out, "an API that trusts the gateway's keys accepts it, if it is in aud")
+		return nil
+	}
+	fmt.Fprintf(r.print.out, "an API that trusts the gateway's keys refuses it: %s\n", i.Why)
+	return nil
+}

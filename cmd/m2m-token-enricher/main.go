@@ -38,6 +38,8 @@ For operators:
         read and write the records in Redis; "app" alone prints each one's flags
   m2m-token-enricher explain -c KONG_YML CLIENT_ID | --token FILE
         tell what would become of a token, and why
+  m2m-token-enricher inspect -c KONG_YML --url JWKS_URL FILE
+        tell who signed a token, and whether an API would accept it
   m2m-token-enricher sync kinde|webhook|file -c KONG_YML …
         make the records what a Kinde tenant or a directory says
 
@@ -61,6 +63,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return onRecords(args[0], args[1:], stdout, stderr)
 		case "explain":
 			return explain(args[1:], stdout, stderr)
+		case "inspect":
+			return inspect(args[1:], stdout, stderr)
 		case "sync":
 			return onSync(args[1:], stdout, stderr)
 		}

@@ -226,6 +226,16 @@ func (c Claims) date(name string) (*jwt.NumericDate, error) {
 // in many readers.
 const maxDate = 253402300799
 
+// Unverified returns the header and the payload of a JWT that nobody has
+// verified, to be shown.
+func Unverified(token string) (header, payload []byte, err error) {
+	c, err := decode(token)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.header.Bytes(), c.payload, nil
+}
+
 // UnverifiedClaims returns the claims of a JWT that nobody has verified. They
 // only serve to be shown, or to be compared with what is verified.
 func UnverifiedClaims(token string) (Claims, error) {

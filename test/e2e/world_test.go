@@ -79,6 +79,7 @@ type world struct {
 	gateway  kongtest.Gateway
 	api      *httptest.Server
 	keyFile  string
+	plugin   string // what Kong starts
 	edit     func(config map[string]any)
 	paths    []any // of the plugin's route; nil: as in kong.yml
 }
@@ -94,7 +95,7 @@ func newWorld(t *testing.T, edit func(config map[string]any)) *world {
 // build starts all but the gateway.
 func build(t *testing.T, edit func(config map[string]any)) *world {
 	t.Helper()
-	w := &world{T: t, redis: redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), edit: edit}
+	w := &world{T: t, redis: redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), plugin: binary, edit: edit}
 	w.record("app:"+client, "org_code", org, "region", "eu")
 	w.record("org:"+org, "code", org, "name", "Acme Inc", "is_suspended", "false")
 
@@ -142,7 +143,7 @@ func (w *world) start() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var err error
-	w.gateway, err = kongtest.Start(ctx, kongtest.Options{Config: w.config(), Plugin: binary})
+	w.gateway, err = kongtest.Start(ctx, kongtest.Options{Config: w.config(), Plugin: w.plugin})
 	if err != nil {
 		w.Fatal(err)
 	}
