@@ -147,7 +147,10 @@ func TestKongConf(t *testing.T) {
 // TestLinks: a page that the README or the docs point to is there.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
-	for _, page := range []string{"README.md", "docs/configuration.md", "docs/outcomes.md", "docs/keys.md", "docs/performance.md", "docs/redis.md", "docs/sync.md"} {
+	for _, page := range []string{
+		"README.md", "docs/configuration.md", "docs/outcomes.md", "docs/keys.md", "docs/performance.md", "docs/redis.md", "docs/sync.md",
+		"docs/verify.md", "docs/development.md", "SECURITY.md", "CHANGELOG.md",
+	} {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
 			if strings.HasPrefix(m[1], "http") {
 				continue
