@@ -148,7 +148,7 @@ func TestKongConf(t *testing.T) {
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
 	for _, page := range []string{
-		"README.md", "docs/configuration.md", "docs/outcomes.md", "docs/keys.md", "docs/performance.md", "docs/redis.md", "docs/sync.md",
+		"README.md", "docs/configuration.md", "docs/outcomes.md", "docs/keys.md", "docs/performance.md", "docs/redis.md", "docs/sync.md", "docs/operate.md", "docs/deploy.md",
 		"docs/verify.md", "docs/development.md", "SECURITY.md", "CHANGELOG.md",
 	} {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {

@@ -105,6 +105,27 @@ func TestDashboardAndAlerts(t *testing.T) {
 	}
 }
 
+// TestPage: docs/operate.md has each metric of a scrape, and no other.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := scrape(t, used(t), "text/plain")
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (m2m_[a-z_]+) `).FindAllStringSubmatch(text, -1) {
+		names[m[1]] = true
+		if !strings.Contains(string(page), "`"+m[1]+"`") {
+			t.Errorf("%s isn't on the page", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile("`(m2m_[a-z_]+)`").FindAllStringSubmatch(string(page), -1) {
+		if !names[m[1]] && m[1] != "m2m_outcome" {
+			t.Errorf("%s is on the page, but in no scrape", m[1])
+		}
+	}
+}
+
 // TestNobodyAsked: metrics that aren't there cost nothing and break nothing.
 func TestNobodyAsked(t *testing.T) {
 	var m *Metrics
