@@ -141,7 +141,7 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 
 // Why Redis isn't even asked.
 var (
-	errBusy   = errors.New("no connection is free")
+	errBusy   = errors.New("every connection is busy")
 	errPaused = errors.New("it failed")
 )
 
@@ -153,7 +153,7 @@ func (r *Records) question(key string, kind schema.Kind, id string) (entry, erro
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done(): // says nothing of Redis, so no pause begins
-		return entry{}, fmt.Errorf("%s: %w: %w: all %d are in use", key, schema.ErrUnavailable, errBusy, cap(r.slots))
+		return entry{}, fmt.Errorf("%s: %w: %w, all %d", key, schema.ErrUnavailable, errBusy, cap(r.slots))
 	}
 	asked := r.now()
 	if !r.pause.over(asked, r.budget) {

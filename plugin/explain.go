@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"m2m-token-enricher/cache"
@@ -115,15 +116,18 @@ func explain(ctx context.Context, cfg *schema.Config, token string, provider jws
 // signing returns the configured keys or, for who may not read them, others.
 func signing(cfg *schema.Config) func(context.Context) (*jws.Ring, error) {
 	configured := jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now)
-	return func(ctx context.Context) (*jws.Ring, error) {
-		if ring, err := configured.Ring(ctx); err == nil {
-			return ring, nil
-		}
+	other := sync.OnceValues(func() (*jws.Ring, error) {
 		text, err := jws.Generate("rsa") // the longest signature
 		if err != nil {
 			return nil, err
 		}
 		return jws.ParseRing(text)
+	})
+	return func(ctx context.Context) (*jws.Ring, error) {
+		if ring, err := configured.Ring(ctx); err == nil {
+			return ring, nil
+		}
+		return other()
 	}
 }
 

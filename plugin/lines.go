@@ -7,7 +7,7 @@ import (
 
 // Bounds of what is logged of failures that repeat.
 const (
-	linesAMinute = 10   // of one outcome and client
+	linesAMinute = 60   // of one outcome and client
 	maxLineKinds = 1000 // outcomes and clients that are told apart
 )
 

@@ -18,7 +18,7 @@ func TestLines(t *testing.T) {
 		}
 		return written, missed
 	}
-	if written, _ := write("unknown_application", "a", 25); written != linesAMinute {
+	if written, _ := write("unknown_application", "a", linesAMinute+15); written != linesAMinute {
 		t.Errorf("%d lines of a burst", written)
 	}
 	if written, _ := write("unknown_application", "b", 3); written != 3 {
