@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,46 +13,81 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/schema"
 )
 
-// Instance is one plugin instance: a configuration that Kong delivered. Kong
-// makes one for each worker, and all anew at each rebuild of its
-// configuration. Handlers run in parallel.
-type Instance struct {
-	id       int32
-	runtimes *runtimes
-	cfg      *schema.Config
-	mistakes error // why the configuration can't be used
+// instance is a configuration that Kong delivered. Kong starts it for each
+// worker, and anew at each rebuild of its configuration. Handlers run in
+// parallel.
+type instance struct {
+	id          int32
+	fingerprint [sha256.Size]byte
+	cfg         *schema.Config
+	mistakes    error          // why the configuration can't be used
+	running     *runningConfig // nil if it can't
+	all         *instances
+
+	started, used time.Time // guarded by all.mu
 }
 
-// newInstance starts an instance with the configuration that Kong delivers. It
-// doesn't fail on a mistake in it: Kong would answer each request with a 500 and
-// the operator would never learn why. The events say it instead.
-func newInstance(runtimes *runtimes, config []byte) *Instance {
-	i := &Instance{runtimes: runtimes, id: instanceID(sha256.Sum256(config))}
-	i.start(config)
+// newInstance returns the instance with the configuration that Kong delivers,
+// not running yet. It doesn't fail on a mistake in it: Kong would answer each
+// request with a 500 and the operator would never learn why. The events say it
+// instead.
+func newInstance(all *instances, config []byte) *instance {
+	i := &instance{all: all, fingerprint: sha256.Sum256(config)}
+	i.safely(func() error {
+		var err error
+		i.cfg, err = validated(schema.Delivered(config))
+		return err
+	})
+	if i.mistakes == nil {
+		i.fingerprint = i.cfg.Fingerprint // without what Kong puts beside the configuration
+	}
+	i.id = instanceID(i.fingerprint)
 	return i
 }
 
-func (i *Instance) start(config []byte) {
+// run makes the instance serve.
+func (i *instance) run() {
+	if i.mistakes != nil {
+		return
+	}
+	i.safely(func() error {
+		var err error
+		if i.running, err = i.all.open(i.cfg, i.all.measured); err != nil {
+			return fmt.Errorf("open the configuration: %w", err)
+		}
+		go i.running.warm()
+		return nil
+	})
+}
+
+// safely keeps what f reports, and a panic of it, as the instance's mistakes.
+func (i *instance) safely(f func() error) {
 	defer func() {
 		if v := recover(); v != nil {
 			i.mistakes = panicked(v)
 		}
 	}()
-	if i.cfg, i.mistakes = validated(schema.Delivered(config)); i.mistakes == nil {
-		i.id = instanceID(i.cfg.Fingerprint)
-		_, i.mistakes = i.runtimes.get(i.cfg)
+	i.mistakes = f()
+}
+
+func (i *instance) close() {
+	i.all.measured.Forget(i.name())
+	if i.running != nil {
+		_ = i.running.close() // nothing can be done about it, and nothing depends on it
 	}
 }
 
-// instanceID makes an id of what the configuration is. So all workers, and the
-// processes before and after a reload, have the same one for the same
-// configuration; that two have the same is one in a billion.
-func instanceID(fingerprint [sha256.Size]byte) int32 {
-	return int32(binary.BigEndian.Uint32(fingerprint[:])>>1 | 1) // positive, and not 0
+// name is short, and the same in every process.
+func (i *instance) name() string { return hex.EncodeToString(i.fingerprint[:4]) }
+
+func (i *instance) status() *kong_plugin_protocol.InstanceStatus {
+	return &kong_plugin_protocol.InstanceStatus{Name: Name, InstanceId: i.id, StartedAt: i.started.Unix()}
 }
 
 // validated adds the mistakes in a decoded configuration that only the core
@@ -67,12 +101,14 @@ func validated(cfg *schema.Config, err error) (*schema.Config, error) {
 
 // phase runs the handler of a phase; those that the plugin doesn't have are not
 // for it.
-func (i *Instance) phase(name string, k *kong) {
-	k.lines = i.runtimes.lines
-	if measured := i.runtimes.measured; measured != nil {
+func (i *instance) phase(name string, k *kong) {
+	k.lines = i.all.lines
+	if measured := i.all.measured; measured != nil {
 		begun := time.Now()
 		defer func() { measured.Handler(name, time.Since(begun)) }()
-		k.answered = i.count
+		k.answered = func(r enrich.Result, requestID string) {
+			measured.Outcome(i.name(), string(r.Outcome), r.Action.String(), requestID)
+		}
 	}
 	switch name {
 	case "access":
@@ -82,18 +118,9 @@ func (i *Instance) phase(name string, k *kong) {
 	}
 }
 
-// count counts a decision.
-func (i *Instance) count(r enrich.Result, requestID string) {
-	name := "none" // of a configuration with a mistake
-	if i.cfg != nil && i.mistakes == nil {
-		name = hex.EncodeToString(i.cfg.Fingerprint[:4])
-	}
-	i.runtimes.measured.Outcome(name, string(r.Outcome), r.Action.String(), requestID)
-}
-
 // access publishes the gateway's keys and metadata, and keeps away what would
 // get around the response phase.
-func (i *Instance) access(k *kong) {
+func (i *instance) access(k *kong) {
 	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		request, err := k.accessRequest()
 		if err != nil {
@@ -135,7 +162,7 @@ func refuseAccess(k *kong, r accessRequest) {
 }
 
 // response enriches the token in the upstream's answer.
-func (i *Instance) response(k *kong) {
+func (i *instance) response(k *kong) {
 	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		x, err := k.exchange()
 		if err == nil && !i.cfg.EnforcesAll() {
@@ -152,7 +179,7 @@ func (i *Instance) response(k *kong) {
 // handle runs a handler, which has the configured time, and ends the event
 // whatever happens: Kong would repeat for ever an event whose connection just
 // closes.
-func (i *Instance) handle(k *kong, handler func(context.Context, *kong, *runningConfig) error) {
+func (i *instance) handle(k *kong, handler func(context.Context, *kong, *runningConfig) error) {
 	defer func() {
 		if v := recover(); v != nil {
 			i.fail(k, panicked(v))
@@ -164,27 +191,28 @@ func (i *Instance) handle(k *kong, handler func(context.Context, *kong, *running
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
 	defer cancel()
-	r, err := i.runtimes.get(i.cfg)
-	if err == nil {
-		if warning := r.keys.Warning(ctx); warning != nil {
-			k.warn(fmt.Sprintf("signing keys: %v", warning))
-		}
-		if warning := r.records.Warning(); warning != nil {
-			k.warn(fmt.Sprintf("records: %v", warning))
-		}
-		if news := r.news(); news != "" {
-			k.notice(news)
-		}
-		err = handler(ctx, k, r)
-	}
-	if err != nil {
+	tell(ctx, k, i.running)
+	if err := handler(ctx, k, i.running); err != nil {
 		i.fail(k, err)
+	}
+}
+
+// tell logs what an operator should know of a configuration that serves.
+func tell(ctx context.Context, k *kong, r *runningConfig) {
+	if warning := r.keys.Warning(ctx); warning != nil {
+		k.warn(fmt.Sprintf("signing keys: %v", warning))
+	}
+	if warning := r.records.Warning(); warning != nil {
+		k.warn(fmt.Sprintf("records: %v", warning))
+	}
+	if news := r.news(); news != "" {
+		k.notice(news)
 	}
 }
 
 // fail ends an event that couldn't be decided. Where not everybody is enforced
 // that is told of as well, but stops nothing.
-func (i *Instance) fail(k *kong, err error) {
+func (i *instance) fail(k *kong, err error) {
 	r := enrich.Refusal(enrich.InternalError, 0, err)
 	if i.cfg != nil && !i.cfg.EnforcesAll() {
 		r.Action = enrich.Pass

@@ -2,162 +2,21 @@ package plugin
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"io"
-	"net"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"m2m-token-enricher/plugin/enrich"
-	"m2m-token-enricher/plugin/metrics"
-	"m2m-token-enricher/schema"
 )
-
-// kongSide answers a handler's PDK calls with empty values, but for those in
-// replies, and keeps the calls, the exit and the log.
-type kongSide struct {
-	replies map[string]proto.Message
-	calls   []string
-	writes  int // that the plugin made
-	exit    *kong_plugin_protocol.ExitArgs
-	log     []string
-	err     error
-}
-
-func (k *kongSide) serve(conn net.Conn) {
-	defer conn.Close()
-	k.serveEvent(conn)
-}
-
-// serveEvent answers until the event ends.
-func (k *kongSide) serveEvent(conn net.Conn) {
-	for {
-		method, err := readFrame(conn)
-		if err != nil || len(method) == 0 {
-			return // the handler is done
-		}
-		args, err := readFrame(conn)
-		if err != nil {
-			k.err = err
-			return
-		}
-		k.calls = append(k.calls, string(method))
-		switch {
-		case string(method) == "kong.response.exit":
-			k.exit = &kong_plugin_protocol.ExitArgs{}
-			k.err = proto.Unmarshal(args, k.exit)
-			return // as Kong does: there is no reply
-		case strings.HasPrefix(string(method), "kong.log."):
-			var list structpb.ListValue
-			k.err = proto.Unmarshal(args, &list)
-			k.log = append(k.log, list.Values[0].GetStringValue())
-		}
-		reply := []byte{}
-		if m := k.replies[string(method)]; m != nil {
-			if reply, err = proto.Marshal(m); err != nil {
-				k.err = err
-				return
-			}
-		}
-		if _, err := conn.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(reply))), reply...)); err != nil {
-			return
-		}
-	}
-}
-
-func readFrame(r io.Reader) ([]byte, error) {
-	var size uint32
-	if err := binary.Read(r, binary.LittleEndian, &size); err != nil {
-		return nil, err
-	}
-	frame := make([]byte, size)
-	_, err := io.ReadFull(r, frame)
-	return frame, err
-}
-
-// counted counts the writes on a connection.
-type counted struct {
-	net.Conn
-	writes *int
-}
-
-func (c counted) Write(b []byte) (int, error) {
-	*c.writes++
-	return c.Conn.Write(b)
-}
-
-// sockets returns the two ends of a connection.
-func sockets(t *testing.T) (ours, theirs net.Conn) {
-	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends := make([]net.Conn, 2)
-	for i, fd := range fds {
-		file := os.NewFile(uintptr(fd), "socket")
-		if ends[i], err = net.FileConn(file); err != nil {
-			t.Fatal(err)
-		}
-		if err := file.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return ends[0], ends[1]
-}
-
-// handle runs a handler against k and returns when both are done.
-func (k *kongSide) handle(t *testing.T, handler func(*kong)) {
-	t.Helper()
-	ours, theirs := sockets(t)
-	done := make(chan struct{})
-	go func() { defer close(done); k.serve(ours) }()
-	w := newWire(counted{theirs, &k.writes})
-	side := &kong{wire: w}
-	handler(side)
-	if side.exited {
-		w.hangUp()
-	} else if err := w.settle(); err != nil && k.err == nil {
-		t.Log(err)
-	}
-	theirs.Close()
-	<-done
-	if k.err != nil {
-		t.Fatal(k.err)
-	}
-}
 
 const goodConfig = `{"issuer":"https://example.kinde.com","redis":{"host":"127.0.0.1","port":1},
 	"jwks_uri":"http://127.0.0.1:1/jwks","signing":{"jwks_file":"/nonexistent/keys.json"},
 	"claims":[{"name":"org_code","from":"organization.code"}],"__seq__":1}`
-
-func start(t *testing.T, rs *runtimes, config string) *Instance {
-	t.Helper()
-	return newInstance(rs, []byte(config))
-}
-
-func newTestRuntimes(t *testing.T) *runtimes {
-	rs := newRuntimes()
-	t.Cleanup(func() {
-		rs.mu.Lock()
-		defer rs.mu.Unlock()
-		for _, r := range rs.running {
-			if err := r.close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	return rs
-}
 
 func checkInternalError(t *testing.T, k *kongSide) {
 	t.Helper()
@@ -172,14 +31,7 @@ func checkInternalError(t *testing.T, k *kongSide) {
 // TestPanic: whatever breaks in a handler, the event ends and the process
 // lives.
 func TestPanic(t *testing.T) {
-	rs := newTestRuntimes(t)
-	open := rs.open
-	rs.open = func(cfg *schema.Config, m *metrics.Metrics) (*runningConfig, error) {
-		r, err := open(cfg, m)
-		r.enricher = nil
-		return r, err
-	}
-	i := start(t, rs, goodConfig)
+	i := withoutEnricher(t, goodConfig)
 	k := &kongSide{replies: map[string]proto.Message{
 		"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200},
 	}}
@@ -199,7 +51,7 @@ func TestPanicValueIsNotShown(t *testing.T) {
 // TestMistake: an instance with a wrong configuration starts, since Kong would
 // swallow the reason, and refuses each request with it in the log.
 func TestMistake(t *testing.T) {
-	i := start(t, newTestRuntimes(t), strings.Replace(goodConfig, "https://example.kinde.com", "ftp://x", 1))
+	i := start(t, strings.Replace(goodConfig, "https://example.kinde.com", "ftp://x", 1))
 	for _, handler := range []func(*kong){i.access, i.response} {
 		k := &kongSide{}
 		k.handle(t, handler)
@@ -211,7 +63,7 @@ func TestMistake(t *testing.T) {
 }
 
 func TestNotEvenJSON(t *testing.T) {
-	i := start(t, newTestRuntimes(t), "{")
+	i := start(t, "{")
 	k := &kongSide{}
 	k.handle(t, i.access)
 	checkInternalError(t, k)
@@ -219,7 +71,7 @@ func TestNotEvenJSON(t *testing.T) {
 
 // TestKongGoesAway: a handler whose Kong is gone ends.
 func TestKongGoesAway(t *testing.T) {
-	i := start(t, newTestRuntimes(t), goodConfig)
+	i := start(t, goodConfig)
 	for _, handler := range []func(*kong){i.access, i.response} {
 		ours, theirs := sockets(t)
 		ours.Close()
@@ -252,37 +104,6 @@ func TestRequestBodyLimits(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-func TestRuntimesAreShared(t *testing.T) {
-	rs := newTestRuntimes(t)
-	now := time.Unix(1_800_000_000, 0)
-	rs.now = func() time.Time { return now }
-	first := start(t, rs, goodConfig)
-	start(t, rs, strings.Replace(goodConfig, `"__seq__":1`, `"__seq__":2,"route_id":"x"`, 1))
-	if len(rs.running) != 1 {
-		t.Errorf("%d for one configuration", len(rs.running))
-	}
-	start(t, rs, strings.Replace(goodConfig, "/jwks", "/other", 1))
-	if len(rs.running) != 2 {
-		t.Errorf("%d for two configurations", len(rs.running))
-	}
-	now = now.Add(unusedAfter - time.Second)
-	if _, err := rs.get(first.cfg); err != nil {
-		t.Fatal(err)
-	}
-	now = now.Add(2 * time.Minute)
-	again, err := rs.get(first.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(rs.running) != 1 {
-		t.Errorf("%d though one is unused", len(rs.running))
-	}
-	now = now.Add(2 * unusedAfter)
-	if reopened, err := rs.get(first.cfg); err != nil || reopened == again {
-		t.Errorf("an unused configuration isn't opened again: %v", err)
 	}
 }
 
@@ -319,8 +140,7 @@ func TestCheckReportsEverything(t *testing.T) {
 // exit in response, in one batch each and one write for the answer. What a
 // decision doesn't need isn't asked.
 func TestFewQuestions(t *testing.T) {
-	rs := newTestRuntimes(t)
-	i := start(t, rs, goodConfig)
+	i := start(t, goodConfig)
 	const form = "grant_type=client_credentials&client_id=a&client_secret=b"
 	text := func(s string) proto.Message { return &kong_plugin_protocol.ByteString{V: []byte(s)} }
 	answers := map[string]proto.Message{

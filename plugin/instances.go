@@ -1,85 +1,107 @@
 package plugin
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"sync"
 	"time"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"m2m-token-enricher/plugin/metrics"
+	"m2m-token-enricher/schema"
 )
 
+// unusedAfter is how long an instance may be idle before it goes, with its
+// connections. Kong doesn't say when it no longer needs one; one that is gone is
+// started again.
+const unusedAfter = time.Hour
+
 // instances are those that Kong has started, each once however many workers
-// started it. Kong doesn't say when it no longer needs one; one that is dropped
-// is started again. Safe for concurrent use.
+// started it. Safe for concurrent use.
 type instances struct {
-	runtimes *runtimes
+	now      func() time.Time
+	open     func(*schema.Config, *metrics.Metrics) (*runningConfig, error)
+	measured *metrics.Metrics // nil if nobody asked
+	lines    *lines
 
 	mu    sync.Mutex
-	known map[int32]*known
+	known map[int32]*instance
 	swept time.Time
 }
 
-// known is an instance with what Kong may ask of it.
-type known struct {
-	*Instance
-	started time.Time
-	used    time.Time
+func newInstances() *instances {
+	return &instances{now: time.Now, open: open, lines: newLines(time.Now), known: map[int32]*instance{}}
 }
 
-func newInstances(runtimes *runtimes) *instances {
-	return &instances{runtimes: runtimes, known: map[int32]*known{}}
-}
-
-// start starts an instance with the configuration that Kong delivers.
-func (is *instances) start(config []byte) *kong_plugin_protocol.InstanceStatus {
-	i := newInstance(is.runtimes, config)
+// start starts the instance with the configuration that Kong delivers, unless
+// it was started already.
+func (is *instances) start(config []byte) *instance {
+	i := newInstance(is, config)
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	now := is.runtimes.now()
+	now := is.now()
 	is.sweep(now)
-	k := is.known[i.id]
-	if k == nil || k.mistakes != nil {
-		k = &known{Instance: i, started: now}
-		is.known[i.id] = k
+	for is.known[i.id] != nil && is.known[i.id].fingerprint != i.fingerprint {
+		i.id = max(1, i.id+1) // another configuration has this one
 	}
-	k.used = now
-	return k.status()
+	if is.known[i.id] == nil {
+		i.started = now
+		i.run()
+		is.known[i.id] = i
+	}
+	is.known[i.id].used = now
+	return is.known[i.id]
 }
 
-// status returns the status of an instance, nil if it isn't known.
-func (is *instances) status(id int32) *kong_plugin_protocol.InstanceStatus {
+// instanceID makes an id of what the configuration is. So all workers, and the
+// processes before and after a reload, have the same one for the same
+// configuration.
+func instanceID(fingerprint [sha256.Size]byte) int32 {
+	return int32(max(1, binary.BigEndian.Uint32(fingerprint[:])>>1))
+}
+
+// find returns the instance called id, nil if it isn't known. It is then in
+// use.
+func (is *instances) find(id int32) *instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	if k := is.known[id]; k != nil {
-		return k.status()
+	i := is.known[id]
+	if i != nil {
+		i.used = is.now()
 	}
-	return nil
+	return i
 }
 
-func (k *known) status() *kong_plugin_protocol.InstanceStatus {
-	return &kong_plugin_protocol.InstanceStatus{Name: Name, InstanceId: k.id, StartedAt: k.started.Unix()}
-}
-
-// find returns the instance for an event, nil if it isn't known.
-func (is *instances) find(id int32) *Instance {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	k := is.known[id]
-	if k == nil {
-		return nil
-	}
-	k.used = is.runtimes.now()
-	return k.Instance
-}
-
-// sweep drops what is unused.
+// sweep drops what is unused. No event can still run in it: events are shorter
+// than unusedAfter.
 func (is *instances) sweep(now time.Time) {
 	if now.Sub(is.swept) < unusedAfter/60 {
 		return
 	}
 	is.swept = now
-	for id, k := range is.known {
-		if now.Sub(k.used) >= unusedAfter {
+	for id, i := range is.known {
+		if now.Sub(i.used) >= unusedAfter {
 			delete(is.known, id)
+			i.close()
 		}
 	}
+}
+
+// Instances implements [metrics.Source].
+func (is *instances) Instances() int {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	return len(is.known)
+}
+
+// States implements [metrics.Source].
+func (is *instances) States() []metrics.State {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	var states []metrics.State
+	for _, i := range is.known {
+		if i.running != nil {
+			states = append(states, i.running.state(i.name()))
+		}
+	}
+	return states
 }

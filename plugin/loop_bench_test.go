@@ -28,9 +28,8 @@ const loopVariable = "M2M_BENCH_LOOP"
 func TestMain(m *testing.M) {
 	switch dir := os.Getenv("M2M_BENCH_DIR"); os.Getenv(loopVariable) {
 	case "ours":
-		rs := newRuntimes()
-		s := newServer(rs)
-		s.handle = func(_ *Instance, _ string, k *kong) {
+		s := newServer(newInstances())
+		s.handle = func(_ *instance, _ string, k *kong) {
 			x, err := k.exchange()
 			if err == nil {
 				k.exit(200, x.Response.Body, changed)

@@ -29,13 +29,8 @@ func TestNews(t *testing.T) {
 		return ring.Keys()[0].ID
 	}
 	kid := write("ec")
-	rs := newTestRuntimes(t)
-	i := start(t, rs, strings.Replace(goodConfig, "/nonexistent/keys.json", file, 1))
-	r, err := rs.get(i.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.keys.Ring(t.Context()); err != nil {
+	i := start(t, strings.Replace(goodConfig, "/nonexistent/keys.json", file, 1))
+	if _, err := i.running.keys.Ring(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	said := func() []string {

@@ -10,9 +10,6 @@ import (
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
-
-	"m2m-token-enricher/plugin/metrics"
-	"m2m-token-enricher/schema"
 )
 
 var observing = strings.Replace(goodConfig, `"__seq__"`, `"mode":"observe","__seq__"`, 1)
@@ -31,18 +28,11 @@ func wantUntouched(t *testing.T, k *kongSide) {
 
 // TestObserveStopsNothing: not even a panic or a mistake in the configuration.
 func TestObserveStopsNothing(t *testing.T) {
-	rs := newTestRuntimes(t)
-	open := rs.open
-	rs.open = func(cfg *schema.Config, m *metrics.Metrics) (*runningConfig, error) {
-		r, err := open(cfg, m)
-		r.enricher = nil
-		return r, err
-	}
 	k := &kongSide{replies: map[string]proto.Message{"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200}}}
-	k.handle(t, start(t, rs, observing).response)
+	k.handle(t, withoutEnricher(t, observing).response)
 	wantUntouched(t, k)
 
-	wrong := start(t, newTestRuntimes(t), strings.Replace(observing, "organization.code", "team.code", 1))
+	wrong := start(t, strings.Replace(observing, "organization.code", "team.code", 1))
 	for _, handler := range []func(*kong){wrong.access, wrong.response} {
 		k := &kongSide{}
 		k.handle(t, handler)
@@ -52,7 +42,7 @@ func TestObserveStopsNothing(t *testing.T) {
 
 // TestDeadline: a handler has the configured time, and no more.
 func TestDeadline(t *testing.T) {
-	i := start(t, newTestRuntimes(t), strings.Replace(goodConfig, `"__seq__"`, `"timeout":50,"__seq__"`, 1))
+	i := start(t, strings.Replace(goodConfig, `"__seq__"`, `"timeout":50,"__seq__"`, 1))
 	k := &kongSide{}
 	k.handle(t, func(p *kong) {
 		before := time.Now()
@@ -75,7 +65,7 @@ func TestFetchedAtStart(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	defer provider.Close()
-	start(t, newTestRuntimes(t), strings.Replace(goodConfig, "http://127.0.0.1:1/jwks", provider.URL+"/jwks", 1))
+	start(t, strings.Replace(goodConfig, "http://127.0.0.1:1/jwks", provider.URL+"/jwks", 1))
 	select {
 	case path := <-asked:
 		if path != "/jwks" {

@@ -2,12 +2,9 @@ package plugin
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,22 +15,15 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// unusedAfter is how long a configuration may be idle before its connections
-// go. Kong doesn't say when it no longer uses one; should it be used again, it
-// is opened again.
-const unusedAfter = time.Hour
-
 // runningConfig is a configuration with the clients that it needs: to Redis,
 // to the provider's keys and to the gateway's key file.
 type runningConfig struct {
 	cfg      *schema.Config
-	name     string // short, and the same in every process
 	enricher *enrich.Enricher
 	provider *jws.Provider
 	records  *cache.Records
 	keys     *jws.KeyFile
 	issuer   issuer
-	used     time.Time // guarded by runtimes.mu
 
 	announced atomic.Pointer[jws.Ring] // the ring that the log was last told of
 }
@@ -44,7 +34,6 @@ func open(cfg *schema.Config, measured *metrics.Metrics) (*runningConfig, error)
 	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, nil, time.Now)
 	r := &runningConfig{
 		cfg:      cfg,
-		name:     hex.EncodeToString(cfg.Fingerprint[:4]),
 		provider: provider,
 		records:  cache.New(cfg),
 		keys:     jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now),
@@ -101,57 +90,4 @@ func (r *runningConfig) news() string {
 func (r *runningConfig) close() error {
 	r.provider.Close()
 	return r.records.Close()
-}
-
-// runtimes are the running configurations, each shared by all instances that
-// have it. Safe for concurrent use.
-type runtimes struct {
-	now      func() time.Time
-	open     func(*schema.Config, *metrics.Metrics) (*runningConfig, error)
-	measured *metrics.Metrics // nil if nobody asked
-	lines    *lines
-
-	mu      sync.Mutex
-	running map[[sha256.Size]byte]*runningConfig
-	swept   time.Time
-}
-
-func newRuntimes() *runtimes {
-	return &runtimes{now: time.Now, open: open, lines: newLines(time.Now), running: map[[sha256.Size]byte]*runningConfig{}}
-}
-
-// get returns the running configuration of cfg and opens it if it isn't
-// running.
-func (rs *runtimes) get(cfg *schema.Config) (*runningConfig, error) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	now := rs.now()
-	rs.sweep(now)
-	r := rs.running[cfg.Fingerprint]
-	if r == nil {
-		var err error
-		if r, err = rs.open(cfg, rs.measured); err != nil {
-			return nil, fmt.Errorf("open the configuration: %w", err)
-		}
-		rs.running[cfg.Fingerprint] = r
-		go r.warm()
-	}
-	r.used = now
-	return r, nil
-}
-
-// sweep closes what is unused. No event can still run in it: events are
-// shorter than unusedAfter.
-func (rs *runtimes) sweep(now time.Time) {
-	if now.Sub(rs.swept) < unusedAfter/60 {
-		return
-	}
-	rs.swept = now
-	for fingerprint, r := range rs.running {
-		if now.Sub(r.used) >= unusedAfter {
-			delete(rs.running, fingerprint)
-			rs.measured.Forget(r.name)
-			_ = r.close() // nothing can be done about it, and nothing depends on it
-		}
-	}
 }

@@ -33,20 +33,29 @@ func Serve(ctx context.Context, prefix, address string) error {
 		return err
 	}
 	log.Printf("%s: listening at %s; signatures by %s", Name, path, jws.Signatures())
-	rs := newRuntimes()
+	started := newInstances()
 	if address == "" {
-		return newServer(rs).serve(ctx, listener)
+		return newServer(started).serve(ctx, listener)
 	}
-	rs.measured = metrics.New(metrics.Build{Version: Version, Go: runtime.Version(), Signatures: jws.Signatures()})
-	s := newServer(rs)
-	source := watched{rs, s.instances}
-	rs.measured.Watch(source)
+	build := metrics.Build{Version: Version, Go: runtime.Version(), Signatures: jws.Signatures()}
+	started.measured = metrics.New(build, started)
 	var serving sync.WaitGroup
 	defer serving.Wait()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	serving.Go(func() {
-		rs.measured.Serve(ctx, address, source, func(line string) { log.Printf("%s: %s", Name, line) })
+		listen := func() (net.Listener, error) { return listenAt(address) }
+		started.measured.Serve(ctx, listen, func(line string) { log.Printf("%s: metrics at %s: %s", Name, address, line) })
 	})
-	return s.serve(ctx, listener)
+	return newServer(started).serve(ctx, listener)
+}
+
+// listenAt listens at address, a host:port or a Unix socket's path.
+func listenAt(address string) (net.Listener, error) {
+	if filepath.IsAbs(address) {
+		return openSocket(address)
+	}
+	return net.Listen("tcp", address)
 }
 
 // openSocket listens at path. A socket that is there belongs to a process that
@@ -71,7 +80,7 @@ func openSocket(path string) (*net.UnixListener, error) {
 // server answers Kong's calls. One goroutine has each connection.
 type server struct {
 	instances *instances
-	handle    func(i *Instance, phase string, k *kong)
+	handle    func(i *instance, phase string, k *kong)
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool // whether it is in the middle of a call
@@ -79,8 +88,8 @@ type server struct {
 	wait  sync.WaitGroup
 }
 
-func newServer(runtimes *runtimes) *server {
-	return &server{instances: newInstances(runtimes), handle: (*Instance).phase, conns: map[net.Conn]bool{}}
+func newServer(instances *instances) *server {
+	return &server{instances: instances, handle: (*instance).phase, conns: map[net.Conn]bool{}}
 }
 
 // serve accepts connections until ctx ends, and returns when the calls that run
@@ -175,17 +184,17 @@ func (s *server) command(w *wire, message []byte) bool {
 		return false
 	}
 	answer := &kong_plugin_protocol.RpcReturn{Sequence: c.Sequence}
-	var status *kong_plugin_protocol.InstanceStatus
+	var i *instance
 	switch command := c.Call.(type) {
 	case *kong_plugin_protocol.RpcCall_CmdStartInstance:
-		status = s.instances.start(command.CmdStartInstance.GetConfig())
+		i = s.instances.start(command.CmdStartInstance.GetConfig())
 	case *kong_plugin_protocol.RpcCall_CmdGetInstanceStatus:
-		status = s.instances.status(command.CmdGetInstanceStatus.GetInstanceId())
+		i = s.instances.find(command.CmdGetInstanceStatus.GetInstanceId())
 	case *kong_plugin_protocol.RpcCall_CmdCloseInstance:
-		status = s.instances.status(command.CmdCloseInstance.GetInstanceId())
+		i = s.instances.find(command.CmdCloseInstance.GetInstanceId())
 	}
-	if status != nil {
-		answer.Return = &kong_plugin_protocol.RpcReturn_InstanceStatus{InstanceStatus: status}
+	if i != nil {
+		answer.Return = &kong_plugin_protocol.RpcReturn_InstanceStatus{InstanceStatus: i.status()}
 	}
 	data, err := proto.Marshal(answer)
 	if err != nil {

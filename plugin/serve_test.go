@@ -26,7 +26,7 @@ type served struct {
 
 func serve(t *testing.T) *served {
 	t.Helper()
-	s := &served{T: t, server: newServer(newTestRuntimes(t)), path: filepath.Join(t.TempDir(), "s"), ended: make(chan error, 1)}
+	s := &served{T: t, server: newServer(newTestInstances(t)), path: filepath.Join(t.TempDir(), "s"), ended: make(chan error, 1)}
 	listener, err := openSocket(s.path)
 	if err != nil {
 		t.Fatal(err)
@@ -120,26 +120,6 @@ func TestInstances(t *testing.T) {
 		if id := s.returned(s.conn, 5).GetInstanceStatus().GetInstanceId(); id != first {
 			t.Errorf("instance %d", id)
 		}
-	}
-}
-
-// TestUnusedInstancesGo: Kong never says that it no longer needs one.
-func TestUnusedInstancesGo(t *testing.T) {
-	rs := newTestRuntimes(t)
-	now := time.Unix(1_800_000_000, 0)
-	rs.now = func() time.Time { return now }
-	is := newInstances(rs)
-	start := func(config string) int32 { return is.start([]byte(config)).InstanceId }
-	used, unused := start(goodConfig), start(observing)
-	for range 3 {
-		now = now.Add(unusedAfter / 2)
-		if is.find(used) == nil {
-			t.Fatal("the instance that is used is gone")
-		}
-	}
-	start(strings.Replace(goodConfig, "/jwks", "/other", 1))
-	if is.find(unused) != nil || len(is.known) != 2 {
-		t.Errorf("%d instances, with one that is unused", len(is.known))
 	}
 }
 
@@ -269,9 +249,9 @@ func FuzzFrames(f *testing.F) {
 		}
 		f.Add(append(binary.LittleEndian.AppendUint32(nil, uint32(len(data))), data...))
 	}
-	rs := newRuntimes()
-	server := newServer(rs)
-	server.instances.known[7] = &known{Instance: &Instance{id: 7, runtimes: rs, mistakes: errMessage}}
+	started := newInstances()
+	started.known[7] = &instance{id: 7, all: started, mistakes: errMessage}
+	server := newServer(started)
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		ours, theirs := sockets(t)
 		done := make(chan struct{})

@@ -14,6 +14,7 @@ import (
 // Metrics counts and measures. Safe for concurrent use. A nil *Metrics does
 // nothing, so that what isn't asked for costs nothing.
 type Metrics struct {
+	source   Source
 	registry *prometheus.Registry
 	outcomes *prometheus.CounterVec
 	handlers *prometheus.HistogramVec
@@ -26,9 +27,10 @@ var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05,
 // Build says what runs, for the metric build_info.
 type Build struct{ Version, Go, Signatures string }
 
-// New returns metrics without a configuration's; Watch adds those.
-func New(build Build) *Metrics {
+// New returns metrics, with those of source.
+func New(build Build, source Source) *Metrics {
 	m := &Metrics{
+		source:   source,
 		registry: prometheus.NewRegistry(),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "m2m_outcomes_total",
 			Help: "Exchanges by their outcome and by what was done: refuse, pass or replace."}, []string{"config", "outcome", "action"}),
@@ -40,7 +42,7 @@ func New(build Build) *Metrics {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "m2m_build_info", Help: "What runs; always 1.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "go": build.Go, "signatures": build.Signatures}})
 	info.Set(1)
-	m.registry.MustRegister(m.outcomes, m.handlers, m.steps, info,
+	m.registry.MustRegister(m.outcomes, m.handlers, m.steps, info, collector{source},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -73,9 +75,6 @@ func (m *Metrics) Step(step string, took time.Duration) {
 	}
 }
 
-// Watch adds the metrics of source.
-func (m *Metrics) Watch(source Source) { m.registry.MustRegister(collector{source}) }
-
 // Forget drops the counts of a configuration that is gone.
 func (m *Metrics) Forget(config string) {
 	if m != nil {
@@ -83,8 +82,7 @@ func (m *Metrics) Forget(config string) {
 	}
 }
 
-// ServeMetrics returns what answers a scrape, in OpenMetrics if it is asked
-// for.
-func (m *Metrics) ServeMetrics() http.Handler {
+// scrapes answers scrapes, in OpenMetrics if it is asked for.
+func (m *Metrics) scrapes() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }

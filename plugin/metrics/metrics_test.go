@@ -36,7 +36,7 @@ func scrape(t *testing.T, m *Metrics, accept string) string {
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	r.Header.Set("Accept", accept)
 	w := httptest.NewRecorder()
-	m.ServeMetrics().ServeHTTP(w, r)
+	m.scrapes().ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		t.Fatalf("status %d: %s", w.Code, w.Body)
 	}
@@ -45,8 +45,7 @@ func scrape(t *testing.T, m *Metrics, accept string) string {
 
 func used(t *testing.T) *Metrics {
 	t.Helper()
-	m := New(Build{Version: "0.1.0", Go: "go1.26", Signatures: "OpenSSL"})
-	m.Watch(stub{running})
+	m := New(Build{Version: "0.1.0", Go: "go1.26", Signatures: "OpenSSL"}, stub{running})
 	m.Outcome("0a1b2c3d", "enriched", "replace", "")
 	m.Outcome("0a1b2c3d", "unknown_application", "refuse", "request-1")
 	m.Handler("response", 3*time.Millisecond)
@@ -157,7 +156,7 @@ func TestServe(t *testing.T) {
 		"not ready": {stub{running, {Issuer: "https://other", NotReady: errors.New("no signing key")}}, "/readyz", 503},
 		"nothing":   {nil, "/", 404},
 	} {
-		server := httptest.NewServer(New(Build{}).mux(tt.source))
+		server := httptest.NewServer(New(Build{}, tt.source).mux())
 		resp, err := http.Get(server.URL + tt.path)
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +182,8 @@ func TestAddressInUse(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		New(Build{}).Serve(ctx, address, stub{}, func(line string) { said <- line })
+		listen := func() (net.Listener, error) { return net.Listen("tcp", address) }
+		New(Build{}, stub{}).Serve(ctx, listen, func(line string) { said <- line })
 	}()
 	if line := <-said; !strings.Contains(line, "tried again") {
 		t.Errorf("said %q", line)

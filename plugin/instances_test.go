@@ -1,0 +1,101 @@
+package plugin
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"m2m-token-enricher/plugin/metrics"
+	"m2m-token-enricher/schema"
+)
+
+// newTestInstances returns instances that end with the test.
+func newTestInstances(t *testing.T) *instances {
+	is := newInstances()
+	t.Cleanup(func() {
+		is.mu.Lock()
+		defer is.mu.Unlock()
+		for _, i := range is.known {
+			i.close()
+		}
+	})
+	return is
+}
+
+// start starts the only instance of a server.
+func start(t *testing.T, config string) *instance {
+	return newTestInstances(t).start([]byte(config))
+}
+
+// withoutEnricher starts an instance whose response phase panics.
+func withoutEnricher(t *testing.T, config string) *instance {
+	is := newTestInstances(t)
+	open := is.open
+	is.open = func(cfg *schema.Config, m *metrics.Metrics) (*runningConfig, error) {
+		r, err := open(cfg, m)
+		r.enricher = nil
+		return r, err
+	}
+	return is.start([]byte(config))
+}
+
+// TestStartedOnce: what Kong delivers beside the configuration makes no other
+// instance of it.
+func TestStartedOnce(t *testing.T) {
+	is := newTestInstances(t)
+	first := is.start([]byte(goodConfig))
+	again := is.start([]byte(strings.Replace(goodConfig, `"__seq__":1`, `"__seq__":2,"route_id":"x"`, 1)))
+	if again != first {
+		t.Error("one configuration has two instances")
+	}
+	other := is.start([]byte(observing))
+	if other == first || other.running == first.running || is.Instances() != 2 || len(is.States()) != 2 {
+		t.Errorf("two configurations have %d instances", is.Instances())
+	}
+	if is.find(first.id) != first || is.find(other.id) != other {
+		t.Error("they aren't found")
+	}
+}
+
+// TestSameID: two configurations whose ids would be the same are two instances.
+func TestSameID(t *testing.T) {
+	is := newTestInstances(t)
+	id := newInstance(is, []byte(goodConfig)).id
+	is.known[id] = &instance{all: is, id: id, used: time.Now()} // of another configuration
+	first := is.start([]byte(goodConfig))
+	if first.id != id+1 || first.running == nil || is.start([]byte(goodConfig)) != first {
+		t.Errorf("it is %d, beside %d", first.id, id)
+	}
+}
+
+// TestUnusedInstancesGo: Kong never says that it no longer needs one.
+func TestUnusedInstancesGo(t *testing.T) {
+	is := newTestInstances(t)
+	now := time.Unix(1_800_000_000, 0)
+	is.now = func() time.Time { return now }
+	used, unused := is.start([]byte(goodConfig)), is.start([]byte(observing))
+	now = now.Add(unusedAfter / 2)
+	if is.start([]byte(observing)) != unused {
+		t.Fatal("what was started half the time ago is gone")
+	}
+	for range 3 {
+		now = now.Add(unusedAfter / 2)
+		if is.find(used.id) != used {
+			t.Fatal("the instance that is used is gone")
+		}
+	}
+	is.start([]byte(strings.Replace(goodConfig, "/jwks", "/other", 1)))
+	if is.find(unused.id) != nil || is.Instances() != 2 {
+		t.Errorf("%d instances, with one that is unused", is.Instances())
+	}
+	if _, err := unused.running.records.Count(t.Context(), 1); !errors.Is(err, redis.ErrClosed) {
+		t.Errorf("what is unused stays open: %v", err)
+	}
+	again := is.start([]byte(observing))
+	if again == unused || again.id != unused.id || again.running == unused.running {
+		t.Error("what was unused isn't opened again")
+	}
+}
