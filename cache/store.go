@@ -62,7 +62,7 @@ func (s *store) fetch(ctx context.Context, kind schema.Kind, id string) (schema.
 	n, err := alive(s.client, func() (int64, error) { return s.client.Exists(ctx, key).Result() })
 	switch {
 	case err != nil:
-		return nil, asRecordError(key, err)
+		return nil, connect.RecordError(key, err)
 	case n == 0:
 		return nil, fmt.Errorf("%s: %w", key, schema.ErrNoRecord)
 	}
@@ -72,7 +72,7 @@ func (s *store) fetch(ctx context.Context, kind schema.Kind, id string) (schema.
 func (s *store) read(ctx context.Context, key string, fields []string) (schema.Record, error) {
 	values, err := alive(s.client, func() ([]any, error) { return s.client.HMGet(ctx, key, fields...).Result() })
 	if err != nil {
-		return nil, asRecordError(key, err)
+		return nil, connect.RecordError(key, err)
 	}
 	record := schema.Record{}
 	for i, v := range values {
@@ -104,14 +104,6 @@ func alive[T any](client redis.UniversalClient, ask func() (T, error)) (T, error
 
 func died(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// asRecordError keeps the driver's words at the edge.
-func asRecordError(key string, err error) error {
-	if redis.HasErrorPrefix(err, "WRONGTYPE") {
-		return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
-	}
-	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, connect.WithoutArguments(err))
 }
 
 // count returns how many application records there are, up to limit.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"time"
 
@@ -34,11 +33,11 @@ const explainTime = 20 * time.Second
 // Explain runs the pipeline that serves, with the records as they are now, for
 // a token of clientID that the provider might issue for audience.
 func Explain(ctx context.Context, cfg *schema.Config, clientID string, audience []string) (*Explanation, error) {
-	token, provider, err := imagined(cfg, clientID, audience)
+	token, verifier, err := imagined(cfg, clientID, audience)
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, cfg, token, provider)
+	return explain(ctx, cfg, token, verifier)
 }
 
 // ExplainToken is Explain for a token of the provider, which is verified with
@@ -46,17 +45,13 @@ func Explain(ctx context.Context, cfg *schema.Config, clientID string, audience 
 func ExplainToken(ctx context.Context, cfg *schema.Config, token string) (*Explanation, error) {
 	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, nil, time.Now)
 	defer provider.Close()
-	return explain(ctx, cfg, token, provider)
+	return explain(ctx, cfg, token, newVerifier(cfg, cfg.Algorithms, provider))
 }
 
-// imagined returns a token that the provider might issue, and the keys that
-// vouch for it: made for this one token, since nobody has the provider's.
-func imagined(cfg *schema.Config, clientID string, audience []string) (string, jws.KeySource, error) {
-	text, err := jws.Generate("rsa")
-	if err != nil {
-		return "", nil, err
-	}
-	ring, err := jws.ParseRing(text)
+// imagined returns a token that the provider might issue, and a verifier that
+// trusts the key that was made for it, since nobody has the provider's.
+func imagined(cfg *schema.Config, clientID string, audience []string) (string, *jws.Verifier, error) {
+	ring, err := madeUp()
 	if err != nil {
 		return "", nil, err
 	}
@@ -81,7 +76,7 @@ func imagined(cfg *schema.Config, clientID string, audience []string) (string, j
 		return "", nil, err
 	}
 	token, err := ring.Sign(context.Background(), []byte(`"JWT"`), payload)
-	return token, vouching(keys), err
+	return token, newVerifier(cfg, []string{ring.Algorithm()}, vouching(keys)), err
 }
 
 // vouching are keys that don't change.
@@ -90,22 +85,15 @@ type vouching jws.ProviderKeys
 func (v vouching) Keys(context.Context) (jws.ProviderKeys, error)    { return jws.ProviderKeys(v), nil }
 func (v vouching) Renewed(context.Context) (jws.ProviderKeys, error) { return jws.ProviderKeys(v), nil }
 
-func explain(ctx context.Context, cfg *schema.Config, token string, provider jws.KeySource) (*Explanation, error) {
+func explain(ctx context.Context, cfg *schema.Config, token string, verifier *jws.Verifier) (*Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
 	enforced := *cfg
 	enforced.Mode, enforced.EnforceShare = schema.ModeEnforce, 100
-	algorithms := cfg.Algorithms
-	if _, made := provider.(vouching); made {
-		algorithms = []string{"RS256"}
-	}
 	records := cache.New(&enforced)
 	defer records.Close()
 	seen := &recorder{Records: records, found: map[schema.Kind]schema.Record{}}
-	enricher, err := enrich.New(&enforced, enrich.Dependencies{
-		Verifier: jws.NewVerifier(cfg.Issuer, algorithms, time.Duration(cfg.Leeway)*time.Second, provider, time.Now),
-		Ring:     signing(cfg), Records: seen, Now: time.Now,
-	})
+	enricher, err := enrich.New(&enforced, enrich.Dependencies{Verifier: verifier, Ring: signing(cfg), Records: seen, Now: time.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -116,13 +104,7 @@ func explain(ctx context.Context, cfg *schema.Config, token string, provider jws
 // signing returns the configured keys or, for who may not read them, others.
 func signing(cfg *schema.Config) func(context.Context) (*jws.Ring, error) {
 	configured := jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now)
-	other := sync.OnceValues(func() (*jws.Ring, error) {
-		text, err := jws.Generate("rsa") // the longest signature
-		if err != nil {
-			return nil, err
-		}
-		return jws.ParseRing(text)
-	})
+	other := sync.OnceValues(madeUp)
 	return func(ctx context.Context) (*jws.Ring, error) {
 		if ring, err := configured.Ring(ctx); err == nil {
 			return ring, nil
@@ -131,17 +113,20 @@ func signing(cfg *schema.Config) func(context.Context) (*jws.Ring, error) {
 	}
 }
 
+// madeUp returns a key of its own. An RSA signature is the longest.
+func madeUp() (*jws.Ring, error) {
+	text, err := jws.Generate("rsa")
+	if err != nil {
+		return nil, err
+	}
+	return jws.ParseRing(text)
+}
+
 // exchangeOf is the request and the answer by which a client gets token.
 func exchangeOf(token string) enrich.Exchange {
-	form := url.Values{"grant_type": {"client_credentials"}}
-	if claims, err := jws.UnverifiedClaims(token); err == nil {
-		if audience, err := claims.GetAudience(); err == nil {
-			form["audience"] = audience
-		}
-	}
 	body, _ := json.Marshal(map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
 	return enrich.Exchange{
-		Request:  enrich.Request{Method: "POST", ContentType: "application/x-www-form-urlencoded", Body: []byte(form.Encode())},
+		Request:  enrich.Request{Method: "POST", ContentType: "application/x-www-form-urlencoded", Body: []byte("grant_type=client_credentials")},
 		Response: enrich.Response{Status: 200, Body: body},
 	}
 }

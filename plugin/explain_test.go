@@ -46,7 +46,7 @@ func explained(t *testing.T, server *redistest.Server, changes map[string]any) *
 func TestExplain(t *testing.T) {
 	server := redistest.Start(t)
 	cfg := explained(t, server, nil)
-	nested := explained(t, server, map[string]any{"client_id_claim": []any{"client", "id"}, "mode": "observe"})
+	nested := explained(t, server, map[string]any{"client_id_claim": []any{"client", "id"}, "mode": "observe", "algorithms": []any{"ES256"}})
 	for _, tt := range []struct {
 		client, outcome, cause string
 		cfg                    *schema.Config
@@ -71,6 +71,9 @@ func TestExplain(t *testing.T) {
 		}
 		if !slices.Equal(x.Added, []string{"org_code", "plan", "region"}) || string(x.Claims["plan"]) != `"free"` {
 			t.Errorf("added %v, claims %s", x.Added, x.Claims)
+		}
+		if _, read := x.Records[schema.Application]["user_id"]; !read {
+			t.Errorf("the records don't show what leads to the user: %v", x.Records)
 		}
 		if plan, read := x.Records[schema.Organization]["plan"]; !read || plan != nil {
 			t.Errorf("the records don't show what is missing: %v", x.Records)

@@ -1,7 +1,11 @@
 package plugin
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +101,44 @@ func TestUnusedInstancesGo(t *testing.T) {
 	again := is.start([]byte(observing))
 	if again == unused || again.id != unused.id || again.running == unused.running {
 		t.Error("what was unused isn't opened again")
+	}
+}
+
+// TestForgotten: an instance that is gone leaves no counts behind.
+func TestForgotten(t *testing.T) {
+	is := newTestInstances(t)
+	is.measured = metrics.New(metrics.Build{}, is)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		is.measured.Serve(ctx, func() (net.Listener, error) { return listener, nil }, func(line string) { t.Error(line) })
+	}()
+	defer func() { end(); <-done }()
+	counted := func() bool {
+		resp, err := http.Get("http://" + listener.Addr().String() + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || !strings.Contains(string(body), "m2m_instances ") {
+			t.Fatalf("the scrape has no instances: %v", err)
+		}
+		return strings.Contains(string(body), "m2m_outcomes_total{")
+	}
+	i := is.start([]byte(goodConfig))
+	(&kongSide{}).handle(t, func(k *kong) { i.phase("response", k) })
+	if !counted() {
+		t.Error("nothing was counted")
+	}
+	is.now = func() time.Time { return time.Now().Add(2 * unusedAfter) }
+	is.start([]byte(observing))
+	if counted() {
+		t.Error("the counts stay")
 	}
 }

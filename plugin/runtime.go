@@ -38,9 +38,8 @@ func open(cfg *schema.Config, measured *metrics.Metrics) (*runningConfig, error)
 		records:  cache.New(cfg),
 		keys:     jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now),
 	}
-	leeway := time.Duration(cfg.Leeway) * time.Second
 	dependencies := enrich.Dependencies{
-		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, leeway, provider, time.Now),
+		Verifier: newVerifier(cfg, cfg.Algorithms, provider),
 		Ring:     r.keys.Ring,
 		Records:  r.records,
 		Now:      time.Now,
@@ -57,6 +56,12 @@ func open(cfg *schema.Config, measured *metrics.Metrics) (*runningConfig, error)
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
+}
+
+// newVerifier returns what verifies the provider's tokens with one of algorithms
+// and a key of keys.
+func newVerifier(cfg *schema.Config, algorithms []string, keys jws.KeySource) *jws.Verifier {
+	return jws.NewVerifier(cfg.Issuer, algorithms, time.Duration(cfg.Leeway)*time.Second, keys, time.Now)
 }
 
 // warm reads the keys, the gateway's and the provider's, before the first

@@ -155,6 +155,9 @@ const (
 	PolicyContinue = "continue"
 )
 
+// Algorithms are those that a provider may sign with: asymmetric ones only.
+var Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
 // Types of a claim.
 const (
 	TypeString  = "string"

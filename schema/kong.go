@@ -45,7 +45,7 @@ func root() Field {
 			Description: "Where the provider publishes its keys: https, or http on loopback. Unset: as its discovery document says."},
 		{Name: "algorithms", Type: "array", Default: []any{"RS256"}, LenMin: atLeast(1),
 			Description: "Signature algorithms that are accepted from the provider; asymmetric ones only.",
-			Elements:    &Field{Type: "string", OneOf: []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}}},
+			Elements:    &Field{Type: "string", OneOf: Algorithms}},
 		{Name: "leeway", Type: "integer", Default: 60, Between: []int{0, 600},
 			Description: "Seconds by which the clocks of the provider and the gateway may differ."},
 		{Name: "client_id_claim", Type: "array", Default: []any{"azp"}, LenMin: atLeast(1),

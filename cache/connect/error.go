@@ -2,8 +2,22 @@ package connect
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"m2m-token-enricher/schema"
 )
+
+// RecordError says why the record at key can't be read or written. It wraps
+// schema.ErrInvalidRecord or schema.ErrUnavailable.
+func RecordError(key string, err error) error {
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
+	}
+	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, WithoutArguments(err))
+}
 
 // WithoutArguments drops what a server repeats when it doesn't know a command:
 // one argument of AUTH is the password.

@@ -39,7 +39,7 @@ func (s *Store) String() string { return s.prefix + " in " + s.where }
 // Ping returns an error unless Redis answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.client.Exists(ctx, schema.Application.Key(s.prefix, "")).Err(); err != nil { // a right that it has anyway
-		return asRecordError(s.prefix, err)
+		return connect.RecordError(s.prefix, err)
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func (s *Store) Read(ctx context.Context, kind schema.Kind, ids []string) ([]sch
 	read := make([]schema.Record, len(ids))
 	for i, answer := range answers {
 		if err := answer.Err(); err != nil {
-			return nil, asRecordError(kind.Key(s.prefix, ids[i]), err)
+			return nil, connect.RecordError(kind.Key(s.prefix, ids[i]), err)
 		}
 		read[i] = answer.Val()
 	}
@@ -114,14 +114,6 @@ func exec(ctx context.Context, pipe redis.Pipeliner) {
 	for _, command := range done {
 		command.SetErr(err)
 	}
-}
-
-// asRecordError keeps the driver's words at the edge.
-func asRecordError(key string, err error) error {
-	if redis.HasErrorPrefix(err, "WRONGTYPE") {
-		return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
-	}
-	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, connect.WithoutArguments(err))
 }
 
 var errNothingToDo = errors.New("no property to set or unset")

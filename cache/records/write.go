@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"m2m-token-enricher/cache/connect"
 	"m2m-token-enricher/schema"
 )
 
@@ -109,7 +110,7 @@ func (s *Store) Delete(ctx context.Context, kind schema.Kind, ids []string, mode
 	exec(ctx, pipe)
 	for i, answer := range answers {
 		if err := answer.Err(); err != nil {
-			return gone, asRecordError(kind.Key(s.prefix, ids[i]), err)
+			return gone, connect.RecordError(kind.Key(s.prefix, ids[i]), err)
 		}
 		if answer.Val() > 0 {
 			gone = append(gone, ids[i])
@@ -158,7 +159,7 @@ func (s *Store) transact(ctx context.Context, kind schema.Kind, changes []Change
 	if first := done[at].Err(); first != nil {
 		err = first
 	}
-	return asRecordError(kind.Key(s.prefix, changes[at/2].ID), err)
+	return connect.RecordError(kind.Key(s.prefix, changes[at/2].ID), err)
 }
 
 // amend makes one change without touching the properties that it leaves, which
@@ -179,7 +180,7 @@ func (s *Store) amend(ctx context.Context, kind schema.Kind, c Change) error {
 		return nil
 	})
 	if err != nil {
-		return asRecordError(key, err)
+		return connect.RecordError(key, err)
 	}
 	return nil
 }
