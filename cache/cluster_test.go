@@ -56,7 +56,6 @@ func TestClusterReshard(t *testing.T) {
 	r := inCluster(t, c, nil)
 	ids := spread(t, c, 3)
 	tr := drive(t, r, c.Client(), ids...)
-	tr.waitFor("answers", &tr.served, 100)
 	tr.require(func(a answer) error {
 		if a.err != nil {
 			return errors.New("a moved slot is noticed")
@@ -90,17 +89,12 @@ func TestClusterMasterDies(t *testing.T) {
 	r := inCluster(t, c, nil)
 	ids := spread(t, c, 3)
 	tr := drive(t, r, c.Client(), ids...)
-	tr.waitFor("answers", &tr.served, 100)
 	master := c.MasterOf(prefix + "app:" + ids[0])
-	if n, err := master.Client().Wait(t.Context(), 1, time.Second).Result(); n != 1 || err != nil {
-		t.Fatalf("%d replicas have the records: %v", n, err)
-	}
+	waitReplicated(t, master)
 	master.Stop()
 	c.WaitForFailover(master)
 	tr.back(c.Client(), time.Now())
 	master.Restart()
 	c.WaitReady()
-	tr.back(c.Client(), time.Now())
-	tr.stop()
-	closed(t, r, c.Nodes()...)
+	tr.recovers(c.Client(), c.Nodes()...)
 }

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,25 +13,17 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// m2m is the reader's account.
-var m2m = asUser("m2m", "p4ssw0rd")
-
 // TestKillNine kills Redis and brings it back empty.
 func TestKillNine(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, reader...)
 	r := lookups(t, server, m2m)
 	tr := drive(t, r, server.Client(), "a", "b", "c", "d")
-	tr.waitFor("answers", &tr.served, 100)
 	server.Stop()
-	tr.require(unserved)
-	tr.waitFor("failures", &tr.failed, 100)
-	tr.require(anything)
+	tr.fails(100)
 	tr.absent.Store(true)
 	server.Restart()
-	tr.back(server.Client(), time.Now())
-	tr.stop()
-	closed(t, r, server)
+	tr.recovers(server.Client(), server)
 }
 
 // closed closes r and waits until its connections are gone.
@@ -55,7 +46,6 @@ func TestStopFor5s(t *testing.T) {
 		c["cache"] = map[string]any{"ttl": ttl.Seconds(), "negative_ttl": negative.Seconds(), "stale_ttl": stale.Seconds()}
 	})
 	tr := drive(t, r, server.Client(), "a", "b")
-	tr.waitFor("answers", &tr.served, 100)
 	no := drive(t, r, nil, "absent")
 	no.absent.Store(true)
 	no.waitFor("answers", &no.failed, 10)
@@ -98,7 +88,6 @@ func TestRestartLoading(t *testing.T) {
 	server := redistest.Start(t, reader...)
 	r := lookups(t, server, m2m)
 	tr := drive(t, r, server.Client(), "a", "b", "c", "d")
-	tr.waitFor("answers", &tr.served, 100)
 	var loading atomic.Bool
 	tr.require(func(a answer) error {
 		if a.err != nil && strings.Contains(a.err.Error(), "LOADING") {
@@ -109,125 +98,7 @@ func TestRestartLoading(t *testing.T) {
 	server.RestartLoading(1500 * time.Millisecond) // longer than a pause, so that one request meets it
 	eventually(t, "word of loading", loading.Load)
 	server.WaitLoaded()
-	tr.back(server.Client(), time.Now())
-	tr.stop()
-	closed(t, r, server)
-}
-
-// TestErrorReplies: what Redis says when it can't serve, of which nothing is
-// an answer about a record.
-func TestErrorReplies(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t, reader...)
-	for _, reply := range []string{
-		"READONLY You can't write against a read only replica.",
-		"OOM command not allowed when used memory > 'maxmemory'.",
-		"NOAUTH Authentication required.",
-		"NOPERM this user has no permissions to run the 'hmget' command",
-		"WRONGPASS invalid username-password pair or user is disabled.",
-		"LOADING Redis is loading the dataset in memory",
-		"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-		"CLUSTERDOWN The cluster is down",
-		"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-		"TRYAGAIN Multiple keys request during rehashing of slot",
-		"MOVED 1 127.0.0.1:1",
-		"ERR max number of clients reached",
-		"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-	} {
-		name, _, _ := strings.Cut(reply, " ")
-		for what, handler := range map[string]redistest.Handler{
-			"": func(command []string) (string, bool) {
-				return "-" + reply + "\r\n", strings.EqualFold(command[0], "hmget")
-			},
-			" to the setup": func([]string) (string, bool) { return "-" + reply + "\r\n", true },
-		} {
-			t.Run(name+what, func(t *testing.T) {
-				t.Parallel()
-				r, proxy := throughProxy(t, server, nil)
-				id := strings.ToLower(name + what)
-				tr := drive(t, r, server.Client(), id+"1", id+"2")
-				tr.waitFor("answers", &tr.served, 10)
-				proxy.Handle(handler)
-				proxy.Drop() // so that connections are set up
-				tr.waitFor("failures", &tr.failed, 10)
-				tr.require(unserved)
-				tr.waitFor("failures", &tr.failed, 10)
-				tr.require(anything)
-				proxy.Handle(nil)
-				tr.back(server.Client(), time.Now())
-				tr.stop()
-				closed(t, r)
-				eventually(t, "end of the connections", func() bool { return proxy.Open() == 0 })
-			})
-		}
-	}
-}
-
-// TestWrongType: another type than a hash is an invalid record, after which
-// Redis isn't left alone.
-func TestWrongType(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t, reader...)
-	r := lookups(t, server, m2m)
-	for i := range 20 {
-		if err := server.Client().Set(t.Context(), fmt.Sprint(prefix, "app:text", i), "x", 0).Err(); err != nil {
-			t.Fatal(err)
-		}
-		write(t, server, fmt.Sprint(prefix, "app:", i), "region", fmt.Sprint(i))
-		if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint("text", i)); !errors.Is(err, schema.ErrInvalidRecord) {
-			t.Errorf("a string: %v", err)
-		}
-		if got := region(t, r, fmt.Sprint(i)); got != fmt.Sprint(i) {
-			t.Errorf("a hash: %s", got)
-		}
-	}
-}
-
-// TestCutReply: a reply that ends anywhere is either asked for again or no
-// answer, and never a shorter one. The next lookup isn't answered with its rest.
-func TestCutReply(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t, reader...)
-	ids := []string{"a", "b"}
-	for _, id := range ids {
-		write(t, server, prefix+"app:"+id, "region", id+"/1", "org_code", id+"/1", "user_id", id+"/1")
-	}
-	const reply = len("*3\r\n") + 3*len("$3\r\na/1\r\n")
-	for n := range reply + 2 {
-		r, proxy := throughProxy(t, server, nil)
-		skip := skipping(r)
-		whole := func(id string) error {
-			got, err := r.Record(t.Context(), schema.Application, id)
-			for _, name := range []string{"region", "org_code", "user_id"} {
-				if err == nil && got[name] != id+"/1" {
-					t.Errorf("cut after %d bytes: %s is %v", n, id, got)
-				}
-			}
-			return err
-		}
-		if err := whole("a"); err != nil {
-			t.Fatal(err)
-		}
-		proxy.CutReply(n)
-		var callers sync.WaitGroup
-		for i := range 4 {
-			callers.Go(func() {
-				if err := whole(ids[i%2]); err != nil && !errors.Is(err, schema.ErrUnavailable) {
-					t.Errorf("cut after %d bytes: %v", n, err)
-				}
-			})
-		}
-		callers.Wait()
-		skip(pauseAfterFailure)
-		for _, id := range ids {
-			if err := whole(id); err != nil {
-				t.Errorf("after a cut after %d bytes: %v", n, err)
-			}
-		}
-		closed(t, r)
-		eventually(t, "end of the connections", func() bool { return proxy.Open() == 0 })
-	}
-	waitClosed(t, server)
+	tr.recovers(server.Client(), server)
 }
 
 // TestSlowRedis: a Redis that needs longer than a request may wait is as good
@@ -240,14 +111,11 @@ func TestSlowRedis(t *testing.T) {
 			t.Parallel()
 			r, proxy := throughProxy(t, server, func(c map[string]any) { c["redis"].(map[string]any)["timeout"] = timeout })
 			tr := drive(t, r, server.Client(), name+"1", name+"2")
-			tr.waitFor("answers", &tr.served, 100)
 			proxy.Delay(2 * patience)
 			tr.waitFor("failures", &tr.failed, 2)
 			tr.waitFor("failures", &tr.failed, 20)
 			proxy.Pass()
-			tr.back(server.Client(), time.Now())
-			tr.stop()
-			closed(t, r, server)
+			tr.recovers(server.Client(), server)
 		})
 	}
 }
@@ -318,7 +186,6 @@ func TestRefusedForLong(t *testing.T) {
 	r, proxy := throughProxy(t, server, nil)
 	skip := skipping(r)
 	tr := drive(t, r, server.Client(), "a", "b", "c")
-	tr.waitFor("answers", &tr.served, 100)
 	proxy.Refuse()
 	proxy.Drop()
 	tr.waitFor("failures", &tr.failed, 10)
@@ -329,9 +196,7 @@ func TestRefusedForLong(t *testing.T) {
 	}
 	tr.require(anything)
 	proxy.Pass()
-	tr.back(server.Client(), time.Now())
-	tr.stop()
-	closed(t, r, server)
+	tr.recovers(server.Client(), server)
 }
 
 // TestUnknownHost: a name that doesn't resolve is an outage.
@@ -351,14 +216,9 @@ func TestHeld(t *testing.T) {
 	server := redistest.Start(t, reader...)
 	r, proxy := throughProxy(t, server, nil)
 	tr := drive(t, r, server.Client(), "a", "b", "c")
-	tr.waitFor("answers", &tr.served, 100)
 	proxy.Hold()
 	tr.waitFor("failures", &tr.failed, 2*int64(len(tr.ids)))
-	tr.require(unserved)
-	tr.waitFor("failures", &tr.failed, 100)
-	tr.require(anything)
+	tr.fails(100)
 	proxy.Pass()
-	tr.back(server.Client(), time.Now())
-	tr.stop()
-	closed(t, r, server)
+	tr.recovers(server.Client(), server)
 }

@@ -13,28 +13,30 @@ import (
 )
 
 // works tells which of all that the lookups do go well.
-type works struct{ record, absent, count, tracked, moving bool }
+type works struct{ record, absent, database, count, tracked, moving bool }
 
 // everything is what a user with every right can do.
-var everything = works{true, true, true, true, true}
+var everything = works{true, true, true, true, true, true}
 
 // rights are those that a topology needs, each with what doesn't go without it.
 type rights map[string]func(w *works)
 
 var (
-	noLookups  = func(w *works) { w.record, w.absent, w.moving = false, false, false }
-	noAbsence  = func(w *works) { w.absent = false }
+	noLookups  = func(w *works) { w.record, w.absent, w.database, w.moving = false, false, false, false }
+	noAbsence  = func(w *works) { w.absent, w.database = false, false }
+	noDatabase = func(w *works) { w.database = false }
 	noCount    = func(w *works) { w.count = false }
 	noTracking = func(w *works) { w.tracked = false }
 	nothing    = func(w *works) { *w = works{} }
 )
 
 var serverRights = rights{
-	"%R~m2m:*": noLookups, "+hmget": noLookups, "+exists": noAbsence, "+scan": noCount,
+	"%R~m2m:*": noLookups, "+hmget": noLookups, "+exists": noAbsence, "+select": noDatabase, "+scan": noCount,
 	"+client|tracking": noTracking, "+ping": noTracking,
 }
 
-// clusterRights are those that a cluster needs in addition.
+// clusterRights are those that a cluster, which has no databases, needs in
+// addition.
 var clusterRights = rights{"+cluster|slots": nothing, "+asking": func(w *works) { w.moving = false }}
 
 // sentinelRights are those of the user that asks the sentinels.
@@ -83,8 +85,17 @@ func (r rights) try(t *testing.T, right string, servers []*redistest.Server, try
 	}
 }
 
-// tryAll uses fresh lookups for all that they do but to follow a moving slot.
-func tryAll(t *testing.T, r *Records) works {
+// elsewhere has the lookups use another database, which is empty.
+func elsewhere(change func(map[string]any)) func(map[string]any) {
+	return func(c map[string]any) {
+		change(c)
+		c["redis"].(map[string]any)["database"] = 1.0
+	}
+}
+
+// tryAll uses fresh lookups for all that they do but to be told of changes and
+// to follow a moving slot. other are those in another database.
+func tryAll(t *testing.T, r, other *Records) works {
 	t.Helper()
 	w := everything
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -95,6 +106,8 @@ func tryAll(t *testing.T, r *Records) works {
 	skip(pauseAfterFailure)
 	_, err = r.Record(ctx, schema.Application, "absent")
 	w.absent = errors.Is(err, schema.ErrNoRecord)
+	_, err = other.Record(ctx, schema.Application, "a")
+	w.database = errors.Is(err, schema.ErrNoRecord)
 	n, err := r.Count(ctx, 10)
 	w.count = err == nil && n == 1
 	return w
@@ -130,7 +143,7 @@ func TestRightsAtServer(t *testing.T) {
 	server := redistest.Start(t)
 	write(t, server, prefix+"app:a", "region", "eu")
 	serverRights.each(t, []*redistest.Server{server}, func(t *testing.T) works {
-		w := tryAll(t, lookups(t, server, m2m))
+		w := tryAll(t, lookups(t, server, m2m), lookups(t, server, elsewhere(m2m)))
 		w.tracked = tracks(t, configAt(t, server.Port(), toldAs))
 		w.moving = w.record
 		return w
@@ -150,7 +163,7 @@ func TestRightsBySentinel(t *testing.T) {
 		}
 	}
 	try := func(t *testing.T) works {
-		w := tryAll(t, bySentinel(t, s, asWatcher))
+		w := tryAll(t, bySentinel(t, s, asWatcher), bySentinel(t, s, elsewhere(asWatcher)))
 		var cfg *schema.Config
 		bySentinel(t, s, func(c map[string]any) { asWatcher(c); cfg = configured(t, c) })
 		w.tracked = tracks(t, cfg)
@@ -184,8 +197,10 @@ func TestRightsInCluster(t *testing.T) {
 	away := c.Nodes()[(slices.Index(c.Nodes(), home)+1)%3]
 	both := maps.Clone(serverRights)
 	maps.Copy(both, clusterRights)
+	delete(both, "+select")
 	both.each(t, c.Nodes(), func(t *testing.T) works {
-		w := tryAll(t, inCluster(t, c, nil))
+		r := inCluster(t, c, nil)
+		w := tryAll(t, r, inCluster(t, c, func(given map[string]any) { given["prefix"] = "m2m:other:" }))
 		var cfg *schema.Config
 		moving := inCluster(t, c, func(given map[string]any) { cfg = configured(t, given) })
 		w.tracked = tracks(t, cfg)
@@ -201,7 +216,7 @@ func TestRightsInCluster(t *testing.T) {
 // TestRightsOnThePage: docs/redis.md gives the reader what is needed for
 // everything, and nothing else.
 func TestRightsOnThePage(t *testing.T) {
-	needed := []string{"+select"} // shown by TestEveryRightIsNeeded
+	var needed []string
 	for _, rights := range []rights{serverRights, clusterRights} {
 		needed = slices.AppendSeq(needed, maps.Keys(rights))
 	}

@@ -28,6 +28,14 @@ func bySentinel(t *testing.T, s *redistest.Sentinel, change func(map[string]any)
 	})
 }
 
+// waitReplicated waits until a replica has what was written to master.
+func waitReplicated(t *testing.T, master *redistest.Server) {
+	t.Helper()
+	if n, err := master.Client().Wait(t.Context(), 1, time.Second).Result(); n != 1 || err != nil {
+		t.Fatalf("%d replicas are in sync: %v", n, err)
+	}
+}
+
 // TestSentinelFailover has the master die under traffic. Then it comes back as
 // a replica.
 func TestSentinelFailover(t *testing.T) {
@@ -35,11 +43,8 @@ func TestSentinelFailover(t *testing.T) {
 	s := redistest.StartSentinel(t, 1, 3, reader...)
 	r := bySentinel(t, s, nil)
 	tr := drive(t, r, s.Client(), "a", "b", "c", "d")
-	tr.waitFor("answers", &tr.served, 100)
 	master := s.Master()
-	if n, err := master.Client().Wait(t.Context(), 1, time.Second).Result(); n != 1 || err != nil {
-		t.Fatalf("%d replicas have the records: %v", n, err)
-	}
+	waitReplicated(t, master)
 	master.Stop()
 	s.WaitForFailover(master)
 	tr.back(s.Master().Client(), time.Now())
@@ -53,9 +58,7 @@ func TestSentinelFailover(t *testing.T) {
 	s.WaitReady()
 	tr.require(anything)
 	tr.put(s.Master().Client())
-	tr.back(s.Master().Client(), time.Now())
-	tr.stop()
-	closed(t, r, s.Servers()...)
+	tr.recovers(s.Master().Client(), s.Servers()...)
 }
 
 // TestSentinelPausedMaster: the old master hangs, is replaced, and goes on as
@@ -65,11 +68,8 @@ func TestSentinelPausedMaster(t *testing.T) {
 	s := redistest.StartSentinel(t, 1, 3, reader...)
 	r := bySentinel(t, s, nil)
 	tr := drive(t, r, s.Client(), "a", "b")
-	tr.waitFor("answers", &tr.served, 100)
 	master := s.Master()
-	if n, err := master.Client().Wait(t.Context(), 1, time.Second).Result(); n != 1 || err != nil {
-		t.Fatalf("%d replicas have the records: %v", n, err)
-	}
+	waitReplicated(t, master)
 	master.Pause()
 	s.WaitForFailover(master)
 	tr.back(s.Master().Client(), time.Now())
@@ -93,7 +93,6 @@ func TestSentinelsGone(t *testing.T) {
 	s := redistest.StartSentinel(t, 1, 3, reader...)
 	r := bySentinel(t, s, nil)
 	tr := drive(t, r, s.Client(), "a", "b")
-	tr.waitFor("answers", &tr.served, 100)
 	for _, sentinel := range s.Sentinels() {
 		sentinel.Stop()
 	}

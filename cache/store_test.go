@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,94 +119,6 @@ func TestTenantsDontMix(t *testing.T) {
 	}
 }
 
-// leastRights are the rights that reading needs, as docs/configuration.md has
-// them.
-var leastRights = []any{"ACL", "SETUSER", "m2m", "on", ">p4ssw0rd", "resetkeys", "~m2m:*", "resetchannels", "-@all", "+hmget", "+exists", "+scan", "+select"}
-
-func asUser(name, password string) func(map[string]any) {
-	return func(c map[string]any) {
-		redis := c["redis"].(map[string]any)
-		redis["username"], redis["password"] = name, password
-	}
-}
-
-func TestLeastRights(t *testing.T) {
-	server := redistest.Start(t)
-	if err := server.Client().Do(t.Context(), leastRights...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	write(t, server, prefix+"app:a", "region", "eu")
-	r := lookups(t, server, asUser("m2m", "p4ssw0rd"))
-	if got, err := r.Record(t.Context(), schema.Application, "a"); err != nil || got["region"] != "eu" {
-		t.Errorf("got %v, %v", got, err)
-	}
-	if _, err := r.Record(t.Context(), schema.Application, "absent"); !errors.Is(err, schema.ErrNoRecord) {
-		t.Errorf("got %v", err)
-	}
-	if n, err := r.Count(t.Context(), 10); err != nil || n != 1 {
-		t.Errorf("counted %d: %v", n, err)
-	}
-	wrong := map[string]func(map[string]any){
-		"another password": asUser("m2m", "wr0ng"),
-		"another user":     asUser("nobody", "wr0ng"),
-		"a foreign key":    func(c map[string]any) { asUser("m2m", "p4ssw0rd")(c); c["prefix"] = "other:" },
-	}
-	for name, change := range wrong {
-		_, err := lookups(t, server, change).Record(t.Context(), schema.Application, "a")
-		if !errors.Is(err, schema.ErrUnavailable) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if strings.Contains(fmt.Sprint(err), "wr0ng") || strings.Contains(fmt.Sprint(err), "p4ssw0rd") {
-			t.Errorf("%s: the error shows the password: %v", name, err)
-		}
-	}
-}
-
-func TestRedisGoesAndComes(t *testing.T) {
-	server := redistest.Start(t)
-	r := lookups(t, server, nil)
-	write(t, server, prefix+"app:a", "region", "eu")
-	if _, err := r.Record(t.Context(), schema.Application, "a"); err != nil {
-		t.Fatal(err)
-	}
-	server.Stop()
-	if _, err := r.Record(t.Context(), schema.Application, "b"); !errors.Is(err, schema.ErrUnavailable) {
-		t.Errorf("got %v", err)
-	}
-	server.Restart()
-	write(t, server, prefix+"app:a", "region", "us")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for ; ; <-ticker.C {
-		got, err := r.Record(ctx, schema.Application, "a")
-		if err == nil && got["region"] == "us" {
-			return
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("Redis is back, but got %v, %v", got, err)
-		}
-	}
-}
-
-// TestRedisHangs: a server that accepts and says nothing is given up in time.
-func TestRedisHangs(t *testing.T) {
-	server := redistest.Start(t)
-	r := lookups(t, server, nil)
-	write(t, server, prefix+"app:a", "region", "eu")
-	if _, err := r.Record(t.Context(), schema.Application, "a"); err != nil {
-		t.Fatal(err)
-	}
-	server.Pause()
-	defer server.Resume()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if _, err := r.Record(ctx, schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestCount(t *testing.T) {
 	server := redistest.Start(t)
 	r := lookups(t, server, func(c map[string]any) { c["prefix"] = "a*[b]?:" })
@@ -215,4 +131,88 @@ func TestCount(t *testing.T) {
 			t.Errorf("counted %d up to %d: %v", n, limit, err)
 		}
 	}
+}
+
+// TestDownAtStart: nothing but a lookup needs Redis.
+func TestDownAtStart(t *testing.T) {
+	server := redistest.Start(t)
+	server.Stop()
+	r := lookups(t, server, nil)
+	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	server.Restart()
+	write(t, server, prefix+"app:a", "region", "eu")
+	eventually(t, "a record", func() bool {
+		_, err := r.Record(t.Context(), schema.Application, "a")
+		return err == nil
+	})
+}
+
+// eventually waits until is.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-deadline.Done():
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// TestSilenceIsMetOnce: who isn't answered in time doesn't try again and wait
+// for as long once more, when the handler could go on with a held record.
+func TestSilenceIsMetOnce(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepted atomic.Int32 // every try has a connection of its own
+	var server sync.WaitGroup
+	server.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted.Add(1)
+			server.Go(func() {
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 1024)) // HELLO, or the copy ends at once too
+				_, _ = io.WriteString(conn, "-ERR unknown command\r\n")
+				_, _ = io.Copy(io.Discard, conn)
+			})
+		}
+	})
+	r := New(configAt(t, l.Addr().(*net.TCPAddr).Port, func(c map[string]any) { c["redis"].(map[string]any)["timeout"] = 50.0 }))
+	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if err := errors.Join(r.Close(), l.Close()); err != nil {
+		t.Error(err)
+	}
+	server.Wait()
+	if n := accepted.Load(); n > 1 {
+		t.Errorf("tried %d times", n)
+	}
+}
+
+// region is what r serves of id, or what is there instead of a record.
+func region(t *testing.T, r *Records, id string) string {
+	t.Helper()
+	record, err := r.Record(t.Context(), schema.Application, id)
+	switch {
+	case errors.Is(err, schema.ErrNoRecord):
+		return "none"
+	case errors.Is(err, schema.ErrInvalidRecord):
+		return "invalid"
+	case err != nil:
+		return err.Error()
+	}
+	return record["region"]
 }

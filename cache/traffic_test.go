@@ -17,11 +17,6 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// reader is the user of the lookups under test, with no right too many, so that
-// a fault doesn't need one that the documentation doesn't have. It also tells
-// their connections from those of the test.
-var reader = []string{"--user", "m2m", "on", ">p4ssw0rd", "~m2m:*", "resetchannels", "-@all", "+hmget", "+exists", "+select", "+scan"}
-
 // returned is how soon the service must be back when Redis is.
 const returned = 2 * time.Second
 
@@ -62,8 +57,8 @@ type traffic struct {
 	workers sync.WaitGroup
 }
 
-// drive writes a record for each id, unless client is nil, and starts the
-// traffic on r.
+// drive starts the traffic on r. Unless client is nil it first writes a record
+// for each id, and waits until they are served.
 func drive(t *testing.T, r *Records, client redis.Cmdable, ids ...string) *traffic {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,6 +74,9 @@ func drive(t *testing.T, r *Records, client redis.Cmdable, ids ...string) *traff
 		tr.workers.Go(func() { tr.idle(ctx) })
 	}
 	t.Cleanup(tr.stop)
+	if client != nil {
+		tr.waitFor("answers", &tr.served, 100)
+	}
 	return tr
 }
 
@@ -230,6 +228,23 @@ func unserved(a answer) error {
 		return errors.New("an answer without Redis")
 	}
 	return nil
+}
+
+// fails requires that n requests find Redis silent, and nothing is served stale.
+func (tr *traffic) fails(n int64) {
+	tr.t.Helper()
+	tr.require(unserved)
+	tr.waitFor("failures", &tr.failed, n)
+	tr.require(anything)
+}
+
+// recovers waits until every record is served again, ends traffic and lookups,
+// and waits until their connections to servers are gone.
+func (tr *traffic) recovers(client redis.Cmdable, servers ...*redistest.Server) {
+	tr.t.Helper()
+	tr.back(client, time.Now())
+	tr.stop()
+	closed(tr.t, tr.r, servers...)
 }
 
 // anything is a check that ends another one.
