@@ -45,7 +45,7 @@ func (h *held[T]) current(ctx context.Context) (T, error) {
 	case absent:
 		return h.fetch(ctx)
 	case aged:
-		h.flight.DoChan("fetch", h.fetchOnce) // ends by itself, nobody waits for it
+		h.flight.DoChan("fetch", h.fetchOnce(ctx)) // ends by itself, nobody waits for it
 	}
 	return value, failure
 }
@@ -54,7 +54,7 @@ func (h *held[T]) current(ctx context.Context) (T, error) {
 // come while the provider is being asked wait for the same answer.
 func (h *held[T]) renew(ctx context.Context) (T, error) {
 	select {
-	case <-h.flight.DoChan("renew", h.renewOnce):
+	case <-h.flight.DoChan("renew", func() (any, error) { h.renewOnce(ctx); return nil, nil }):
 		return h.current(ctx)
 	case <-ctx.Done():
 		var none T
@@ -64,7 +64,7 @@ func (h *held[T]) renew(ctx context.Context) (T, error) {
 
 // renewOnce fetches unless that was done a short while ago. Its outcome is in
 // h.
-func (h *held[T]) renewOnce() (any, error) {
+func (h *held[T]) renewOnce(ctx context.Context) {
 	h.mu.Lock()
 	due := h.now().Sub(h.renewed) >= renewInterval
 	if due {
@@ -72,9 +72,8 @@ func (h *held[T]) renewOnce() (any, error) {
 	}
 	h.mu.Unlock()
 	if due {
-		h.flight.Do("fetch", h.fetchOnce)
+		h.flight.Do("fetch", h.fetchOnce(ctx))
 	}
-	return nil, nil
 }
 
 // What a request does about the present state.
@@ -109,7 +108,7 @@ func (h *held[T]) state() (value T, state heldState, failure error) {
 // fetch asks the provider, once for all that wait, each until its own ctx.
 func (h *held[T]) fetch(ctx context.Context) (value T, err error) {
 	select {
-	case r := <-h.flight.DoChan("absent", h.fetchAbsent):
+	case r := <-h.flight.DoChan("absent", func() (any, error) { return h.fetchAbsent(ctx) }):
 		if r.Err != nil {
 			return value, r.Err
 		}
@@ -120,21 +119,32 @@ func (h *held[T]) fetch(ctx context.Context) (value T, err error) {
 }
 
 // fetchAbsent fetches unless another request did since its caller looked.
-func (h *held[T]) fetchAbsent() (any, error) {
+func (h *held[T]) fetchAbsent(ctx context.Context) (any, error) {
 	if value, state, failure := h.state(); state != absent {
 		return value, failure
 	}
-	value, err, _ := h.flight.Do("fetch", h.fetchOnce)
+	value, err, _ := h.flight.Do("fetch", h.fetchOnce(ctx))
 	return value, err
 }
 
-func (h *held[T]) fetchOnce() (any, error) {
-	ctx, cancel := context.WithTimeout(h.ctx, fetchTimeout)
-	defer cancel()
-	value, err := safely(func() (T, error) { return h.get(ctx) })
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+// fetchOnce returns what fetches, for all that wait: it has the values of the
+// first one's ctx, such as what to trace by, and doesn't end with it.
+func (h *held[T]) fetchOnce(ctx context.Context) func() (any, error) {
+	return func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		defer context.AfterFunc(h.ctx, cancel)()
+		value, err := safely(func() (T, error) { return h.get(ctx) })
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+		}
+		h.keep(value, err)
+		return value, err
 	}
+}
+
+// keep makes value the present one, unless err says that there is none.
+func (h *held[T]) keep(value T, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.tried, h.failure = h.now(), err
@@ -143,5 +153,4 @@ func (h *held[T]) fetchOnce() (any, error) {
 	} else {
 		h.failures++
 	}
-	return value, err
 }
