@@ -24,9 +24,7 @@ func answer(k *kong, r enrich.Result) {
 		requestID = k.requestID()
 		report(k, r, requestID)
 	}
-	if k.answered != nil {
-		k.answered(r, requestID)
-	}
+	k.observation.answered(r, requestID)
 	if r.Outcome != enrich.Enriched { // the usual one costs no call
 		k.share("m2m_outcome", string(r.Outcome))
 	}

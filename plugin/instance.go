@@ -58,7 +58,7 @@ func (i *instance) run() {
 	}
 	i.safely(func() error {
 		var err error
-		if i.running, err = i.all.open(i.cfg, i.all.measured); err != nil {
+		if i.running, err = i.all.open(i.cfg, i.all.observers); err != nil {
 			return fmt.Errorf("open the configuration: %w", err)
 		}
 		go i.running.warm()
@@ -77,7 +77,7 @@ func (i *instance) safely(f func() error) {
 }
 
 func (i *instance) close() {
-	i.all.measured.Forget(i.name())
+	i.all.observers.metrics.Forget(i.name())
 	if i.running != nil {
 		_ = i.running.close() // nothing can be done about it, and nothing depends on it
 	}
@@ -102,14 +102,8 @@ func validated(cfg *schema.Config, err error) (*schema.Config, error) {
 // phase runs the handler of a phase; those that the plugin doesn't have are not
 // for it.
 func (i *instance) phase(name string, k *kong) {
-	k.lines = i.all.lines
-	if measured := i.all.measured; measured != nil {
-		begun := time.Now()
-		defer func() { measured.Handler(name, time.Since(begun)) }()
-		k.answered = func(r enrich.Result, requestID string) {
-			measured.Outcome(i.name(), string(r.Outcome), r.Action.String(), requestID)
-		}
-	}
+	k.lines, k.observation = i.all.lines, i.observe(name)
+	defer k.observation.end()
 	switch name {
 	case "access":
 		i.access(k)
@@ -165,6 +159,7 @@ func refuseAccess(k *kong, r accessRequest) {
 func (i *instance) response(k *kong) {
 	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		x, err := k.exchange()
+		ctx = k.observation.trace(ctx, k.traceparent)
 		if err == nil && !i.cfg.EnforcesAll() {
 			err = x.Complete() // access refused nothing
 		}
@@ -191,22 +186,31 @@ func (i *instance) handle(k *kong, handler func(context.Context, *kong, *running
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
 	defer cancel()
-	tell(ctx, k, i.running)
+	i.tell(ctx, k)
 	if err := handler(ctx, k, i.running); err != nil {
 		i.fail(k, err)
 	}
 }
 
-// tell logs what an operator should know of a configuration that serves.
-func tell(ctx context.Context, k *kong, r *runningConfig) {
-	if warning := r.keys.Warning(ctx); warning != nil {
-		k.warn(fmt.Sprintf("signing keys: %v", warning))
-	}
-	if warning := r.records.Warning(); warning != nil {
-		k.warn(fmt.Sprintf("records: %v", warning))
-	}
-	if news := r.news(); news != "" {
+// tell logs what an operator should know of a configuration that serves, and of
+// those that watch.
+func (i *instance) tell(ctx context.Context, k *kong) {
+	now := i.all.now()
+	tellOf(k, "signing keys", i.running.keys.Warning(ctx))
+	tellOf(k, "records", i.running.records.Warning())
+	tellOf(k, "audit log", i.all.observers.audit.Warning(now))
+	tellOf(k, "traces", i.all.observers.traces.Warning(now))
+	if news := i.running.news(); news != "" {
 		k.notice(news)
+	}
+}
+
+// tellOf logs a warning in one line, if there is one. A collector's may be
+// whatever it answered.
+func tellOf(k *kong, what string, warning error) {
+	if warning != nil {
+		text := strings.Join(strings.Fields(warning.Error()), " ")
+		k.warn(fmt.Sprintf("%s: %.1000s", what, text))
 	}
 }
 

@@ -18,10 +18,10 @@ const unusedAfter = time.Hour
 // instances are those that Kong has started, each once however many workers
 // started it. Safe for concurrent use.
 type instances struct {
-	now      func() time.Time
-	open     func(*schema.Config, *metrics.Metrics) (*runningConfig, error)
-	measured *metrics.Metrics // nil if nobody asked
-	lines    *lines
+	now       func() time.Time
+	open      func(*schema.Config, observers) (*runningConfig, error)
+	observers observers
+	lines     *lines
 
 	mu    sync.Mutex
 	known map[int32]*instance
@@ -92,6 +92,9 @@ func (is *instances) Instances() int {
 	defer is.mu.Unlock()
 	return len(is.known)
 }
+
+// Missed implements [metrics.Source].
+func (is *instances) Missed() uint64 { return is.observers.audit.Missed() }
 
 // States implements [metrics.Source].
 func (is *instances) States() []metrics.State {

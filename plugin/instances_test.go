@@ -38,8 +38,8 @@ func start(t *testing.T, config string) *instance {
 func withoutEnricher(t *testing.T, config string) *instance {
 	is := newTestInstances(t)
 	open := is.open
-	is.open = func(cfg *schema.Config, m *metrics.Metrics) (*runningConfig, error) {
-		r, err := open(cfg, m)
+	is.open = func(cfg *schema.Config, o observers) (*runningConfig, error) {
+		r, err := open(cfg, o)
 		r.enricher = nil
 		return r, err
 	}
@@ -107,7 +107,7 @@ func TestUnusedInstancesGo(t *testing.T) {
 // TestForgotten: an instance that is gone leaves no counts behind.
 func TestForgotten(t *testing.T) {
 	is := newTestInstances(t)
-	is.measured = metrics.New(metrics.Build{}, is)
+	is.observers.metrics = metrics.New(metrics.Build{}, is)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestForgotten(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		is.measured.Serve(ctx, func() (net.Listener, error) { return listener, nil }, func(line string) { t.Error(line) })
+		is.observers.metrics.Serve(ctx, func() (net.Listener, error) { return listener, nil }, func(line string) { t.Error(line) })
 	}()
 	defer func() { end(); <-done }()
 	counted := func() bool {

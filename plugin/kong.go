@@ -22,10 +22,9 @@ type kong struct {
 	wire   *wire
 	exited bool
 
-	// answered is told of the decision, with Kong's id of the request if that was
-	// needed. Nil: nobody is.
-	answered func(r enrich.Result, requestID string)
-	lines    *lines // nil: every line is written
+	traceparent string // the request's, once the exchange is known and if it is traced
+	observation *observation
+	lines       *lines // nil: every line is written
 }
 
 // accessRequest is what the access phase decides by.
@@ -77,6 +76,9 @@ func (k *kong) exchange() (x enrich.Exchange, err error) {
 	k.wire.ask("kong.service.response.get_status", nothing)
 	k.wire.ask("kong.service.response.get_raw_body", nothing)
 	k.wire.ask("kong.request.get_raw_body", nothing)
+	if k.observation.traced() {
+		k.wire.ask("kong.nginx.get_var", stringMessage("http_traceparent"))
+	}
 	status, err := k.number("the upstream's status")
 	if err != nil {
 		return x, err
@@ -85,9 +87,18 @@ func (k *kong) exchange() (x enrich.Exchange, err error) {
 	if x.Response.Body, err = k.bytes("the upstream's body"); err != nil {
 		return x, err
 	}
-	x.Request.Body, x.Request.BodyError, err = k.requestBody()
+	if x.Request.Body, x.Request.BodyError, err = k.requestBody(); err != nil {
+		return x, err
+	}
+	if k.observation.traced() {
+		var traceparent []byte
+		if traceparent, err = k.bytes("the traceparent header"); err != nil {
+			return x, err
+		}
+		k.traceparent = string(traceparent)
+	}
 	x.More = k.more
-	return x, err
+	return x, nil
 }
 
 // more asks for the rest of an exchange.

@@ -11,7 +11,6 @@ import (
 	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/jws"
-	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
 
@@ -30,8 +29,8 @@ type runningConfig struct {
 
 // open starts nothing that fails later than now: clients connect when they are
 // used. The error joins every mistake in cfg.
-func open(cfg *schema.Config, measured *metrics.Metrics) (*runningConfig, error) {
-	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, nil, time.Now)
+func open(cfg *schema.Config, watching observers) (*runningConfig, error) {
+	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, watching.traces.Transport(), time.Now)
 	r := &runningConfig{
 		cfg:      cfg,
 		provider: provider,
@@ -43,9 +42,7 @@ func open(cfg *schema.Config, measured *metrics.Metrics) (*runningConfig, error)
 		Ring:     r.keys.Ring,
 		Records:  r.records,
 		Now:      time.Now,
-	}
-	if measured != nil {
-		dependencies.Step = measured.Step
+		Step:     watching.step(),
 	}
 	var err error
 	r.enricher, err = enrich.New(cfg, dependencies)

@@ -15,39 +15,80 @@ import (
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 
+	"m2m-token-enricher/plugin/audit"
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/metrics"
+	"m2m-token-enricher/plugin/traces"
 )
 
 // drainTime is how long the events that run when the process is told to end may
 // take to end.
 const drainTime = 10 * time.Second
 
+// flushTime is how long the last spans may take to leave.
+const flushTime = 2 * time.Second
+
+// Options say where the server listens and who is told of what it does.
+type Options struct {
+	Prefix  string // Kong's, where the socket is made
+	Metrics string // host:port or a Unix socket's path where metrics are served; "": nowhere
+	Audit   Audit
+}
+
+// Audit is where issued tokens are written down.
+type Audit struct {
+	File    string // "": nowhere
+	MaxSize int64  // bytes that the file may have before it is rotated
+	Keep    int    // how many rotated files are kept
+}
+
 // Serve runs the plugin server until ctx ends: then no more events begin, and
-// those that run end. The socket is in Kong's prefix. Metrics are served at
-// address, a host:port or a Unix socket's path, or nowhere if it is "".
-func Serve(ctx context.Context, prefix, address string) error {
-	path := filepath.Join(prefix, Name+".socket")
+// those that run end.
+func Serve(ctx context.Context, o Options) error {
+	path := filepath.Join(o.Prefix, Name+".socket")
 	listener, err := openSocket(path)
 	if err != nil {
 		return err
 	}
 	log.Printf("%s: listening at %s; signatures by %s", Name, path, jws.Signatures())
 	started := newInstances()
-	if address == "" {
-		return newServer(started).serve(ctx, listener)
-	}
-	build := metrics.Build{Version: Version, Go: runtime.Version(), Signatures: jws.Signatures()}
-	started.measured = metrics.New(build, started)
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	serving.Go(func() {
-		listen := func() (net.Listener, error) { return listenAt(address) }
-		started.measured.Serve(ctx, listen, func(line string) { log.Printf("%s: metrics at %s: %s", Name, address, line) })
-	})
+	defer started.watch(ctx, o)()
 	return newServer(started).serve(ctx, listener)
+}
+
+// watch begins the observers that o and the environment ask for. The function
+// that it returns ends them.
+func (is *instances) watch(ctx context.Context, o Options) (end func()) {
+	var err error
+	if is.observers.traces, err = traces.New(ctx, os.Getenv, Version); err != nil {
+		log.Printf("%s: no traces: %v", Name, err)
+	}
+	if o.Audit.File != "" {
+		is.observers.audit = audit.Open(o.Audit.File, o.Audit.MaxSize, o.Audit.Keep)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	if o.Metrics != "" {
+		is.observers.metrics = metrics.New(metrics.Build{Version: Version, Go: runtime.Version(), Signatures: jws.Signatures()}, is)
+		serving.Go(func() { is.serveMetrics(ctx, o.Metrics) })
+	}
+	return func() {
+		cancel()
+		serving.Wait()
+		if err := is.observers.audit.Close(); err != nil {
+			log.Printf("%s: audit log: %v", Name, err)
+		}
+		last, cancel := context.WithTimeout(context.Background(), flushTime)
+		defer cancel()
+		if err := is.observers.traces.Close(last); err != nil {
+			log.Printf("%s: traces: %v", Name, err)
+		}
+	}
+}
+
+func (is *instances) serveMetrics(ctx context.Context, address string) {
+	listen := func() (net.Listener, error) { return listenAt(address) }
+	is.observers.metrics.Serve(ctx, listen, func(line string) { log.Printf("%s: metrics at %s: %s", Name, address, line) })
 }
 
 // listenAt listens at address, a host:port or a Unix socket's path.

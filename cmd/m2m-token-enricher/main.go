@@ -75,8 +75,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 // serve follows the flags that Kong gives.
 func serve(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet(plugin.Name, flag.ContinueOnError)
-	prefix := flags.String("kong-prefix", "/usr/local/kong", "Kong's prefix, where the socket is made")
-	address := flags.String("metrics", "", "Serve Prometheus metrics at this host:port or Unix socket: /metrics, /healthz, /readyz")
+	var o plugin.Options
+	var megabytes int64
+	flags.StringVar(&o.Prefix, "kong-prefix", "/usr/local/kong", "Kong's prefix, where the socket is made")
+	flags.StringVar(&o.Metrics, "metrics", "", "Serve Prometheus metrics at this host:port or Unix socket: /metrics, /healthz, /readyz")
+	flags.StringVar(&o.Audit.File, "audit", "", "Write a line of JSON for each token that is issued to this file")
+	flags.Int64Var(&megabytes, "audit-size", 100, "Rotate the audit log before it has more than so many MiB")
+	flags.IntVar(&o.Audit.Keep, "audit-keep", 10, "Keep so many rotated files of the audit log, from 1 on")
 	dump := flags.Bool("dump", false, "Print what Kong must know of the plugin")
 	version := flags.Bool("version", false, "Print the version")
 	help := flags.Bool("help", false, "Print this")
@@ -100,10 +105,14 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	case flags.NFlag() == 0:
 		usage(flags, stderr)
 		return 2
+	case megabytes < 1 || megabytes > 1<<20 || o.Audit.Keep < 1:
+		fmt.Fprintf(stderr, "%s: -audit-size must be from 1 to %d, -audit-keep 1 or more\n", plugin.Name, 1<<20)
+		return 2
 	}
+	o.Audit.MaxSize = megabytes << 20
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return done(plugin.Serve(ctx, *prefix, *address), stderr)
+	return done(plugin.Serve(ctx, o), stderr)
 }
 
 func usage(flags *flag.FlagSet, w io.Writer) {

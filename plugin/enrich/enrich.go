@@ -21,9 +21,10 @@ type Dependencies struct {
 	Records  Records
 	Now      func() time.Time
 
-	// Step is told how long the steps verify, lookup and sign took. Nil: nobody
-	// is, and nothing is measured.
-	Step func(step string, took time.Duration)
+	// Step is told of the steps verify, lookup and sign when they have ended, with
+	// the context of Enrich and the time at which the step began. Nil: nobody is,
+	// and nothing is measured.
+	Step func(ctx context.Context, step string, begun time.Time)
 }
 
 // Enricher decides exchanges by one configuration. Safe for concurrent use.
@@ -82,7 +83,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	}
 	begun := e.begin()
 	token, err := e.verify(ctx, raw)
-	e.took("verify", begun)
+	e.end(ctx, "verify", begun)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	}
 	begun = e.begin()
 	known, err := e.correlate(ctx, r.ClientID)
-	e.took("lookup", begun)
+	e.end(ctx, "lookup", begun)
 	if err != nil {
 		return err
 	}
@@ -108,12 +109,13 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 		return err
 	}
 	begun = e.begin()
-	signed, expiresIn, err := e.sign(ctx, token, claims)
-	e.took("sign", begun)
+	signed, err := e.sign(ctx, token, claims)
+	e.end(ctx, "sign", begun)
 	if err != nil {
 		return err
 	}
-	r.Status, r.Body = response.status, response.with(signed, expiresIn)
+	r.issued = issued{token.Claims, known.organization.id, claims, signed.keyID}
+	r.Status, r.Body = response.status, response.with(signed.token, signed.expiresIn)
 	return nil
 }
 
@@ -125,8 +127,8 @@ func (e *Enricher) begin() time.Time {
 	return time.Now()
 }
 
-func (e *Enricher) took(step string, begun time.Time) {
+func (e *Enricher) end(ctx context.Context, step string, begun time.Time) {
 	if e.deps.Step != nil {
-		e.deps.Step(step, time.Since(begun))
+		e.deps.Step(ctx, step, begun)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
 
@@ -85,7 +87,8 @@ type Result struct {
 	ClientID string // of the verified token, "" before it is verified
 	Cause    error  // for the operator; holds no token, secret or record content
 
-	seen seen
+	seen   seen
+	issued issued
 }
 
 // seen is what an event is made of.
@@ -106,6 +109,36 @@ func (r Result) Event() Event {
 	parameters := r.seen.request.parameters
 	audience := slices.Concat(parameters.words("audience"), r.seen.audience)
 	return newEvent(r.seen.issuer, r.ClientID, r.seen.exchange.ClientIP, audience, parameters.words("scope"))
+}
+
+// issued is what an enriched token was made of.
+type issued struct {
+	claims       jws.Claims // the provider's
+	organization string
+	added        []splice.Member
+	keyID        string
+}
+
+// Issued says what the token of an enriched exchange is.
+type Issued struct {
+	TokenID      string   // the claim jti, "" if the token has none
+	Organization string   // the application's, "" if it names none
+	Claims       []string // names of those that were added
+	KeyID        string   // of the gateway's key that signed
+}
+
+// Issued says what the token is that r answers with. It is empty unless the
+// exchange was enriched.
+func (r Result) Issued() Issued {
+	if r.Outcome != Enriched {
+		return Issued{}
+	}
+	id, _ := r.issued.claims.TextAt([]string{"jti"})
+	i := Issued{TokenID: id, Organization: r.issued.organization, KeyID: r.issued.keyID}
+	for _, claim := range r.issued.added {
+		i.Claims = append(i.Claims, claim.Name)
+	}
+	return i
 }
 
 // Retry tells whether the same request may succeed a little later.

@@ -47,26 +47,32 @@ func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, err
 	return id, nil
 }
 
-// sign returns the token with claims set and the gateway's signature, and the
-// seconds that it lives if that is less than before, else 0.
-func (e *Enricher) sign(ctx context.Context, token *jws.Token, claims []splice.Member) (string, int64, error) {
+// signed is a token that the gateway signed.
+type signed struct {
+	token     string
+	keyID     string
+	expiresIn int64 // seconds, if the token lives shorter than the provider said; else 0
+}
+
+// sign returns the token with claims set and the gateway's signature.
+func (e *Enricher) sign(ctx context.Context, token *jws.Token, claims []splice.Member) (s signed, err error) {
 	gateway, expiresIn, err := e.gatewayClaims(token.Claims, e.deps.Now())
 	if err != nil {
-		return "", 0, err
+		return s, err
 	}
 	if err := ctx.Err(); err != nil {
-		return "", 0, fmt.Errorf("sign the token: %w", err)
+		return s, fmt.Errorf("sign the token: %w", err)
 	}
 	ring, err := e.deps.Ring(ctx)
 	if err != nil {
-		return "", 0, fmt.Errorf("sign the token: %w", err)
+		return s, fmt.Errorf("sign the token: %w", err)
 	}
-	signed, err := ring.Sign(ctx, token.Type, token.Claims.With(append(claims, gateway...)...))
-	if err != nil {
-		return "", 0, err
+	s = signed{keyID: ring.KeyID(), expiresIn: expiresIn}
+	if s.token, err = ring.Sign(ctx, token.Type, token.Claims.With(append(claims, gateway...)...)); err != nil {
+		return s, err
 	}
-	if len(signed) > e.cfg.MaxTokenSize {
-		return "", 0, endWith(TokenTooLarge, "the enriched token has %d bytes, more than %d", len(signed), e.cfg.MaxTokenSize)
+	if len(s.token) > e.cfg.MaxTokenSize {
+		return s, endWith(TokenTooLarge, "the enriched token has %d bytes, more than %d", len(s.token), e.cfg.MaxTokenSize)
 	}
-	return signed, expiresIn, nil
+	return s, nil
 }

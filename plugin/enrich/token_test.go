@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -257,5 +259,22 @@ func TestRequestedManagementAudience(t *testing.T) {
 	f.exchange.Request.Body = []byte("grant_type=client_credentials&audience=https%3A%2F%2Fexample.kinde.com%2Fapi")
 	if r := f.run(context.Background()); r.Outcome != Enriched {
 		t.Errorf("outcome %s", r.Outcome)
+	}
+}
+
+// TestIssued: what is written down of a token is what it was made of.
+func TestIssued(t *testing.T) {
+	f := newFixture(t)
+	f.set("signing", "issuer", "https://gateway.example.com")
+	f.set("signing", "max_ttl", 60)
+	_, r := enrichPayload(t, f, goodHeader, goodPayload(`,"jti":"t-1","org_code":"org_8ed648340ea9","org_name":null`))
+	got := r.Issued()
+	if got.TokenID != "t-1" || got.Organization != testOrg || got.KeyID != f.ring.KeyID() || !slices.Equal(got.Claims, []string{"org_name"}) {
+		t.Errorf("got %+v", got)
+	}
+	delete(f.records, "org:"+testOrg)
+	_, r = enrichPayload(t, f, goodHeader, goodPayload(`,"jti":"t-1"`))
+	if got := r.Issued(); r.Outcome != UnknownOrganization || !reflect.DeepEqual(got, Issued{}) {
+		t.Errorf("%s, but got %+v", r.Outcome, got)
 	}
 }

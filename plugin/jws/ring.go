@@ -125,6 +125,9 @@ func (r *Ring) PublicSet() []byte { return r.set }
 // modified.
 func (r *Ring) Keys() []RingKey { return r.keys }
 
+// KeyID returns the kid of the key that signs.
+func (r *Ring) KeyID() string { return r.signer.kid }
+
 // Algorithm returns the algorithm that the ring signs with.
 func (r *Ring) Algorithm() string { return r.signer.algorithm }
 

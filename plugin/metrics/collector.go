@@ -12,6 +12,8 @@ type Source interface {
 	States() []State
 	// Instances returns how many instances Kong has started.
 	Instances() int
+	// Missed returns how many tokens are missing in the audit log.
+	Missed() uint64
 }
 
 // State is what one running configuration is like.
@@ -40,6 +42,7 @@ type Cache struct {
 
 var (
 	instances = describe("instances", "Plugin instances that Kong has started, each configuration once.")
+	missed    = describe("audit_missed_total", "Tokens that were issued but are missing in the audit log.")
 	ready     = describe("ready", "1 if the configuration can enrich tokens: it has a signing key and the provider's keys.", "config", "issuer")
 	hits      = describe("cache_hits_total", "Lookups that the held records answered.", "config")
 	misses    = describe("cache_misses_total", "Lookups that asked Redis, or waited for one that did.", "config")
@@ -67,6 +70,7 @@ func (c collector) Describe(chan<- *prometheus.Desc) {}
 // Collect implements [prometheus.Collector].
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(out, instances, float64(c.source.Instances()))
+	counter(out, missed, c.source.Missed())
 	for _, s := range c.source.States() {
 		s.collect(out, time.Now())
 	}

@@ -21,6 +21,7 @@ type stub []State
 
 func (s stub) States() []State { return s }
 func (stub) Instances() int    { return 2 }
+func (stub) Missed() uint64    { return 6 }
 
 var running = State{
 	Config: "0a1b2c3d", Issuer: "https://example.kinde.com",
@@ -61,7 +62,7 @@ func TestScrape(t *testing.T) {
 		`m2m_handler_seconds_bucket{phase="response",le="0.005"} 1`,
 		`m2m_step_seconds_count{step="verify"} 1`,
 		`m2m_build_info{go="go1.26",signatures="OpenSSL",version="0.1.0"} 1`,
-		`m2m_instances 2`, `m2m_ready{config="0a1b2c3d",issuer="https://example.kinde.com"} 1`,
+		`m2m_instances 2`, `m2m_audit_missed_total 6`, `m2m_ready{config="0a1b2c3d",issuer="https://example.kinde.com"} 1`,
 		`m2m_cache_hits_total{config="0a1b2c3d"} 7`, `m2m_cache_misses_total{config="0a1b2c3d"} 3`,
 		`m2m_cache_stale_total{config="0a1b2c3d"} 1`, `m2m_cache_entries{config="0a1b2c3d"} 2`, `m2m_cache_bytes{config="0a1b2c3d"} 1400`,
 		`m2m_redis_errors_total{config="0a1b2c3d",kind="timeout"} 4`, `m2m_provider_keys_failures_total{config="0a1b2c3d"} 5`,

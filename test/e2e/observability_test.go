@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// withFlags makes Kong start the plugin with flags, as start_cmd does.
-func withFlags(t *testing.T, flags string) string {
+// withFlags makes Kong start the plugin with flags and an environment of its own,
+// as start_cmd does.
+func withFlags(t *testing.T, flags string, env ...string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "m2m-flags-") // t.TempDir is closed to Kong's user
 	if err != nil {
@@ -22,7 +23,7 @@ func withFlags(t *testing.T, flags string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "m2m-token-enricher")
-	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\" %s\n", binary, flags), 0o755); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\nexec env %s %s \"$@\" %s\n", strings.Join(env, " "), binary, flags), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -1,0 +1,193 @@
+// Package audit keeps a line of each token that was issued, in a file that is
+// rotated. It never holds a token up: what the file can't take is counted.
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of what waits for the file.
+const (
+	maxWaiting = 4096             // entries
+	maxBatch   = 64 << 10         // bytes that are written at once
+	closeTime  = 5 * time.Second  // that Close waits for
+	warnAgain  = 60 * time.Second // between warnings while lines are missing
+)
+
+// Entry is a token that was issued.
+type Entry struct {
+	Time         time.Time `json:"time"`
+	TokenID      string    `json:"jti,omitempty"`
+	Issuer       string    `json:"issuer"` // the provider
+	Client       string    `json:"client"`
+	Organization string    `json:"organization,omitempty"`
+	Claims       []string  `json:"claims"` // names of those that were added
+	KeyID        string    `json:"kid"`
+}
+
+// gap is the line that stands for those that are missing.
+type gap struct {
+	Time   time.Time `json:"time"`
+	Missed uint64    `json:"missed"`
+}
+
+// Log is an audit log. Safe for concurrent use. A nil *Log keeps nothing.
+type Log struct {
+	file  *file
+	queue chan Entry
+	end   chan struct{} // closed by Close
+	ended chan struct{}
+
+	missed atomic.Uint64 // entries that aren't in the file
+
+	mu      sync.Mutex
+	failure error // of the last write
+	warned  time.Time
+	told    uint64 // what missed was at the last warning
+}
+
+// Open begins a log in the file at path. Before the file would have more than
+// maxSize bytes it becomes path.1, and so on; the oldest of more than keep goes.
+// A file that can't be written is tried again at each line; [Log.Warning] tells.
+func Open(path string, maxSize int64, keep int) *Log {
+	l := &Log{
+		file:  &file{path: path, maxSize: maxSize, keep: keep},
+		queue: make(chan Entry, maxWaiting), end: make(chan struct{}), ended: make(chan struct{}),
+	}
+	l.failure = l.file.ready() // told of before the first token
+	go l.run()
+	return l
+}
+
+// Issued adds an entry. It doesn't wait.
+func (l *Log) Issued(e Entry) {
+	if l == nil {
+		return
+	}
+	select {
+	case l.queue <- e:
+	default:
+		l.missed.Add(1)
+	}
+}
+
+// Missed returns how many entries aren't in the file.
+func (l *Log) Missed() uint64 {
+	if l == nil {
+		return 0
+	}
+	return l.missed.Load()
+}
+
+// Warning returns that tokens are missing in the file, or would be, once a
+// minute while that goes on; otherwise nil.
+func (l *Log) Warning(now time.Time) error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	missed := l.missed.Load()
+	if (missed == l.told && l.failure == nil) || (!l.warned.IsZero() && now.Sub(l.warned) < warnAgain) {
+		return nil
+	}
+	cause := l.failure
+	if cause == nil {
+		cause = errors.New("it is slower than tokens are issued")
+	}
+	since := missed - l.told
+	l.warned, l.told = now, missed
+	return fmt.Errorf("%s: %d tokens are missing in it: %w", l.file.path, since, cause)
+}
+
+// Close writes what waits, for five seconds at most, and ends the log.
+func (l *Log) Close() error {
+	if l == nil {
+		return nil
+	}
+	close(l.end)
+	select {
+	case <-l.ended:
+		return l.file.close()
+	case <-time.After(closeTime):
+		return fmt.Errorf("%s: it doesn't take what waits", l.file.path)
+	}
+}
+
+// run writes entries as they come, those that wait together.
+func (l *Log) run() {
+	defer close(l.ended)
+	w := writer{log: l}
+	for {
+		select {
+		case e := <-l.queue:
+			w.add(e)
+			w.drain()
+		case <-l.end:
+			w.drain()
+			return
+		}
+	}
+}
+
+// writer makes lines of entries.
+type writer struct {
+	log     *Log
+	lines   []byte
+	entries uint64 // in lines
+	marked  uint64 // missing entries that the file has a line of
+}
+
+// drain writes all that waits.
+func (w *writer) drain() {
+	for {
+		select {
+		case e := <-w.log.queue:
+			w.add(e)
+		default:
+			w.flush()
+			return
+		}
+	}
+}
+
+func (w *writer) add(e Entry) {
+	line, err := json.Marshal(e)
+	if err != nil { // texts and a time always marshal
+		w.log.missed.Add(1)
+		return
+	}
+	w.lines = append(append(w.lines, line...), '\n')
+	w.entries++
+	if len(w.lines) >= maxBatch {
+		w.flush()
+	}
+}
+
+// flush writes the lines, after one that says how many are missing before them.
+func (w *writer) flush() {
+	if w.entries == 0 {
+		return
+	}
+	missed := w.log.missed.Load()
+	var lines []byte
+	if missed > w.marked {
+		line, _ := json.Marshal(gap{time.Now().UTC(), missed - w.marked}) // a time and a number always marshal
+		lines = append(append(lines, line...), '\n')
+	}
+	err := w.log.file.write(append(lines, w.lines...))
+	if err == nil {
+		w.marked = missed
+	} else {
+		w.log.missed.Add(w.entries)
+	}
+	w.lines, w.entries = w.lines[:0], 0
+	w.log.mu.Lock()
+	w.log.failure = err
+	w.log.mu.Unlock()
+}

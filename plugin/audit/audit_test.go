@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var issued = Entry{
+	Time: time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC), TokenID: "t-1", Issuer: "https://example.kinde.com", Client: "app-1",
+	Organization: "org_1", Claims: []string{"org_code", "org_name"}, KeyID: "kid-1",
+}
+
+// lines returns those of the files, the oldest first.
+func lines(t *testing.T, paths ...string) (all []string) {
+	t.Helper()
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for scan := bufio.NewScanner(f); scan.Scan(); {
+			all = append(all, scan.Text())
+		}
+		f.Close()
+	}
+	return all
+}
+
+// await waits for what the writer does.
+func await(t *testing.T, done func() bool) {
+	t.Helper()
+	tick, deadline := time.NewTicker(time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it didn't come")
+		}
+	}
+}
+
+func closed(t *testing.T, l *Log) {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIssued(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := Open(path, 1<<20, 3)
+	l.Issued(issued)
+	l.Issued(Entry{Time: issued.Time, Issuer: "i", Client: "c", Claims: []string{}, KeyID: "k"})
+	closed(t, l)
+	want := []string{
+		`{"time":"2026-11-24T09:30:00Z","jti":"t-1","issuer":"https://example.kinde.com","client":"app-1","organization":"org_1","claims":["org_code","org_name"],"kid":"kid-1"}`,
+		`{"time":"2026-11-24T09:30:00Z","issuer":"i","client":"c","claims":[],"kid":"k"}`,
+	}
+	if got := lines(t, path); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o027 != 0 {
+		t.Errorf("mode %v: %v", info.Mode(), err)
+	}
+}
+
+// TestManyAtOnce: every token has its own line, or is counted.
+func TestManyAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := Open(path, 1<<30, 1)
+	var issuing sync.WaitGroup
+	for i := range 8 {
+		issuing.Go(func() {
+			for n := range 2000 {
+				e := issued
+				e.TokenID = fmt.Sprintf("%d-%d", i, n)
+				l.Issued(e)
+			}
+		})
+	}
+	issuing.Wait()
+	closed(t, l)
+	seen := map[string]bool{}
+	var gaps uint64
+	for _, line := range lines(t, path) {
+		var e struct {
+			TokenID string `json:"jti"`
+			Missed  uint64 `json:"missed"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if e.TokenID != "" && seen[e.TokenID] {
+			t.Errorf("%s is there twice", e.TokenID)
+		}
+		seen[e.TokenID] = true
+		gaps += e.Missed
+	}
+	delete(seen, "")
+	if uint64(len(seen))+l.Missed() != 16000 || gaps > l.Missed() {
+		t.Errorf("%d lines, %d missed, of which the file tells of %d", len(seen), l.Missed(), gaps)
+	}
+}
+
+// TestSlowFile: a file that takes nothing holds nobody up, and what it missed is
+// told of.
+func TestSlowFile(t *testing.T) {
+	l := &Log{file: &file{path: filepath.Join(t.TempDir(), "audit.log"), maxSize: 1 << 20, keep: 1}, queue: make(chan Entry, 2), end: make(chan struct{}), ended: make(chan struct{})}
+	for range 5 { // nothing reads the queue yet
+		l.Issued(issued)
+	}
+	if l.Missed() != 3 {
+		t.Fatalf("missed %d", l.Missed())
+	}
+	now := time.Now()
+	if err := l.Warning(now); err == nil || !strings.Contains(err.Error(), "3 tokens are missing") || !strings.Contains(err.Error(), "slower") {
+		t.Errorf("warning %v", err)
+	}
+	go l.run()
+	closed(t, l)
+	got := lines(t, l.file.path)
+	if len(got) != 3 || !strings.Contains(got[0], `"missed":3`) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestUnwritable: the operator learns of it before the first token and once a
+// minute while it lasts, and what comes when it is mended is written.
+func TestUnwritable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "later")
+	l := Open(filepath.Join(dir, "audit.log"), 1<<20, 1)
+	now := time.Now()
+	if err := l.Warning(now); err == nil || !strings.Contains(err.Error(), "0 tokens are missing") {
+		t.Errorf("at the start: %v", err)
+	}
+	l.Issued(issued)
+	await(t, func() bool { return l.Missed() == 1 })
+	for _, tt := range []struct {
+		after time.Duration
+		want  string
+	}{{59 * time.Second, ""}, {time.Minute, "1 tokens are missing in it: open the audit log"}, {61 * time.Second, ""}, {3 * time.Minute, "0 tokens"}} {
+		err := l.Warning(now.Add(tt.after))
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("after %v: %v", tt.after, err)
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.Issued(issued)
+	closed(t, l)
+	if got := lines(t, l.file.path); len(got) != 2 || !strings.Contains(got[0], `"missed":1`) {
+		t.Errorf("got %q", got)
+	}
+	if err := l.Warning(now.Add(time.Hour)); err != nil {
+		t.Errorf("it is mended, but %v", err)
+	}
+}
+
+// TestNobodyAsked: a log that isn't there costs nothing and breaks nothing.
+func TestNobodyAsked(t *testing.T) {
+	var l *Log
+	cost := testing.AllocsPerRun(100, func() {
+		l.Issued(issued)
+		if l.Missed() != 0 || l.Warning(time.Time{}) != nil || l.Close() != nil {
+			t.Error("it does something")
+		}
+	})
+	if cost != 0 {
+		t.Errorf("%v allocations", cost)
+	}
+}

@@ -1,0 +1,97 @@
+package plugin
+
+import (
+	"context"
+	"time"
+
+	"m2m-token-enricher/plugin/audit"
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/metrics"
+	"m2m-token-enricher/plugin/traces"
+)
+
+// observers are told of what happens. Each is nil unless the operator asked for
+// it, and then costs nothing.
+type observers struct {
+	metrics *metrics.Metrics
+	traces  *traces.Traces
+	audit   *audit.Log
+}
+
+func (o observers) none() bool { return o == observers{} }
+
+// step is [enrich.Dependencies.Step], nil if nobody wants to know.
+func (o observers) step() func(ctx context.Context, step string, begun time.Time) {
+	if o.metrics == nil && o.traces == nil {
+		return nil
+	}
+	return func(ctx context.Context, step string, begun time.Time) {
+		o.metrics.Step(step, time.Since(begun))
+		o.traces.Step(ctx, step, begun)
+	}
+}
+
+// observation is what observers see of one event. A nil *observation sees
+// nothing.
+type observation struct {
+	observers
+	instance *instance
+	phase    string
+	begun    time.Time
+	span     *traces.Span
+}
+
+// observe begins an observation, nil if there are no observers.
+func (i *instance) observe(phase string) *observation {
+	o := i.all.observers
+	if o.none() {
+		return nil
+	}
+	return &observation{observers: o, instance: i, phase: phase, begun: time.Now()}
+}
+
+// traced tells whether the event is one to be traced, for which the request's
+// traceparent must be known.
+func (o *observation) traced() bool { return o != nil && o.traces != nil }
+
+// trace begins the span of a token, as a child of what traceparent names. The
+// context is for what the span is to be the parent of.
+func (o *observation) trace(ctx context.Context, traceparent string) context.Context {
+	if !o.traced() {
+		return ctx
+	}
+	ctx, o.span = o.traces.Token(ctx, traceparent, o.begun)
+	return ctx
+}
+
+// answered tells of the decision. requestID is Kong's, "" if nobody needed it.
+func (o *observation) answered(r enrich.Result, requestID string) {
+	if o == nil {
+		return
+	}
+	config := o.instance.name()
+	o.metrics.Outcome(config, string(r.Outcome), r.Action.String(), requestID)
+	o.span.Decided(traces.Decision{
+		Config: config, Outcome: string(r.Outcome), Action: r.Action.String(), Client: r.ClientID, RequestID: requestID, Failed: r.Failed(),
+	})
+	if o.audit != nil && r.Action == enrich.Replace {
+		o.audit.Issued(entry(o.instance.cfg.Issuer, r))
+	}
+}
+
+func entry(issuer string, r enrich.Result) audit.Entry {
+	issued := r.Issued()
+	return audit.Entry{
+		Time: time.Now().UTC(), TokenID: issued.TokenID, Issuer: issuer, Client: r.ClientID,
+		Organization: issued.Organization, Claims: issued.Claims, KeyID: issued.KeyID,
+	}
+}
+
+// end tells that the event has ended.
+func (o *observation) end() {
+	if o == nil {
+		return
+	}
+	o.metrics.Handler(o.phase, time.Since(o.begun))
+	o.span.End()
+}

@@ -1,0 +1,69 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+
+	"m2m-token-enricher/plugin/audit"
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/traces"
+	"m2m-token-enricher/test/otlptest"
+)
+
+// TestAuditOnlyWhatLeaves: a token that was enriched, but stayed in, isn't
+// issued.
+func TestAuditOnlyWhatLeaves(t *testing.T) {
+	i := start(t, goodConfig)
+	path := filepath.Join(t.TempDir(), "audit.log")
+	log := audit.Open(path, 1<<20, 1)
+	o := &observation{observers: observers{audit: log}, instance: i}
+	o.answered(enrich.Result{Outcome: enrich.Enriched, Action: enrich.Pass, ClientID: "observed"}, "")
+	o.answered(enrich.Result{Outcome: enrich.UnknownApplication, Action: enrich.Refuse, ClientID: "refused"}, "")
+	o.answered(enrich.Result{Outcome: enrich.ManagementAudience, Action: enrich.Pass, ClientID: "passed"}, "")
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || len(bytes.TrimSpace(text)) > 0 {
+		t.Errorf("the audit log has %s, %v", text, err)
+	}
+}
+
+// TestTraceparent: what a trace needs of the request comes with the rest, and
+// isn't asked for when nobody traces.
+func TestTraceparent(t *testing.T) {
+	const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	collector := otlptest.Start(t)
+	tr, err := traces.New(t.Context(), func(name string) string {
+		return map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL}[name]
+	}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = tr.Close(ctx)
+	})
+	for _, traced := range []bool{false, true} {
+		k := &kongSide{replies: map[string]proto.Message{"kong.nginx.get_var": &kong_plugin_protocol.ByteString{V: []byte(traceparent)}}}
+		k.handle(t, func(p *kong) {
+			if traced {
+				p.observation = &observation{observers: observers{traces: tr}}
+			}
+			if _, err := p.exchange(); err != nil || (p.traceparent == traceparent) != traced {
+				t.Errorf("traceparent %q, %v", p.traceparent, err)
+			}
+		})
+		if slices.Contains(k.calls, "kong.nginx.get_var") != traced || k.writes != 1 {
+			t.Errorf("traced %t: %v in %d writes", traced, k.calls, k.writes)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+// Package traces exports a span for each token, under the trace of the request
+// that Kong hands over, by OpenTelemetry's protocol (OTLP).
+package traces
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// warnAgain is how often a warning is repeated while spans get lost.
+const warnAgain = time.Minute
+
+// Traces exports spans. They wait in a bounded queue, and what doesn't fit is
+// dropped: no token waits for a collector. Safe for concurrent use. A nil
+// *Traces does nothing, so that what isn't asked for costs nothing.
+type Traces struct {
+	provider *sdk.TracerProvider
+	tracer   trace.Tracer
+
+	mu      sync.Mutex
+	failure error // since the last warning
+	warned  time.Time
+}
+
+// New returns traces if the environment asks for them, and nil if it doesn't:
+// the variables are those of OpenTelemetry's specification, of which the SDK
+// reads the sampler's, the queue's and the exporter's own. version is the
+// plugin's.
+func New(ctx context.Context, env func(string) string, version string) (*Traces, error) {
+	protocol, err := asked(env)
+	if protocol == "" || err != nil {
+		return nil, err
+	}
+	exporter, err := newExporter(ctx, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("make the OTLP exporter: %w", err)
+	}
+	about, err := describe(ctx, version)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the resource's attributes: %w", err), exporter.Shutdown(ctx))
+	}
+	t := &Traces{}
+	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(told{exporter, t}), sdk.WithResource(about))
+	t.tracer = t.provider.Tracer("m2m-token-enricher", trace.WithInstrumentationVersion(version))
+	return t, nil
+}
+
+// told is an exporter that tells of what it can't send. Otherwise the SDK would,
+// to a log that Kong hides.
+type told struct {
+	sdk.SpanExporter
+	traces *Traces
+}
+
+// ExportSpans implements [sdk.SpanExporter].
+func (e told) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	if err := e.SpanExporter.ExportSpans(ctx, spans); err != nil {
+		e.traces.mu.Lock()
+		defer e.traces.mu.Unlock()
+		e.traces.failure = fmt.Errorf("%d spans are lost: %w", len(spans), err)
+	}
+	return nil
+}
+
+// Warning returns why spans were lost, once a minute while they are; otherwise
+// nil.
+func (t *Traces) Warning(now time.Time) error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failure == nil || (!t.warned.IsZero() && now.Sub(t.warned) < warnAgain) {
+		return nil
+	}
+	failure := t.failure
+	t.warned, t.failure = now, nil
+	return failure
+}
+
+// Close sends what waits, until ctx ends.
+func (t *Traces) Close(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	return t.provider.Shutdown(ctx)
+}
+
+// Span is that of a token. A nil *Span does nothing. Not for concurrent use.
+type Span struct{ span trace.Span }
+
+var w3c propagation.TraceContext
+
+// Token begins the span of a token at begun, as a child of what traceparent names
+// (W3C Trace Context, section 3.2), or of nothing if it isn't one. The context is
+// for what happens within the span.
+func (t *Traces) Token(ctx context.Context, traceparent string, begun time.Time) (context.Context, *Span) {
+	if t == nil {
+		return ctx, nil
+	}
+	ctx = w3c.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
+	ctx, span := t.tracer.Start(ctx, "m2m token", trace.WithTimestamp(begun))
+	return ctx, &Span{span}
+}
+
+// Decision is what became of a token.
+type Decision struct {
+	Config, Outcome, Action string
+	Client                  string // "" before the token is verified
+	RequestID               string // Kong's, "" if nobody needed it
+	Failed                  bool
+}
+
+// Decided puts a decision into the span.
+func (s *Span) Decided(d Decision) {
+	if s == nil || !s.span.IsRecording() {
+		return
+	}
+	s.span.SetAttributes(attribute.String("m2m.config", d.Config), attribute.String("m2m.outcome", d.Outcome), attribute.String("m2m.action", d.Action))
+	if d.Client != "" {
+		s.span.SetAttributes(attribute.String("m2m.client_id", d.Client))
+	}
+	if d.RequestID != "" {
+		s.span.SetAttributes(attribute.String("kong.request_id", d.RequestID))
+	}
+	if d.Failed {
+		s.span.SetStatus(codes.Error, d.Outcome)
+	}
+}
+
+// End ends the span.
+func (s *Span) End() {
+	if s != nil {
+		s.span.End()
+	}
+}
+
+// Step adds a child to ctx's span, for a step that began at begun and ends now.
+func (t *Traces) Step(ctx context.Context, step string, begun time.Time) {
+	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
+		return
+	}
+	_, span := t.tracer.Start(ctx, step, trace.WithTimestamp(begun))
+	span.End()
+}

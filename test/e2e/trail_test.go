@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/test/otlptest"
+)
+
+// TestAudit: each token that the gateway signed has a line, and nothing else has.
+func TestAudit(t *testing.T) {
+	w := build(t, nil)
+	dir, err := os.MkdirTemp("", "m2m-audit-") // t.TempDir is closed to Kong's user
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "audit.log")
+	w.plugin = withFlags(t, "-audit "+path)
+	w.start()
+	claims := w.enriched(w.ask(form()))
+	w.provider.Add("nobody", secret)
+	w.refused(w.ask(form("client_id", "nobody")), 400, "unauthorized_client", "unknown_application")
+	w.enriched(w.ask(form()))
+	var lines []string
+	w.eventually(func() error {
+		text, err := os.ReadFile(path)
+		if lines = strings.Split(strings.TrimSpace(string(text)), "\n"); err != nil || len(lines) < 2 {
+			return errors.Join(errors.New("the audit log has no two lines"), err)
+		}
+		return nil
+	})
+	var line struct {
+		Time, JTI, Issuer, Client, Organization, KID string
+		Claims                                       []string
+	}
+	if err := json.Unmarshal([]byte(lines[0]), &line); err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) != 2 || line.Client != client || line.Organization != org || line.JTI != claims["jti"] || line.KID == "" || line.Time == "" ||
+		strings.Join(line.Claims, " ") != "org_code org_name" {
+		t.Errorf("lines %q", lines)
+	}
+	if strings.Contains(strings.Join(lines, ""), secret) || strings.Contains(strings.Join(lines, ""), "Acme") {
+		t.Error("a secret or a claim's value is in the audit log")
+	}
+}
+
+// TestUnwritableAudit: a token is worth more than its line, and the log tells.
+func TestUnwritableAudit(t *testing.T) {
+	w := build(t, nil)
+	w.plugin = withFlags(t, "-audit /nonexistent/audit.log")
+	w.start()
+	w.enriched(w.ask(form()))
+	w.eventually(func() error {
+		if !strings.Contains(w.gateway.Log(), "audit log: /nonexistent/audit.log: ") {
+			return errors.New("the log doesn't tell of the audit log")
+		}
+		return nil
+	})
+}
+
+// TestTrace: a token is a span under the request's own, with what it waited for.
+func TestTrace(t *testing.T) {
+	const id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	w := build(t, nil)
+	collector := otlptest.Start(t)
+	w.plugin = withFlags(t, "", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50")
+	w.start()
+	req := w.tokenRequest(form())
+	req.Header.Set("Traceparent", "00-"+id+"-"+parent+"-01")
+	if resp := w.send(http.DefaultClient, req); resp.StatusCode != 200 {
+		t.Fatalf("status %d: %s", resp.StatusCode, resp.body)
+	}
+	w.eventually(func() error {
+		if collector.Span("m2m token") == nil || collector.Span("lookup") == nil || collector.Span("GET") == nil {
+			return errors.New("the collector has no spans")
+		}
+		return nil
+	})
+	token, lookup := collector.Span("m2m token"), collector.Span("lookup")
+	if hex.EncodeToString(token.TraceId) != id || hex.EncodeToString(token.ParentSpanId) != parent {
+		t.Errorf("trace %x, parent %x", token.TraceId, token.ParentSpanId)
+	}
+	if string(lookup.ParentSpanId) != string(token.SpanId) {
+		t.Error("the lookup isn't the token's")
+	}
+	if texts := otlptest.Texts(token.Attributes); texts["m2m.outcome"] != "enriched" || texts["m2m.client_id"] != client {
+		t.Errorf("attributes %v", texts)
+	}
+}
+
+// TestTraceOfAFetch: a token that waits for the provider's keys shows that.
+func TestTraceOfAFetch(t *testing.T) {
+	w := build(t, nil)
+	collector := otlptest.Start(t)
+	w.plugin = withFlags(t, "", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50")
+	w.start()
+	w.enriched(w.ask(form()))
+	w.eventually(func() error {
+		if collector.Span("m2m token") == nil {
+			return errors.New("the collector has no spans")
+		}
+		return nil
+	})
+	collector.Forget()
+	if err := w.provider.Rotate("RS256"); err != nil {
+		t.Fatal(err)
+	}
+	w.enriched(w.ask(form()))
+	w.eventually(func() error {
+		token, fetch := collector.Span("m2m token"), collector.Span("GET")
+		switch {
+		case token == nil || fetch == nil:
+			return errors.New("the collector has no spans")
+		case string(fetch.ParentSpanId) != string(token.SpanId):
+			return errors.New("the fetch isn't the token's")
+		}
+		return nil
+	})
+}
