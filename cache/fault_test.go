@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -72,7 +73,7 @@ func TestStopFor5s(t *testing.T) {
 		return nil
 	})
 	no.waitFor("an outage that is told", &no.failed, 100)
-	eventually(t, "record that is too old", func() bool { return tr.failed.Load() > 100 && time.Since(stopped) > ttl+stale })
+	await.True(t, "record that is too old", func() bool { return tr.failed.Load() > 100 && time.Since(stopped) > ttl+stale })
 	no.require(anything)
 	server.Resume()
 	tr.back(server.Client(), time.Now())
@@ -96,7 +97,7 @@ func TestRestartLoading(t *testing.T) {
 		return nil
 	})
 	server.RestartLoading(1500 * time.Millisecond) // longer than a pause, so that one request meets it
-	eventually(t, "word of loading", loading.Load)
+	await.True(t, "word of loading", loading.Load)
 	server.WaitLoaded()
 	tr.recovers(server.Client(), server)
 }
@@ -140,7 +141,7 @@ func TestFullPool(t *testing.T) {
 			t.Errorf("who has the connection got %s", got)
 		}
 	})
-	eventually(t, "busy connection", func() bool { return len(r.slots) == 1 })
+	await.True(t, "busy connection", func() bool { return len(r.slots) == 1 })
 	tr := drive(t, r, nil, "b", "c", "d")
 	tr.require(func(a answer) error {
 		if !errors.Is(a.err, schema.ErrUnavailable) || !errors.Is(a.err, context.DeadlineExceeded) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -49,7 +50,7 @@ func TestErrorReplies(t *testing.T) {
 				tr.fails(10)
 				proxy.Handle(nil)
 				tr.recovers(server.Client())
-				eventually(t, "end of the connections", func() bool { return proxy.Open() == 0 })
+				await.True(t, "end of the connections", func() bool { return proxy.Open() == 0 })
 			})
 		}
 	}
@@ -117,7 +118,7 @@ func TestCutReply(t *testing.T) {
 			}
 		}
 		closed(t, r)
-		eventually(t, "end of the connections", func() bool { return proxy.Open() == 0 })
+		await.True(t, "end of the connections", func() bool { return proxy.Open() == 0 })
 	}
 	waitClosed(t, server)
 }

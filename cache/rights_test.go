@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -123,7 +124,7 @@ func tracks(t *testing.T, cfg *schema.Config) bool {
 	go func() { defer close(ended); tr.run(ctx) }()
 	defer func() { cancel(); <-ended }()
 	works := false
-	eventually(t, "word of tracking", func() bool {
+	await.True(t, "word of tracking", func() bool {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
 		works = len(tr.failures) > 1

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -106,7 +107,7 @@ func TestSentinelsGone(t *testing.T) {
 		sentinel.Restart()
 	}
 	back := time.Now()
-	eventually(t, "record", func() bool { return region(t, late, "a") == "a/1" })
+	await.True(t, "record", func() bool { return region(t, late, "a") == "a/1" })
 	if took := time.Since(back); took > returned {
 		t.Errorf("served %v after the sentinels were back", took)
 	}

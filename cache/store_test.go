@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -143,26 +142,10 @@ func TestDownAtStart(t *testing.T) {
 	}
 	server.Restart()
 	write(t, server, prefix+"app:a", "region", "eu")
-	eventually(t, "a record", func() bool {
+	await.True(t, "a record", func() bool {
 		_, err := r.Record(t.Context(), schema.Application, "a")
 		return err == nil
 	})
-}
-
-// eventually waits until is.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	deadline, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for !is() {
-		select {
-		case <-ticker.C:
-		case <-deadline.Done():
-			t.Fatalf("no %s", what)
-		}
-	}
 }
 
 // TestSilenceIsMetOnce: who isn't answered in time doesn't try again and wait

@@ -142,7 +142,10 @@ func TestTLSFaults(t *testing.T) {
 		"mutual, missing cert file": {mutual, ca.File(), filepath.Join(dir, "none.pem"), key, "redis.internal", "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := lookups(t, c.server, secured(c.server.TLSPort(), c.ca, c.cert, c.key, c.name))
+			r := lookups(t, c.server, func(config map[string]any) {
+				secured(c.server.TLSPort(), c.ca, c.cert, c.key, c.name)(config)
+				config["redis"].(map[string]any)["timeout"] = 20_000.0 // a busy machine must not hide the fault
+			})
 			got, err := r.Record(t.Context(), schema.Application, "a")
 			switch {
 			case c.says == "" && (err != nil || got["region"] != "eu"):

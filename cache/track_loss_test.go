@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -44,7 +45,7 @@ func TestLostTracking(t *testing.T) {
 			serves(t, r, "b", "eu")
 			serves(t, r, "absent", "none")
 			lose(t, server, proxy)
-			eventually(t, "word of the loss", func() bool { return r.tracker.trouble() != nil })
+			await.True(t, "word of the loss", func() bool { return r.tracker.trouble() != nil })
 			write(t, server, prefix+"app:a", "region", "us")
 			write(t, server, prefix+"app:absent", "region", "us")
 			if got := region(t, r, "a"); got != "eu" {
@@ -76,7 +77,7 @@ func TestKilledTracking(t *testing.T) {
 		return "-ERR not now\r\n", strings.EqualFold(command[0], "client")
 	})
 	killTracking(t, server)
-	eventually(t, "word of the loss", func() bool { return r.tracker.trouble() != nil })
+	await.True(t, "word of the loss", func() bool { return r.tracker.trouble() != nil })
 	serves(t, r, "a", "eu")
 	write(t, server, prefix+"app:a", "region", "us")
 	proxy.Handle(nil)
@@ -136,7 +137,7 @@ func TestChangeDuringFetch(t *testing.T) {
 	})
 	<-asked
 	write(t, server, prefix+"app:a", "region", "us")
-	eventually(t, "word of the change", func() bool {
+	await.True(t, "word of the change", func() bool {
 		r.tier.mu.Lock()
 		defer r.tier.mu.Unlock()
 		return len(r.tier.flights) == 0
@@ -164,7 +165,7 @@ func TestChangedIsNeverServed(t *testing.T) {
 		return "-LOADING\r\n", strings.EqualFold(command[0], "hmget")
 	})
 	write(t, server, prefix+"app:a", "region", "us")
-	eventually(t, "outage", func() bool {
+	await.True(t, "outage", func() bool {
 		record, err := r.Record(t.Context(), schema.Application, "a")
 		if err != nil && (!errors.Is(err, schema.ErrUnavailable) || record["region"] != "eu") {
 			t.Errorf("got %v, %v", record, err)
@@ -216,7 +217,7 @@ func TestTrackingRefused(t *testing.T) {
 			write(t, c.server, prefix+"app:"+name, "region", "eu")
 			var warning error
 			skip := skipping(r)
-			eventually(t, "warning", func() bool { // the first may tell of the connections that ended
+			await.True(t, "warning", func() bool { // the first may tell of the connections that ended
 				skip(warnAnother)
 				warning = r.Warning()
 				return warning != nil && strings.Contains(warning.Error(), c.says)
@@ -230,7 +231,7 @@ func TestTrackingRefused(t *testing.T) {
 			serves(t, r, name, "eu")
 			asked.Store(0)
 			before := tried.Load()
-			eventually(t, "second try", func() bool { return tried.Load() >= before+2 })
+			await.True(t, "second try", func() bool { return tried.Load() >= before+2 })
 			for range 10 {
 				if got := region(t, r, name); got != "eu" {
 					t.Errorf("got %s", got)

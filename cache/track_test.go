@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -24,7 +25,7 @@ func told(c map[string]any) {
 // waitTracked waits until every master tells of changes.
 func waitTracked(t *testing.T, r *Records) {
 	t.Helper()
-	eventually(t, "tracks changes", func() bool {
+	await.True(t, "tracks changes", func() bool {
 		r.tracker.mu.Lock()
 		defer r.tracker.mu.Unlock()
 		for _, err := range r.tracker.failures {
@@ -68,7 +69,7 @@ var changes = map[string]struct {
 // serves waits until r serves want, which it must at once and not after ttl.
 func serves(t *testing.T, r *Records, id, want string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s of %s", want, id), func() bool { return region(t, r, id) == want })
+	await.True(t, fmt.Sprintf("%s of %s", want, id), func() bool { return region(t, r, id) == want })
 }
 
 // tellsOfChanges tries every change to the applications ids, and what flushes
@@ -167,7 +168,7 @@ func TestTrackingBySentinel(t *testing.T) {
 // else is asked to.
 func waitFollowed(t *testing.T, r *Records, servers ...*redistest.Server) {
 	t.Helper()
-	eventually(t, "tracking of the masters", func() bool {
+	await.True(t, "tracking of the masters", func() bool {
 		r.tracker.mu.Lock()
 		defer r.tracker.mu.Unlock()
 		for _, server := range servers {

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -198,7 +199,7 @@ func (tr *traffic) require(check func(answer) error) { tr.check.Store(&check) }
 func (tr *traffic) waitFor(what string, counter *atomic.Int64, n int64) {
 	tr.t.Helper()
 	n += counter.Load()
-	eventually(tr.t, what, func() bool { return counter.Load() >= n })
+	await.True(tr.t, what, func() bool { return counter.Load() >= n })
 }
 
 // back waits until every record is served as it is now. How long that took since
@@ -216,7 +217,7 @@ func (tr *traffic) back(client redis.Cmdable, since time.Time) {
 		}
 		return nil
 	})
-	eventually(tr.t, "service", func() bool { mu.Lock(); defer mu.Unlock(); return len(current) == len(tr.ids) })
+	await.True(tr.t, "service", func() bool { mu.Lock(); defer mu.Unlock(); return len(current) == len(tr.ids) })
 	for _, took := range current {
 		raise(&tr.away, took)
 	}
@@ -254,7 +255,7 @@ func anything(answer) error { return nil }
 func waitClosed(t *testing.T, servers ...*redistest.Server) {
 	t.Helper()
 	for _, server := range servers {
-		eventually(t, "end of the connections", func() bool { return connections(t, server) == 0 })
+		await.True(t, "end of the connections", func() bool { return connections(t, server) == 0 })
 	}
 }
 

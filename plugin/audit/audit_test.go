@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"m2m-token-enricher/test/await"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,20 +37,6 @@ func lines(t *testing.T, paths ...string) (all []string) {
 		f.Close()
 	}
 	return all
-}
-
-// await waits for what the writer does.
-func await(t *testing.T, done func() bool) {
-	t.Helper()
-	tick, deadline := time.NewTicker(time.Millisecond), time.After(20*time.Second)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("it didn't come")
-		}
-	}
 }
 
 func closed(t *testing.T, l *Log) {
@@ -147,7 +135,7 @@ func TestUnwritable(t *testing.T) {
 		t.Errorf("at the start: %v", err)
 	}
 	l.Issued(issued)
-	await(t, func() bool { return l.Missed() == 1 })
+	await.True(t, "word of the missing line", func() bool { return l.Missed() == 1 })
 	for _, tt := range []struct {
 		after time.Duration
 		want  string

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/stage"
 )
 
@@ -22,7 +22,7 @@ func (d *demo) showRotation(ctx context.Context) error {
 	if err := d.playKeys(ctx, "add", "--type", "ec", d.keyFile); err != nil {
 		return err
 	}
-	err = eventually(ctx, func() error {
+	err = await.Success(ctx, func() error {
 		_, err := d.keys(ctx, "list", "--url", d.gateway.URL()+"/m2m/jwks.json", d.keyFile)
 		return err // fails while the gateway publishes something else than the file
 	})
@@ -51,7 +51,7 @@ func (d *demo) showRotation(ctx context.Context) error {
 // showBothKeys waits until the key next signs and verifies a token of each key.
 func (d *demo) showBothKeys(ctx context.Context, before, next string) error {
 	var after answer
-	err := eventually(ctx, func() (err error) {
+	err := await.Success(ctx, func() (err error) {
 		if after, err = ask(ctx, d.gateway.URL(), client, "https://api.example.com"); err != nil {
 			return err
 		}
@@ -98,21 +98,4 @@ func kidOf(token string) string {
 	}
 	_ = json.Unmarshal(text, &header) // no JSON, no kid
 	return header.Kid
-}
-
-// eventually tries until it succeeds or ctx ends.
-func eventually(ctx context.Context, try func() error) error {
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-ticker.C:
-		}
-	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/idptest"
 	"m2m-token-enricher/test/kongtest"
 	"m2m-token-enricher/test/redistest"
@@ -329,17 +330,5 @@ var errNotYet = errors.New("what is waited for didn't happen")
 // does.
 func (w *world) eventually(check func() error) {
 	w.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.Fatal(err)
-		}
-		<-ticker.C
-	}
+	await.Nil(w, check)
 }

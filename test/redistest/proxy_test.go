@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -70,15 +71,6 @@ func receives(t *testing.T, r io.Reader, want string) {
 	}
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(what)
-		}
-	}
-}
-
 func TestProxyCounts(t *testing.T) {
 	proxy, client := startProxy(t)
 	passes(t, client)
@@ -90,14 +82,14 @@ func TestProxyCounts(t *testing.T) {
 	if open := proxy.Open(); open != 0 {
 		t.Errorf("%d connections are open", open)
 	}
-	eventually(t, "the client doesn't connect again", func() bool { return client.Get(t.Context(), "k").Err() == nil })
+	await.True(t, "new connection of the client's", func() bool { return client.Get(t.Context(), "k").Err() == nil })
 	if open, opened := proxy.Open(), proxy.Opened(); open != 1 || opened != 2 {
 		t.Errorf("%d of %d connections are open", open, opened)
 	}
 	if err := client.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the connection stays open", func() bool { return proxy.Open() == 0 })
+	await.True(t, "end of the connection", func() bool { return proxy.Open() == 0 })
 }
 
 func TestProxyCut(t *testing.T) {
@@ -160,7 +152,7 @@ func TestProxyDelay(t *testing.T) {
 	if err := client.Get(ctx, "k").Err(); err == nil {
 		t.Error("a reply came early")
 	}
-	eventually(t, "a client that waits no longer stays", func() bool { return proxy.Open() == 0 })
+	await.True(t, "end of a client that waits no longer", func() bool { return proxy.Open() == 0 })
 	conn, r := dial(t, proxy)
 	send(t, conn, "GET k\r\n")
 	proxy.Pass()
@@ -178,7 +170,7 @@ func TestProxyHold(t *testing.T) {
 	if err := client.Get(ctx, "k").Err(); err == nil {
 		t.Error("a held command is answered")
 	}
-	eventually(t, "a client that waits no longer stays", func() bool { return proxy.Open() == 1 })
+	await.True(t, "end of a client that waits no longer", func() bool { return proxy.Open() == 1 })
 	proxy.Pass()
 	receives(t, r, "+OK\r\n$1\r\n1\r\n")
 	passes(t, client)

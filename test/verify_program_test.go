@@ -1,0 +1,254 @@
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"m2m-token-enricher/test/await"
+)
+
+// program is an API that a snippet of the page makes, as a process that reads
+// tokens, one a line, and answers each with the status of its answer.
+type program struct {
+	t   *testing.T
+	in  io.Writer
+	out *bufio.Scanner
+}
+
+// language is a snippet that runs.
+type language struct {
+	fence, file        string // of the page's block
+	driver, driverFile string // what makes a program of it
+
+	prepare func(t *testing.T, dir string)           // brings what it needs, or skips
+	command func(t *testing.T, dir string) *exec.Cmd // starts it
+
+	// How the page writes the pause between two fetches for an unknown kid and
+	// the time for which it keeps a set, each with a short time instead.
+	pause, keep []string
+}
+
+var languages = map[string]language{
+	"Go": {
+		fence: "go", file: "api.go", driverFile: "main.go", driver: goDriver, prepare: prepareGo, command: buildGo,
+		pause: []string{"10*time.Second", "time.Millisecond"}, keep: []string{"5 * time.Minute", "time.Second"},
+	},
+	"Node": {
+		fence: "js", file: "api.mjs", driverFile: "main.mjs", driver: nodeDriver, prepare: prepareNode,
+		command: func(_ *testing.T, _ string) *exec.Cmd { return exec.Command("node", "main.mjs") },
+		pause:   []string{"10_000", "0"}, keep: []string{"300_000", "1_000"},
+	},
+	"Python": {
+		fence: "python", file: "api.py", driverFile: "main.py", driver: pythonDriver, prepare: preparePython,
+		command: func(t *testing.T, _ string) *exec.Cmd { return exec.Command(python(t), "main.py") },
+		keep:    []string{"lifespan=300", "lifespan=1"}, // and no pause
+	},
+}
+
+const goDriver = `package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+func main() {
+	api, err := authenticate(context.Background(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Context().Value(claimsKey{}).(jwt.MapClaims)["org_code"])
+	}))
+	if err != nil {
+		panic(err)
+	}
+	for tokens := bufio.NewScanner(os.Stdin); tokens.Scan(); {
+		r := httptest.NewRequest("GET", "/orders", nil)
+		r.Header.Set("Authorization", "Bearer "+tokens.Text())
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+}
+`
+
+const nodeDriver = `import { createInterface } from 'node:readline'
+import { app } from './api.mjs'
+
+const server = app.listen(0, '127.0.0.1', async () => {
+  for await (const token of createInterface({ input: process.stdin })) {
+    const url = 'http://127.0.0.1:' + server.address().port + '/orders'
+    const answer = await fetch(url, { headers: { Authorization: 'Bearer ' + token } })
+    await answer.text()
+    console.log(answer.status)
+  }
+  process.exit()
+})
+`
+
+const pythonDriver = `import sys
+
+import jwt
+
+from api import verify
+
+for line in sys.stdin:
+    try:
+        print(200 if verify(line.strip())["org_code"] == "org_1" else 500, flush=True)
+    except jwt.PyJWTError:
+        print(401, flush=True)
+`
+
+// prepareTime bounds what is brought over the network.
+const prepareTime = 90 * time.Second
+
+// prepareGo gets the modules that the page names. Where they can't be had the
+// test is skipped.
+func prepareGo(t *testing.T, dir string) {
+	t.Helper()
+	writeFile(t, filepath.Join(dir, "go.mod"), "module api\n\ngo 1.26\n")
+	ctx, cancel := context.WithTimeout(t.Context(), prepareTime)
+	defer cancel()
+	get := exec.CommandContext(ctx, "go", "get", "github.com/golang-jwt/jwt/v5@v5.3.1", "github.com/MicahParks/keyfunc/v3@v3.9.1", "golang.org/x/time@v0.15.0")
+	get.Dir, get.WaitDelay = dir, time.Second
+	if out, err := get.CombinedOutput(); err != nil {
+		t.Skipf("the modules of the Go snippet can't be had: %v: %s", err, out)
+	}
+}
+
+func buildGo(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	build := exec.Command("go", "build", "-mod=mod", "-o", "api", ".")
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("the Go snippet: %v: %s", err, out)
+	}
+	return exec.Command(filepath.Join(dir, "api"))
+}
+
+func prepareNode(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip("npm is not installed (Debian: apt-get install npm)")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), prepareTime)
+	defer cancel()
+	install := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "jose@6", "express@5")
+	install.Dir, install.WaitDelay = dir, time.Second
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Skipf("the packages of the Node snippet can't be had: %v: %s", err, out)
+	}
+}
+
+func preparePython(t *testing.T, _ string) { python(t) }
+
+// python returns an interpreter that has PyJWT with cryptography.
+func python(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(name, "-c", "import jwt, cryptography; jwt.PyJWKClient").Run() == nil {
+			return name
+		}
+	}
+	t.Skip("PyJWT is not installed (Debian: apt-get install python3-jwt python3-cryptography)")
+	return ""
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replace replaces old, which must be there: what a test changes in a snippet
+// can't go away unnoticed.
+func replace(t *testing.T, text, old, replacement string) string {
+	t.Helper()
+	if !strings.Contains(text, old) {
+		t.Fatalf("the snippet doesn't say %q:\n%s", old, text)
+	}
+	return strings.ReplaceAll(text, old, replacement)
+}
+
+// start runs the page's snippet against a publisher, with the algorithm of its
+// ring in it.
+func (l language) start(t *testing.T, dir string, p *publisher, edits ...string) *program {
+	t.Helper()
+	text := replace(t, block(t, verifyPage, l.fence), verifyURL, p.URL+"/m2m/jwks.json")
+	text = replace(t, text, "RS256", p.ring.Load().Algorithm())
+	for i := 0; i < len(edits); i += 2 {
+		text = replace(t, text, edits[i], edits[i+1])
+	}
+	writeFile(t, filepath.Join(dir, l.file), text+"\n")
+	writeFile(t, filepath.Join(dir, l.driverFile), l.driver)
+	cmd := l.command(t, dir)
+	cmd.Dir = dir
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// A program that hangs must not hold the test up: without it, reading ends.
+	watchdog := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		watchdog.Stop()
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Logf("%v: %s", err, said.String())
+		}
+	})
+	return &program{t, in, bufio.NewScanner(out)}
+}
+
+// ask returns the status that a request with token is answered with.
+func (p *program) ask(token string) string {
+	p.t.Helper()
+	if _, err := fmt.Fprintln(p.in, token); err != nil {
+		p.t.Fatal(err)
+	}
+	if !p.out.Scan() {
+		p.t.Fatalf("the program ended: %v", p.out.Err())
+	}
+	return p.out.Text()
+}
+
+func (p *program) expect(what, token, status string) {
+	p.t.Helper()
+	if got := p.ask(token); got != status {
+		p.t.Errorf("%s: status %s, not %s", what, got, status)
+	}
+}
+
+// forgets: a key that is no longer published is refused once the set is as old
+// as it may be, with nothing unknown to ask for.
+func (l language) forgets(t *testing.T, dir string) {
+	leaked, next := generated(t, "ec"), generated(t, "ec")
+	p := startPublisher(t, ringOf(t, leaked, next))
+	api := l.start(t, dir, p, l.keep...)
+	token := signed(t, p.ring.Load(), nil)
+	api.expect("before", token, "200")
+	p.ring.Store(ringOf(t, next))
+	await.True(t, "end of the removed key", func() bool { return api.ask(token) == "401" })
+	api.expect("the other key", signed(t, p.ring.Load(), nil), "200")
+}
