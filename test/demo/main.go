@@ -23,12 +23,6 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-const (
-	client  = "299627bd8bfa493f8b17e6aec8ebfb86"
-	unknown = "0f6ac7a1d2b24f0b8e1a2c3d4e5f6071"
-	secret  = "demo-secret"
-)
-
 func main() {
 	binary := flag.String("binary", "bin/m2m-token-enricher", "the plugin's executable")
 	config := flag.String("config", "kong.yml", "the declarative configuration")
@@ -82,14 +76,12 @@ func start(ctx context.Context, binary, config string) (_ *demo, err error) {
 	if d.redis, err = miniredis.Run(); err != nil {
 		return nil, fmt.Errorf("start the embedded Redis: %w", err)
 	}
-	d.redis.HSet("m2m:example.kinde.com:app:"+client, "org_code", "org_8ed648340ea9")
+	d.redis.HSet("m2m:example.kinde.com:app:"+stage.Client, "org_code", "org_8ed648340ea9")
 	d.redis.HSet("m2m:example.kinde.com:org:org_8ed648340ea9", "code", "org_8ed648340ea9", "name", "Acme Inc")
 
-	if d.provider, err = idptest.Start(stage.Issuer); err != nil {
+	if d.provider, err = stage.StartProvider(); err != nil {
 		return nil, fmt.Errorf("start the stub provider: %w", err)
 	}
-	d.provider.Add(client, secret)
-	d.provider.Add(unknown, secret)
 	d.api = httptest.NewServer(stage.API(stage.Issuer, func() string { return d.gateway.URL() + "/m2m/jwks.json" }))
 	return d, d.startGateway(ctx, binary, config)
 }

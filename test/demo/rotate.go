@@ -15,7 +15,7 @@ import (
 // showRotation adds a key, waits until it is published, lets it sign and shows
 // that the tokens of both keys verify.
 func (d *demo) showRotation(ctx context.Context) error {
-	before, err := ask(ctx, d.gateway.URL(), client, "https://api.example.com")
+	before, err := ask(ctx, d.gateway.URL(), stage.Client, "https://api.example.com")
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (d *demo) showRotation(ctx context.Context) error {
 func (d *demo) showBothKeys(ctx context.Context, before, next string) error {
 	var after answer
 	err := await.Success(ctx, func() (err error) {
-		if after, err = ask(ctx, d.gateway.URL(), client, "https://api.example.com"); err != nil {
+		if after, err = ask(ctx, d.gateway.URL(), stage.Client, "https://api.example.com"); err != nil {
 			return err
 		}
 		if kidOf(after.token) != next {

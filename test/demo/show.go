@@ -50,20 +50,20 @@ func (d *demo) show(ctx context.Context) error {
 }
 
 func (d *demo) showBefore(ctx context.Context) error {
-	a, err := ask(ctx, d.provider.URL(), client, "https://api.example.com")
+	a, err := ask(ctx, d.provider.URL(), stage.Client, "https://api.example.com")
 	if err != nil {
 		return err
 	}
-	printCurl(d.provider.URL(), client, "https://api.example.com")
+	printCurl(d.provider.URL(), stage.Client, "https://api.example.com")
 	return printClaims(a.token, nil)
 }
 
 func (d *demo) showAfter(ctx context.Context) error {
-	raw, err := ask(ctx, d.provider.URL(), client, "https://api.example.com")
+	raw, err := ask(ctx, d.provider.URL(), stage.Client, "https://api.example.com")
 	if err != nil {
 		return err
 	}
-	a, err := ask(ctx, d.gateway.URL(), client, "https://api.example.com")
+	a, err := ask(ctx, d.gateway.URL(), stage.Client, "https://api.example.com")
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (d *demo) showAfter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	printCurl(d.gateway.URL(), client, "https://api.example.com")
+	printCurl(d.gateway.URL(), stage.Client, "https://api.example.com")
 	if err := printClaims(a.token, before); err != nil {
 		return err
 	}
@@ -114,11 +114,11 @@ func (d *demo) showAPI(ctx context.Context, enriched, raw string) error {
 }
 
 func (d *demo) showManagement(ctx context.Context) error {
-	a, err := ask(ctx, d.gateway.URL(), client, stage.Issuer+"/api")
+	a, err := ask(ctx, d.gateway.URL(), stage.Client, stage.Issuer+"/api")
 	if err != nil {
 		return err
 	}
-	printCurl(d.gateway.URL(), client, stage.Issuer+"/api")
+	printCurl(d.gateway.URL(), stage.Client, stage.Issuer+"/api")
 	if err := printClaims(a.token, nil); err != nil {
 		return err
 	}
@@ -130,11 +130,11 @@ func (d *demo) showManagement(ctx context.Context) error {
 }
 
 func (d *demo) showUnknown(ctx context.Context) error {
-	a, err := ask(ctx, d.gateway.URL(), unknown, "https://api.example.com")
+	a, err := ask(ctx, d.gateway.URL(), stage.Unknown, "https://api.example.com")
 	if err != nil {
 		return err
 	}
-	printCurl(d.gateway.URL(), unknown, "https://api.example.com")
+	printCurl(d.gateway.URL(), stage.Unknown, "https://api.example.com")
 	fmt.Printf("   %d %s\n", a.status, a.body)
 	if a.status != http.StatusBadRequest || a.token != "" {
 		return fmt.Errorf("it wasn't refused but answered with status %d", a.status)
@@ -145,17 +145,17 @@ func (d *demo) showUnknown(ctx context.Context) error {
 // explain prints what to try while the demo runs.
 func (d *demo) explain() {
 	fmt.Printf("The gateway listens at %s until you press Ctrl-C.\n\nAn enriched token, the published keys, a management token, a refused application:\n\n", d.gateway.URL())
-	printCurl(d.gateway.URL(), client, "https://api.example.com")
+	printCurl(d.gateway.URL(), stage.Client, "https://api.example.com")
 	fmt.Printf("   $ curl -s %s/m2m/jwks.json\n", d.gateway.URL())
-	printCurl(d.gateway.URL(), client, stage.Issuer+"/api")
-	printCurl(d.gateway.URL(), unknown, "https://api.example.com")
+	printCurl(d.gateway.URL(), stage.Client, stage.Issuer+"/api")
+	printCurl(d.gateway.URL(), stage.Unknown, "https://api.example.com")
 	host, port, _ := strings.Cut(d.redis.Addr(), ":")
 	fmt.Printf("The records are in an embedded Redis. This makes the refused application known (ask again after 5 s):\n\n"+
-		"   $ redis-cli -h %s -p %s HSET m2m:example.kinde.com:app:%s org_code org_8ed648340ea9\n", host, port, unknown)
+		"   $ redis-cli -h %s -p %s HSET m2m:example.kinde.com:app:%s org_code org_8ed648340ea9\n", host, port, stage.Unknown)
 }
 
 func printCurl(url, id, audience string) {
-	fmt.Printf("   $ curl -s %s/oauth2/token -d grant_type=client_credentials \\\n       -d client_id=%s -d client_secret=%s -d audience=%s\n\n", url, id, secret, audience)
+	fmt.Printf("   $ curl -s %s/oauth2/token -d grant_type=client_credentials \\\n       -d client_id=%s -d client_secret=%s -d audience=%s\n\n", url, id, stage.Secret, audience)
 }
 
 // answer is what a token endpoint answered.
@@ -167,7 +167,7 @@ type answer struct {
 
 func ask(ctx context.Context, base, id, audience string) (answer, error) {
 	form := url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}, "audience": {audience},
+		"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {stage.Secret}, "audience": {audience},
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/oauth2/token", strings.NewReader(form.Encode()))
 	if err != nil {

@@ -14,15 +14,7 @@ import (
 // as start_cmd does.
 func withFlags(t *testing.T, flags string, env ...string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "m2m-flags-") // t.TempDir is closed to Kong's user
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "m2m-token-enricher")
+	path := filepath.Join(openDir(t), "m2m-token-enricher")
 	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\nexec env %s %s \"$@\" %s\n", strings.Join(env, " "), binary, flags), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -16,15 +16,7 @@ import (
 // TestAudit: each token that the gateway signed has a line, and nothing else has.
 func TestAudit(t *testing.T) {
 	w := build(t, nil)
-	dir, err := os.MkdirTemp("", "m2m-audit-") // t.TempDir is closed to Kong's user
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "audit.log")
+	path := filepath.Join(openDir(t), "audit.log")
 	w.plugin = withFlags(t, "-audit "+path)
 	w.start()
 	claims := w.enriched(w.ask(form()))

@@ -109,17 +109,24 @@ func build(t *testing.T, edit func(config map[string]any)) *world {
 	w.api = httptest.NewServer(stage.API(stage.Issuer, w.jwksURL))
 	t.Cleanup(w.api.Close)
 
-	dir, err := os.MkdirTemp("", "m2m-keys-") // t.TempDir is closed to Kong's user
+	w.keyFile = filepath.Join(openDir(t), "keys.json")
+	w.generateKey("rsa")
+	return w
+}
+
+// openDir returns a directory that Kong's user can use, too; t.TempDir is closed
+// to it.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "m2m-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	w.keyFile = filepath.Join(dir, "keys.json")
-	w.generateKey("rsa")
-	return w
+	return dir
 }
 
 // generateKey writes a new key file with the product's own command.

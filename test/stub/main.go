@@ -16,15 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"m2m-token-enricher/test/idptest"
 	"m2m-token-enricher/test/stage"
-)
-
-// Clients of the provider, as in test/demo; the second has no record.
-const (
-	client  = "299627bd8bfa493f8b17e6aec8ebfb86"
-	unknown = "0f6ac7a1d2b24f0b8e1a2c3d4e5f6071"
-	secret  = "demo-secret"
 )
 
 func main() {
@@ -66,13 +58,11 @@ func checkProvider(ctx context.Context, address string) error {
 }
 
 func run(ctx context.Context, provider, api, jwks string) error {
-	p, err := idptest.Start(stage.Issuer)
+	p, err := stage.StartProvider()
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	p.Add(client, secret)
-	p.Add(unknown, secret)
 	target, err := url.Parse(p.URL())
 	if err != nil {
 		return err
