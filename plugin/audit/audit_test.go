@@ -103,11 +103,16 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
+// unread is a log whose queue has room for n entries and that nothing reads yet.
+func unread(t *testing.T, n int) *Log {
+	return &Log{file: newFile(t, 1<<20, 1), queue: make(chan Entry, n), end: make(chan struct{}), ended: make(chan struct{})}
+}
+
 // TestSlowFile: a file that takes nothing holds nobody up, and what it missed is
 // told of.
 func TestSlowFile(t *testing.T) {
-	l := &Log{file: &file{path: filepath.Join(t.TempDir(), "audit.log"), maxSize: 1 << 20, keep: 1}, queue: make(chan Entry, 2), end: make(chan struct{}), ended: make(chan struct{})}
-	for range 5 { // nothing reads the queue yet
+	l := unread(t, 2)
+	for range 5 {
 		l.Issued(issued)
 	}
 	if l.Missed() != 3 {
@@ -155,6 +160,38 @@ func TestUnwritable(t *testing.T) {
 	}
 	if err := l.Warning(now.Add(time.Hour)); err != nil {
 		t.Errorf("it is mended, but %v", err)
+	}
+}
+
+// TestBatches: what waits is written in pieces, of which each fits a file.
+func TestBatches(t *testing.T) {
+	l := unread(t, 1000)
+	l.file.maxSize, l.file.keep = maxBatch+1000, 100
+	for range 1000 { // of some 200 bytes
+		l.Issued(issued)
+	}
+	go l.run()
+	closed(t, l)
+	paths, err := filepath.Glob(l.file.path + "*")
+	if err != nil || len(paths) < 3 || len(lines(t, paths...)) != 1000 {
+		t.Errorf("%d lines in %d files: %v", len(lines(t, paths...)), len(paths), err)
+	}
+}
+
+// TestFileGoesAway: only what came after that is missing.
+func TestFileGoesAway(t *testing.T) {
+	l := unread(t, 10)
+	w := writer{log: l}
+	for n := range uint64(3) {
+		w.add(issued)
+		w.flush()
+		if l.Missed() != n {
+			t.Fatalf("missed %d, not %d", l.Missed(), n)
+		}
+		if n > 0 {
+			continue
+		}
+		l.file.path = filepath.Join(l.file.path, "no directory")
 	}
 }
 

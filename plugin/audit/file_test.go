@@ -39,6 +39,32 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestLongLine: what fits no file has one of its own, and no empty one is kept.
+func TestLongLine(t *testing.T) {
+	f := newFile(t, 4, 2)
+	f.line(t, "long line")
+	if _, err := os.Stat(f.numbered(1)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty file is kept: %v", err)
+	}
+}
+
+// TestFollowsARotation: what another process rotated isn't rotated again.
+func TestFollowsARotation(t *testing.T) {
+	one := newFile(t, 10, 3)
+	two := &file{path: one.path, maxSize: one.maxSize, keep: one.keep}
+	defer two.close()
+	one.line(t, "one")
+	two.line(t, "two")
+	two.line(t, "three")
+	if err := one.rotate(); err != nil { // it was about to
+		t.Fatal(err)
+	}
+	one.line(t, "1")
+	if got := strings.Join(lines(t, one.path), " "); got != "three 1" {
+		t.Errorf("the file has %s", got)
+	}
+}
+
 // TestTwoProcesses: as at a reload, both write and rotate one file, and every
 // line stays whole and where it belongs.
 func TestTwoProcesses(t *testing.T) {
