@@ -36,6 +36,14 @@ func TestAuditOnlyWhatLeaves(t *testing.T) {
 	}
 }
 
+// TestNobodyWatches: then no step is measured.
+func TestNobodyWatches(t *testing.T) {
+	i := start(t, goodConfig)
+	if i.observe("response") != nil || i.all.observers.step() != nil {
+		t.Error("an observer is told")
+	}
+}
+
 // TestTraceparent: what a trace needs of the request comes with the rest, and
 // isn't asked for when nobody traces.
 func TestTraceparent(t *testing.T) {

@@ -52,12 +52,14 @@ func traced(t *testing.T, c *otlptest.Collector, more map[string]string) *Traces
 	return tr
 }
 
+var refused = Decision{Config: "0a1b2c3d", Outcome: "unknown_application", Action: "refuse", Client: "app-1", RequestID: "r-1", Failed: true}
+
 // token makes the spans of one token.
-func (t *Traces) token(ctx context.Context, parent string) {
+func (t *Traces) token(ctx context.Context, parent string, d Decision) {
 	begun := time.Now()
 	ctx, span := t.Token(ctx, parent, begun)
 	t.Step(ctx, "lookup", begun)
-	span.Decided(Decision{Config: "0a1b2c3d", Outcome: "unknown_application", Action: "refuse", Client: "app-1", RequestID: "r-1", Failed: true})
+	span.Decided(d)
 	span.End()
 }
 
@@ -100,7 +102,7 @@ func check(t *testing.T, c *otlptest.Collector) {
 func TestToken(t *testing.T) {
 	c := otlptest.Start(t)
 	tr := traced(t, c, map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=a", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=prod"})
-	tr.token(t.Context(), traceparent)
+	tr.token(t.Context(), traceparent, refused)
 	flush(t, tr)
 	check(t, c)
 	about := c.Resource()
@@ -112,10 +114,26 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestWell: a token that was enriched is no error, and what isn't part of a token
+// is no span.
+func TestWell(t *testing.T) {
+	c := otlptest.Start(t)
+	tr := traced(t, c, nil)
+	tr.token(t.Context(), "", Decision{Outcome: "enriched"})
+	tr.Step(t.Context(), "alone", time.Now())
+	flush(t, tr)
+	if span := c.Span("m2m token"); span.GetStatus().GetCode() != otlp.Status_STATUS_CODE_UNSET || len(span.GetAttributes()) != 3 {
+		t.Errorf("got %v", span)
+	}
+	if span := c.Span("alone"); span != nil {
+		t.Errorf("got %v", span)
+	}
+}
+
 func TestOverGRPC(t *testing.T) {
 	c := otlptest.StartGRPC(t)
 	tr := traced(t, c, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-	tr.token(t.Context(), traceparent)
+	tr.token(t.Context(), traceparent, refused)
 	flush(t, tr)
 	check(t, c)
 }
@@ -135,7 +153,7 @@ func TestParents(t *testing.T) {
 	} {
 		c := otlptest.Start(t)
 		tr := traced(t, c, nil)
-		tr.token(t.Context(), tt.parent)
+		tr.token(t.Context(), tt.parent, refused)
 		flush(t, tr)
 		span := c.Span("m2m token")
 		if (span != nil) != tt.sent || len(span.GetParentSpanId()) != 0 {
@@ -148,7 +166,7 @@ func TestParents(t *testing.T) {
 func TestSampler(t *testing.T) {
 	c := otlptest.Start(t)
 	tr := traced(t, c, map[string]string{"OTEL_TRACES_SAMPLER": "always_off"})
-	tr.token(t.Context(), traceparent)
+	tr.token(t.Context(), traceparent, refused)
 	flush(t, tr)
 	if span := c.Span("m2m token"); span != nil {
 		t.Errorf("sent %v", span)
@@ -229,12 +247,15 @@ func TestCollectorFails(t *testing.T) {
 	for _, tt := range []struct {
 		after time.Duration
 		warns bool
-	}{{0, true}, {30 * time.Second, false}, {time.Minute, true}} {
-		tr.token(t.Context(), traceparent)
+	}{{0, true}, {30 * time.Second, false}, {time.Minute, true}, {time.Hour, true}} {
+		tr.token(t.Context(), traceparent, refused)
 		_ = tr.provider.ForceFlush(t.Context())
 		if warning := tr.Warning(now.Add(tt.after)); (warning != nil) != tt.warns {
 			t.Errorf("after %v: %v", tt.after, warning)
 		}
+	}
+	if warning := tr.Warning(now.Add(2 * time.Hour)); warning != nil {
+		t.Errorf("nothing was lost since, but %v", warning)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,18 +48,23 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestUnwritableAudit: a token is worth more than its line, and the log tells.
-func TestUnwritableAudit(t *testing.T) {
+// TestNobodyTakesIt: a token is worth more than its line and its span, and Kong's
+// log tells of what is lost.
+func TestNobodyTakesIt(t *testing.T) {
 	w := build(t, nil)
-	w.plugin = withFlags(t, "-audit /nonexistent/audit.log")
+	collector := otlptest.Start(t)
+	collector.Refuse()
+	w.plugin = withFlags(t, "-audit /nonexistent/audit.log", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50")
 	w.start()
-	w.enriched(w.ask(form()))
-	w.eventually(func() error {
-		if !strings.Contains(w.gateway.Log(), "audit log: /nonexistent/audit.log: ") {
-			return errors.New("the log doesn't tell of the audit log")
-		}
-		return nil
-	})
+	for _, told := range []string{"audit log: /nonexistent/audit.log: ", " spans are lost: "} {
+		w.eventually(func() error {
+			w.enriched(w.ask(form()))
+			if !strings.Contains(w.gateway.Log(), told) {
+				return fmt.Errorf("the log doesn't tell %q", told)
+			}
+			return nil
+		})
+	}
 }
 
 // TestTrace: a token is a span under the request's own, with what it waited for.
