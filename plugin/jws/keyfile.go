@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -42,7 +43,7 @@ type KeyFile struct {
 	ring    *Ring         // last good one
 	taken   time.Time     // when that was read
 	failure error         // why the last content isn't the ring
-	exposed error         // that others may read the file
+	exposed error         // that others may read or change the file
 	warned  time.Time     // when the present warning was given out last
 }
 
@@ -83,9 +84,9 @@ func (f *KeyFile) State() (*Ring, time.Time) {
 }
 
 // Warning returns what an operator should know of a file whose ring is in use:
-// that its present content is not that ring, or that others may read it. It
-// does so once, and again every hour while that lasts; otherwise it returns
-// nil.
+// that its present content is not that ring, or that others may read or change
+// it. It does so once, and again every hour while that lasts; otherwise it
+// returns nil.
 func (f *KeyFile) Warning(ctx context.Context) error {
 	f.follow(ctx)
 	f.mu.Lock()
@@ -197,13 +198,29 @@ func readKeyFile(path string) content {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return content{err: errors.New(path + " is empty")}
 	}
-	return content{text: text, exposed: exposure(path, info.Mode())}
+	return content{text: text, exposed: exposure(path, info)}
 }
 
-// exposure warns of private keys that others than their owner may read.
-func exposure(path string, mode fs.FileMode) error {
-	if mode.Perm()&0o077 == 0 {
+// exposure warns of private keys that others than their owner may read or
+// change, by PostgreSQL's rule for its ssl_key_file.
+func exposure(path string, info fs.FileInfo) error {
+	user := os.Geteuid()
+	owner := user
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner = int(stat.Uid)
+	}
+	if !isExposed(info.Mode(), owner, user) {
 		return nil
 	}
-	return fmt.Errorf("%s may be read by others than its owner (mode %04o)", path, mode.Perm())
+	return fmt.Errorf("%s may be read or changed by others than its owner (mode %04o)", path, info.Mode().Perm())
+}
+
+// isExposed says whether a file of owner's grants others more than it must for
+// user to read it. What is root's can only be read by its group, as the Secret
+// of a pod with an fsGroup; what is the user's own needs no group.
+func isExposed(mode fs.FileMode, owner, user int) bool {
+	if owner == 0 && user != 0 {
+		return mode.Perm()&0o037 != 0
+	}
+	return mode.Perm()&0o077 != 0
 }

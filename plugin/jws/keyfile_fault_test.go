@@ -37,7 +37,7 @@ func TestKeyFileThatOthersMayRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.want("ES256")
-	f.wantWarning("may be read by others than its owner (mode 0640)")
+	f.wantWarning("may be read or changed by others than its owner (mode 0640)")
 	f.wantWarning("")
 	f.advance(warnAgain)
 	f.wantWarning("mode 0640")

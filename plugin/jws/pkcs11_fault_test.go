@@ -121,7 +121,7 @@ func TestTokenPINThatOthersMayRead(t *testing.T) {
 	}
 	f := h.keyFile(h.uri("signing"))
 	f.want("ES256")
-	f.wantWarning(h.pin + " may be read by others than its owner (mode 0644)")
+	f.wantWarning(h.pin + " may be read or changed by others than its owner (mode 0644)")
 	if err := os.Chmod(h.pin, 0o600); err != nil {
 		t.Fatal(err)
 	}

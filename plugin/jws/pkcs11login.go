@@ -23,7 +23,7 @@ const maxPIN = 256 // bytes
 type pin struct {
 	value   string
 	changed time.Time // of its file
-	exposed error     // that others may read its file
+	exposed error     // that others may read or change its file
 }
 
 // String keeps the PIN out of messages.
@@ -51,7 +51,7 @@ func (u tokenURI) pin() (pin, error) {
 	if value == "" || len(text) > maxPIN {
 		return pin{}, fmt.Errorf("pin-source: %s doesn't hold a PIN of 1 to %d bytes", u.pinSource, maxPIN)
 	}
-	return pin{value, info.ModTime(), exposure(u.pinSource, info.Mode())}, nil
+	return pin{value, info.ModTime(), exposure(u.pinSource, info)}, nil
 }
 
 // library is a PKCS #11 library in use.

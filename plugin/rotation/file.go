@@ -116,8 +116,8 @@ func Rotate(path string, p Policy, now time.Time) (taken, next *Step, err error)
 	return taken, next, err
 }
 
-// replace writes text beside path and renames it, with the old file's owner:
-// the user that Kong runs as must be able to read it.
+// replace writes text beside path and renames it. Who could rightly read the
+// old file can read the new one.
 func replace(path string, text []byte) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -127,7 +127,7 @@ func replace(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	err = keepOwner(f, info)
+	err = keepReaders(f, info)
 	if err = errors.Join(err, writeAll(f, text)); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
@@ -137,12 +137,19 @@ func replace(path string, text []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
-func keepOwner(f *os.File, old fs.FileInfo) error {
+// keepReaders lets the user that Kong runs as read the new file: its owner or,
+// where the old file is root's and only its group's to read, that group. Only
+// root can.
+func keepReaders(f *os.File, old fs.FileInfo) error {
 	stat, ok := old.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 {
 		return nil
 	}
-	return f.Chown(int(stat.Uid), int(stat.Gid))
+	err := f.Chown(int(stat.Uid), int(stat.Gid))
+	if stat.Uid == 0 && old.Mode().Perm()&0o077 == 0o040 {
+		err = errors.Join(err, f.Chmod(0o640))
+	}
+	return err
 }
 
 func writeAll(f *os.File, text []byte) error {

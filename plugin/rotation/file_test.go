@@ -7,10 +7,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -63,27 +63,39 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-func TestOwnerIsKept(t *testing.T) {
+// TestReadersAreKept: a Kong that could read the file can after a step. Its
+// owner is kept, and its group where that may read what is root's.
+func TestReadersAreKept(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
 	}
-	path := filepath.Join(t.TempDir(), "keys.json")
-	text, err := Generate("ec", start)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(Create(path, text), os.Chown(path, 1234, 1235)); err != nil {
-		t.Fatal(err)
-	}
-	if err := Update(path, func(s *Set) error { _, err := s.Add("", start); return err }); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := fmt.Sprintf("%v", info.Sys()); !strings.Contains(got, "1234 1235") || info.Mode().Perm() != 0o600 {
-		t.Errorf("owner %s, mode %v", got, info.Mode())
+	for _, tt := range []struct {
+		uid, gid     uint32
+		before, want fs.FileMode
+	}{
+		{1234, 1235, 0o600, 0o600},
+		{1234, 1235, 0o640, 0o600}, // the owner is who reads
+		{0, 1235, 0o640, 0o640},
+		{0, 1235, 0o440, 0o640},
+		{0, 1235, 0o600, 0o600},
+		{0, 1235, 0o644, 0o600},
+		{0, 1235, 0o660, 0o600},
+	} {
+		path := create(t)
+		if err := errors.Join(os.Chown(path, int(tt.uid), int(tt.gid)), os.Chmod(path, tt.before)); err != nil {
+			t.Fatal(err)
+		}
+		if err := Update(path, addKey); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		if stat.Uid != tt.uid || stat.Gid != tt.gid || info.Mode().Perm() != tt.want {
+			t.Errorf("%d:%d, mode %v: %d:%d, mode %v, want %v", tt.uid, tt.gid, tt.before, stat.Uid, stat.Gid, info.Mode(), tt.want)
+		}
 	}
 }
 
