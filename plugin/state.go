@@ -14,12 +14,12 @@ func (r *runningConfig) state(name string) metrics.State {
 	if s.ProviderKeys.IsZero() {
 		s.NotReady = errors.New("the provider's keys were never fetched")
 	}
-	ring, taken := r.keys.State()
+	ring, changed := r.keys.State()
 	if ring == nil {
 		s.NotReady = errors.Join(s.NotReady, errors.New("no signing key"))
 		return s
 	}
-	s.KeyFile = taken
+	s.KeyFile = changed
 	for i, key := range ring.Keys() {
 		role := "published"
 		if i == 0 {

@@ -2,6 +2,7 @@ package jws
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ type KeyFile struct {
 	reading chan struct{} // closed at the end of the read under way; nil if none is
 	text    []byte        // last content, good or bad; nil if it couldn't be read
 	ring    *Ring         // last good one
-	taken   time.Time     // when that was read
+	changed time.Time     // when its file was
 	failure error         // why the last content isn't the ring
 	exposed error         // that others may read or change the file
 	warned  time.Time     // when the present warning was given out last
@@ -75,12 +76,12 @@ func (f *KeyFile) Ring(ctx context.Context) (*Ring, error) {
 	return nil, fmt.Errorf("no signing key: %w", f.failure)
 }
 
-// State returns the ring in use, nil if there is none, and when it was taken from
-// the file.
+// State returns the ring in use, nil if there is none, and when its file was
+// changed. Of what has no file it is when it was read.
 func (f *KeyFile) State() (*Ring, time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.ring, f.taken
+	return f.ring, f.changed
 }
 
 // Warning returns what an operator should know of a file whose ring is in use:
@@ -157,7 +158,8 @@ func (f *KeyFile) reread(done chan struct{}) {
 // content is what a read found.
 type content struct {
 	text    []byte
-	ring    *Ring // of a token; else text is to be parsed
+	changed time.Time // of the file; zero if there is none
+	ring    *Ring     // of a token; else text is to be parsed
 	exposed error
 	err     error
 }
@@ -175,7 +177,7 @@ func (f *KeyFile) take(c content) {
 	}
 	f.text, f.failure, f.exposed = c.text, c.err, c.exposed
 	if ring != nil {
-		f.ring, f.taken = ring, f.now()
+		f.ring, f.changed = ring, cmp.Or(c.changed, f.now())
 	}
 }
 
@@ -198,7 +200,7 @@ func readKeyFile(path string) content {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return content{err: errors.New(path + " is empty")}
 	}
-	return content{text: text, exposed: exposure(path, info)}
+	return content{text: text, changed: info.ModTime(), exposed: exposure(path, info)}
 }
 
 // exposure warns of private keys that others than their owner may read or

@@ -183,6 +183,24 @@ func TestKeyFileText(t *testing.T) {
 	}
 }
 
+// TestKeyFileChanged: a process that starts knows how old the file is.
+func TestKeyFileChanged(t *testing.T) {
+	f := newKeyFile(t)
+	f.write(set(t, private(ecKey())))
+	changed := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
+	if err := os.Chtimes(f.path, changed, changed); err != nil {
+		t.Fatal(err)
+	}
+	f.want("ES256")
+	if _, got := f.State(); !got.Equal(changed) {
+		t.Errorf("changed %v, want %v", got, changed)
+	}
+	text := NewKeyFile("", set(t, private(ecKey())), f.Now)
+	if _, got := text.State(); !got.Equal(f.Now()) {
+		t.Errorf("a text: changed %v, want %v", got, f.Now())
+	}
+}
+
 func TestKeyFileConcurrent(t *testing.T) {
 	f := newKeyFile(t)
 	f.write(set(t, private(ecKey())))

@@ -23,7 +23,7 @@ type State struct {
 	Cache  Cache
 
 	Keys    []Key     // of the gateway's ring; none if there is no usable one
-	KeyFile time.Time // when the ring was read last; zero if it never was
+	KeyFile time.Time // when the ring's file was changed; zero if it never was read
 
 	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was
 	ProviderFailed uint64    // fetches that failed
@@ -53,7 +53,7 @@ var (
 	setAge    = describe("provider_keys_age_seconds", "Time since the provider's keys were fetched.", "config")
 	setFailed = describe("provider_keys_failures_total", "Fetches of the provider's keys that failed.", "config")
 	ringKey   = describe("signing_key", "The gateway's keys; always 1.", "config", "kid", "alg", "role")
-	ringAge   = describe("key_file_age_seconds", "Time since the key ring was taken from its file.", "config")
+	ringAge   = describe("key_file_age_seconds", "Time since the file of the key ring was changed.", "config")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
