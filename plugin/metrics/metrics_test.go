@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -81,27 +80,6 @@ func TestExemplars(t *testing.T) {
 	text := scrape(t, used(t), "application/openmetrics-text; version=1.0.0")
 	if !regexp.MustCompile(`outcome="unknown_application"} 1\.0 # {request_id="request-1"} 1\.0`).MatchString(text) {
 		t.Errorf("no exemplar in\n%s", text)
-	}
-}
-
-// TestDashboardAndAlerts: what they ask for is what a scrape has.
-func TestDashboardAndAlerts(t *testing.T) {
-	text := scrape(t, used(t), "text/plain")
-	names := regexp.MustCompile(`\b(m2m|go|process)_[a-z_]+\b`)
-	for _, file := range []string{"grafana.json", "alerts.yaml"} {
-		page, err := os.ReadFile(filepath.Join("../../deploy", file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		asked := names.FindAllString(string(page), -1)
-		if len(asked) < 5 {
-			t.Errorf("%s asks for %d metrics", file, len(asked))
-		}
-		for _, name := range asked {
-			if !strings.Contains(text, "\n"+name+"{") && !strings.Contains(text, "\n"+name+" ") {
-				t.Errorf("%s asks for %s, which no scrape has", file, name)
-			}
-		}
 	}
 }
 

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"m2m-token-enricher/plugin/enrich"
+)
+
+const (
+	alertRules = "../../deploy/alerts.yaml"
+	// alertCases are made up series, and the alerts that they raise.
+	alertCases = "testdata/alerts.test.yaml"
+)
+
+// caseFile is what is looked at of alertCases.
+type caseFile struct {
+	Tests []struct {
+		InputSeries []struct{ Series string } `json:"input_series"`
+		Queries     []struct {
+			Samples []struct{ Labels string } `json:"exp_samples"`
+		} `json:"promql_expr_test"`
+	}
+}
+
+func readYAML(t *testing.T, path string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// TestAlertRules: each alert is raised by what it is for, and by nothing else.
+func TestAlertRules(t *testing.T) {
+	var rules struct {
+		Groups []struct{ Rules []struct{ Alert string } }
+	}
+	var cases caseFile
+	readYAML(t, alertRules, &rules)
+	readYAML(t, alertCases, &cases)
+	var raised []string
+	for _, c := range cases.Tests {
+		for _, q := range c.Queries {
+			for _, s := range q.Samples {
+				raised = append(raised, s.Labels)
+			}
+		}
+	}
+	for _, rule := range rules.Groups[0].Rules {
+		fires := func(labels string) bool {
+			return strings.Contains(labels, `alertname="`+rule.Alert+`",alertstate="firing"`)
+		}
+		if !slices.ContainsFunc(raised, fires) {
+			t.Errorf("%s has no case in which %s fires", alertCases, rule.Alert)
+		}
+	}
+	program(t, "promtool")
+	for _, args := range [][]string{{"check", "rules", alertRules}, {"test", "rules", alertCases}} {
+		if out, err := exec.Command("promtool", args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %v: %v: %s", args, err, out)
+		}
+	}
+}
+
+// TestOutcomesAsked: the outcomes that alerts, their cases and the dashboard
+// tell apart are the plugin's.
+func TestOutcomesAsked(t *testing.T) {
+	asked := regexp.MustCompile(`outcome(?:=|!=|=~|!~)"([a-z_|]+)"`)
+	var texts []string
+	for _, path := range []string{alertRules, alertCases} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	for _, q := range dashboard(t) {
+		texts = append(texts, q.expression)
+	}
+	found := asked.FindAllStringSubmatch(strings.Join(texts, "\n"), -1)
+	if len(found) < 10 {
+		t.Errorf("%d outcomes asked for", len(found))
+	}
+	for _, m := range found {
+		for _, outcome := range strings.Split(m[1], "|") {
+			if enrich.Outcome(outcome).Advice() == "" {
+				t.Errorf("there is no outcome %s", outcome)
+			}
+		}
+	}
+}
+
+// sameSeries fails the test unless the series of alertCases have the names and
+// labels of those in a scrape, and the label that Prometheus adds.
+func sameSeries(t *testing.T, scrape string) {
+	t.Helper()
+	series, label := regexp.MustCompile(`(?m)^(m2m_\w+){(.*)}`), regexp.MustCompile(`(\w+)="`)
+	labels := func(text string) string {
+		names := map[string]bool{}
+		for _, m := range label.FindAllStringSubmatch(text, -1) {
+			names[m[1]] = true
+		}
+		return strings.Join(slices.Sorted(maps.Keys(names)), " ")
+	}
+	scraped := map[string]string{}
+	for _, m := range series.FindAllStringSubmatch(scrape, -1) {
+		scraped[m[1]] = labels(m[2] + `,instance=""`)
+	}
+	var cases caseFile
+	readYAML(t, alertCases, &cases)
+	for _, c := range cases.Tests {
+		for _, made := range c.InputSeries {
+			m := series.FindStringSubmatch(made.Series)
+			if m == nil || labels(m[2]) != scraped[m[1]] {
+				t.Errorf("%s: %s isn't as in a scrape, with the labels %q", alertCases, made.Series, scraped[m[1]])
+			}
+		}
+	}
+}
