@@ -68,8 +68,8 @@ lint:
 	$(GO) run $(STATICCHECK) ./...
 	@sh .ci/vulncheck $(GO) run $(GOVULNCHECK) ./...
 
-# What the tests need beside Go: a real redis-server, SoftHSM, and a C compiler
-# for the race detector.
+# What the tests need beside Go: a real redis-server, Prometheus, SoftHSM, curl,
+# and a C compiler for the race detector.
 needs:
 	@sh .ci/needs
 
