@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"m2m-token-enricher/plugin/jws/libcrypto"
@@ -16,11 +17,11 @@ import (
 // it. It takes little more than half of the time for RSA that Go's own takes.
 var crypto3 = sync.OnceValues(func() (*libcrypto.Library, error) { return libcrypto.Open() })
 
-// Signatures says for people what makes and verifies signatures.
+// Signatures says for people what makes and verifies signatures, on one line.
 func Signatures() string {
 	l, err := crypto3()
 	if err != nil {
-		return fmt.Sprintf("crypto/rsa and crypto/ecdsa: %v", err)
+		return "crypto/rsa and crypto/ecdsa: " + strings.ReplaceAll(err.Error(), "\n", "; ") // of each place
 	}
 	return fmt.Sprintf("%s (%s)", l.Version(), l.Path())
 }
