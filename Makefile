@@ -5,7 +5,7 @@ FUZZ    ?= 5s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto fuzz bench bench-records lint needs clean
+.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto fuzz bench bench-records lint needs install-check clean
 
 all: build
 
@@ -72,6 +72,11 @@ lint:
 # and a C compiler for the race detector.
 needs:
 	@sh .ci/needs
+
+# The README's way into Kong, followed on a plain Debian; needs root, debootstrap
+# and a mirror.
+install-check: build
+	@GO='$(GO)' sh .ci/install-check
 
 clean:
 	rm -rf bin
