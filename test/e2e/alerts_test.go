@@ -105,7 +105,7 @@ func TestOutcomesAsked(t *testing.T) {
 // labels of those in a scrape, and the label that Prometheus adds.
 func sameSeries(t *testing.T, scrape string) {
 	t.Helper()
-	series, label := regexp.MustCompile(`(?m)^(m2m_\w+){(.*)}`), regexp.MustCompile(`(\w+)="`)
+	series, label := regexp.MustCompile(`(?m)^(m2m_\w+)(?:{(.*)})?`), regexp.MustCompile(`(\w+)="`)
 	labels := func(text string) string {
 		names := map[string]bool{}
 		for _, m := range label.FindAllStringSubmatch(text, -1) {
