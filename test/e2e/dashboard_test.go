@@ -56,7 +56,7 @@ func TestPrometheus(t *testing.T) {
 	w.record("app:"+suspended, "org_code", "org_suspended")
 	w.record("org:org_suspended", "code", "org_suspended", "name", "Late Inc", "is_suspended", "true")
 	address := loopback(t)
-	w.plugin = withFlags(t, "-metrics "+address)
+	w.flags = []string{"-metrics", address}
 	w.start()
 	p := w.prometheus(address)
 	ask := func() {

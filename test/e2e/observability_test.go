@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -9,17 +8,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// withFlags makes Kong start the plugin with flags and an environment of its own,
-// as start_cmd does.
-func withFlags(t *testing.T, flags string, env ...string) string {
-	t.Helper()
-	path := filepath.Join(openDir(t), "m2m-token-enricher")
-	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\nexec env %s %s \"$@\" %s\n", strings.Join(env, " "), binary, flags), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // scrape returns what is at path of a listener of the plugin's own.
 func (w *world) scrape(address, path string) (int, string) {
@@ -40,7 +28,7 @@ func (w *world) scrape(address, path string) (int, string) {
 func TestMetrics(t *testing.T) {
 	w := build(t, nil)
 	address := loopback(t)
-	w.plugin = withFlags(t, "-metrics "+address)
+	w.flags = []string{"-metrics", address}
 	w.start()
 	w.enriched(w.ask(form()))
 	w.provider.Add("nobody", secret)

@@ -18,7 +18,7 @@ import (
 func TestAudit(t *testing.T) {
 	w := build(t, nil)
 	path := filepath.Join(openDir(t), "audit.log")
-	w.plugin = withFlags(t, "-audit "+path)
+	w.flags = []string{"-audit", path}
 	w.start()
 	claims := w.enriched(w.ask(form()))
 	w.provider.Add("nobody", secret)
@@ -54,7 +54,8 @@ func TestNobodyTakesIt(t *testing.T) {
 	w := build(t, nil)
 	collector := otlptest.Start(t)
 	collector.Refuse()
-	w.plugin = withFlags(t, "-audit /nonexistent/audit.log", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50")
+	w.flags = []string{"-audit", "/nonexistent/audit.log"}
+	w.env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50"}
 	w.start()
 	for _, told := range []string{"audit log: /nonexistent/audit.log: ", " spans are lost: "} {
 		w.eventually(func() error {
@@ -72,7 +73,7 @@ func TestTrace(t *testing.T) {
 	const id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	w := build(t, nil)
 	collector := otlptest.Start(t)
-	w.plugin = withFlags(t, "", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50")
+	w.env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50"}
 	w.start()
 	req := w.tokenRequest(form())
 	req.Header.Set("Traceparent", "00-"+id+"-"+parent+"-01")
@@ -101,7 +102,7 @@ func TestTrace(t *testing.T) {
 func TestTraceOfAFetch(t *testing.T) {
 	w := build(t, nil)
 	collector := otlptest.Start(t)
-	w.plugin = withFlags(t, "", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50")
+	w.env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50"}
 	w.start()
 	w.enriched(w.ask(form()))
 	w.eventually(func() error {

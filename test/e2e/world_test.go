@@ -80,7 +80,8 @@ type world struct {
 	gateway  kongtest.Gateway
 	api      *httptest.Server
 	keyFile  string
-	plugin   string // what Kong starts
+	flags    []string // of the plugin's process
+	env      []string // of it, too
 	edit     func(config map[string]any)
 	paths    []any // of the plugin's route; nil: as in kong.yml
 }
@@ -96,7 +97,7 @@ func newWorld(t *testing.T, edit func(config map[string]any)) *world {
 // build starts all but the gateway.
 func build(t *testing.T, edit func(config map[string]any)) *world {
 	t.Helper()
-	w := &world{T: t, redis: redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), plugin: binary, edit: edit}
+	w := &world{T: t, redis: redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), edit: edit}
 	w.record("app:"+client, "org_code", org, "region", "eu")
 	w.record("org:"+org, "code", org, "name", "Acme Inc", "is_suspended", "false")
 
@@ -151,7 +152,7 @@ func (w *world) start() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var err error
-	w.gateway, err = kongtest.Start(ctx, kongtest.Options{Config: w.config(), Plugin: w.plugin})
+	w.gateway, err = kongtest.Start(ctx, kongtest.Options{Config: w.config(), Plugin: binary, Args: w.flags, Env: w.env})
 	if err != nil {
 		w.Fatal(err)
 	}

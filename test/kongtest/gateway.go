@@ -16,6 +16,8 @@ type Options struct {
 	// Plugin is the plugin's executable; its base name is the plugin's name.
 	// Empty means that no plugin server runs.
 	Plugin string
+	// Args are flags of the plugin's process, after those that Kong gives it.
+	Args []string
 	// Env is the environment of the plugin's process, each KEY=VALUE. Like
 	// Kong, a gateway passes on nothing of its own environment.
 	Env []string

@@ -40,14 +40,18 @@ func kongConf(o Options, prefix string, ports kongPorts) string {
 	return b.String()
 }
 
-// startCommand starts the plugin with its environment, which Kong itself
-// wouldn't give it.
+// startCommand starts the plugin with its flags and its environment, which Kong
+// itself wouldn't give it.
 func startCommand(o Options, prefix string) string {
 	words := []string{"env"}
 	for _, variable := range o.Env {
 		words = append(words, shellQuote(variable))
 	}
-	return strings.Join(append(words, shellQuote(o.Plugin), "-kong-prefix", shellQuote(prefix)), " ")
+	words = append(words, shellQuote(o.Plugin), "-kong-prefix", shellQuote(prefix))
+	for _, arg := range o.Args {
+		words = append(words, shellQuote(arg))
+	}
+	return strings.Join(words, " ")
 }
 
 // shellQuote makes s one word for sh.

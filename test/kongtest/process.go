@@ -15,6 +15,7 @@ import (
 type process struct {
 	gateway *StandIn
 	bin     string
+	args    []string
 	prefix  string
 	socket  string
 	env     []string
@@ -38,10 +39,11 @@ const respawnPause = time.Second
 // errStopped means that the gateway is closing.
 var errStopped = errors.New("stopped")
 
-func startProcess(s *StandIn, bin string, env []string) (*process, error) {
+func startProcess(s *StandIn, bin string, o Options) (*process, error) {
 	p := &process{
 		gateway: s, bin: bin, prefix: s.prefix, socket: s.socket,
-		env:  append([]string{"PWD=" + s.prefix}, env...), // all that Kong lets through
+		args: append([]string{"-kong-prefix", s.prefix}, o.Args...),
+		env:  append([]string{"PWD=" + s.prefix}, o.Env...), // all that Kong lets through
 		stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if err := p.spawn(); err != nil {
@@ -52,7 +54,7 @@ func startProcess(s *StandIn, bin string, env []string) (*process, error) {
 }
 
 func (p *process) spawn() error {
-	cmd := exec.Command(p.bin, "-kong-prefix", p.prefix)
+	cmd := exec.Command(p.bin, p.args...)
 	cmd.Dir, cmd.Env = p.prefix, p.env
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
 	cmd.WaitDelay = time.Second // a grandchild with the pipes open must not block Close

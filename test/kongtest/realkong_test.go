@@ -115,7 +115,7 @@ func TestRealKongThatDoesNotStart(t *testing.T) {
 }
 
 func TestKongConf(t *testing.T) {
-	o := Options{Plugin: "/opt/it's/m2m-probe", Env: []string{"A=b c", "B=#1"}, Workers: 3}
+	o := Options{Plugin: "/opt/it's/m2m-probe", Env: []string{"A=b c", "B=#1"}, Args: []string{"-metrics", "a b"}, Workers: 3}
 	got := kongConf(o, "/tmp/kong1", kongPorts{proxy: 1, tls: 2, admin: 3})
 	want := `prefix = /tmp/kong1
 database = off
@@ -130,7 +130,7 @@ proxy_access_log = off
 plugins = bundled,m2m-probe
 pluginserver_names = m2m_probe
 pluginserver_m2m_probe_socket = /tmp/kong1/m2m-probe.socket
-pluginserver_m2m_probe_start_cmd = env 'A=b c' 'B=\#1' '/opt/it'\''s/m2m-probe' -kong-prefix /tmp/kong1
+pluginserver_m2m_probe_start_cmd = env 'A=b c' 'B=\#1' '/opt/it'\''s/m2m-probe' -kong-prefix /tmp/kong1 -metrics 'a b'
 pluginserver_m2m_probe_query_cmd = '/opt/it'\''s/m2m-probe' -dump
 `
 	if got != want {

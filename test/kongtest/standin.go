@@ -73,7 +73,7 @@ func StartStandIn(ctx context.Context, o Options) (*StandIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.process, err = startProcess(s, bin, o.Env); err == nil {
+	if s.process, err = startProcess(s, bin, o); err == nil {
 		err = s.process.ready(ctx)
 	}
 	if err != nil {
