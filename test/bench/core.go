@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"m2m-token-enricher/test/measure"
 )
 
 // coreBenchmarks are the rows of the core's table.
@@ -68,39 +70,39 @@ func (c core) table() string {
 		rows = append(rows, coreRow(c.static, row[0], row[1]))
 	}
 	if c.without != "" {
-		return table(rows)
+		return measure.Table(rows)
 	}
 	for _, row := range coreBenchmarks {
 		if c.libcrypto.has(row[1]) {
 			rows = append(rows, coreRow(c.libcrypto, row[0]+", libcrypto", row[1]))
 		}
 	}
-	return table(rows)
+	return measure.Table(rows)
 }
 
 func coreRow(f figures, what, benchmark string) []string {
 	return []string{what, fmt.Sprintf("%.1f µs", f.median(benchmark, "ns/op")/1000), fmt.Sprintf("%.0f", f.median(benchmark, "allocs/op"))}
 }
 
-func (c core) verdicts() []verdict {
+func (c core) verdicts() []measure.Verdict {
 	const rsa = "core, RS256 with libcrypto, of verify + sign alone"
 	const es = "core, ES256, "
-	verdicts := []verdict{
-		atMost(es+"of verify + sign alone", ofItsParts(c.static, "ES256"), 1.3, " ×"),
-		atMost(es+"allocations", c.static.median("BenchmarkEnrich/ES256", "allocs/op"), 60, ""),
+	verdicts := []measure.Verdict{
+		measure.AtMost(es+"of verify + sign alone", ofItsParts(c.static, "ES256"), 1.3, " ×"),
+		measure.AtMost(es+"allocations", c.static.median("BenchmarkEnrich/ES256", "allocs/op"), 60, ""),
 	}
 	if c.without == "" {
 		verdicts = append(verdicts,
-			atMost(es+"of verify + sign alone, libcrypto", ofItsParts(c.libcrypto, "ES256"), 1.3, " ×"),
-			atMost(es+"allocations, libcrypto", c.libcrypto.median("BenchmarkEnrich/ES256", "allocs/op"), 60, ""))
+			measure.AtMost(es+"of verify + sign alone, libcrypto", ofItsParts(c.libcrypto, "ES256"), 1.3, " ×"),
+			measure.AtMost(es+"allocations, libcrypto", c.libcrypto.median("BenchmarkEnrich/ES256", "allocs/op"), 60, ""))
 	}
 	if c.without != "" {
 		why := fmt.Sprintf("%s; without it %.2f ×", c.without, ofItsParts(c.static, "RS256"))
-		return append(verdicts, unmeasured(rsa, why))
+		return append(verdicts, measure.Unmeasured(rsa, why))
 	}
 	return append(verdicts,
-		atMost(rsa, ofItsParts(c.libcrypto, "RS256"), 1.1, " ×"),
-		unmeasured("core, RS256 without libcrypto, of verify + sign alone", fmt.Sprintf("no goal; it is %.2f ×", ofItsParts(c.static, "RS256"))))
+		measure.AtMost(rsa, ofItsParts(c.libcrypto, "RS256"), 1.1, " ×"),
+		measure.Unmeasured("core, RS256 without libcrypto, of verify + sign alone", fmt.Sprintf("no goal; it is %.2f ×", ofItsParts(c.static, "RS256"))))
 }
 
 // ofItsParts is the time of a token that is enriched, of what can't be left

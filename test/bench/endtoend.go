@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"m2m-token-enricher/test/kongtest"
+	"m2m-token-enricher/test/measure"
 )
 
 // The routes of the end-to-end part.
@@ -46,13 +47,13 @@ func measureEndToEnd(ctx context.Context, b *bench) (r report, err error) {
 
 // endToEnd is the part's routes and what they share.
 type endToEnd struct {
-	provider *provider
-	records  *records
+	provider *measure.Provider
+	records  *measure.Records
 	list     []route
 }
 
 func (s *stand) endToEndRoutes(ctx context.Context) (e endToEnd, err error) {
-	id := applicationID(0)
+	id := measure.ApplicationID(0)
 	if e.provider, err = s.provider("RS256", []string{id}); err != nil {
 		return e, err
 	}
@@ -66,15 +67,15 @@ func (s *stand) endToEndRoutes(ctx context.Context) (e endToEnd, err error) {
 			return e, fmt.Errorf("%s: %w", signer.name, err)
 		}
 		signers = append(signers, g)
-		if err := e.add(route{signer.name, g, always(tokenRequest(id))}, id, signer.binary != ""); err != nil {
+		if err := e.add(route{signer.name, g, always(measure.TokenRequest(id))}, id, signer.binary != ""); err != nil {
 			return e, err
 		}
 	}
 	// The same process as that of ES256, which is idle when these are measured.
-	if err := e.add(route{management, signers[1], always(tokenRequest(managementClient))}, managementClient, false); err != nil {
+	if err := e.add(route{management, signers[1], always(measure.TokenRequest(measure.ManagementClient))}, measure.ManagementClient, false); err != nil {
 		return e, err
 	}
-	e.list = append(e.list, route{jwks, signers[1], always(jwksRequest())})
+	e.list = append(e.list, route{jwks, signers[1], always(measure.JWKSRequest())})
 	return e, nil
 }
 
@@ -102,8 +103,8 @@ func (s *stand) addBaseline(ctx context.Context, e *endToEnd) (missing string, e
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", es256Before, err)
 	}
-	id := applicationID(0)
-	return "", e.add(route{es256Before, g, always(tokenRequest(id))}, id, true)
+	id := measure.ApplicationID(0)
+	return "", e.add(route{es256Before, g, always(measure.TokenRequest(id))}, id, true)
 }
 
 func endToEndTable(routes []route, all results) string {
@@ -122,18 +123,18 @@ func endToEndTable(routes []route, all results) string {
 			rows = append(rows, row)
 		}
 	}
-	return table(rows)
+	return measure.Table(rows)
 }
 
-func endToEndVerdicts(all results, noBaseline string) []verdict {
+func endToEndVerdicts(all results, noBaseline string) []measure.Verdict {
 	const n = 64 // of which the goals speak
-	faster := unmeasured("end to end, ES256 at 64 connections, tokens/s of the state before", noBaseline)
+	faster := measure.Unmeasured("end to end, ES256 at 64 connections, tokens/s of the state before", noBaseline)
 	if noBaseline == "" {
-		faster = atLeast(faster.goal, all.median(spot{es256, n}, rate)/all.median(spot{es256Before, n}, rate), 1.6, " ×")
+		faster = measure.AtLeast(faster.Goal, all.median(spot{es256, n}, rate)/all.median(spot{es256Before, n}, rate), 1.6, " ×")
 	}
-	return []verdict{
+	return []measure.Verdict{
 		faster,
-		atMost("management untouched at 64 connections, plugin CPU of the ES256 route's",
+		measure.AtMost("management untouched at 64 connections, plugin CPU of the ES256 route's",
 			all.median(spot{management, n}, cpu)/all.median(spot{es256, n}, cpu), 0.35, " ×"),
 	}
 }

@@ -3,21 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"m2m-token-enricher/test/measure"
 )
 
 // figures are the repetitions of each benchmark's metrics, by name and unit as
 // the benchmark prints them: "BenchmarkSign/ES256 ns/op".
 type figures map[string][]float64
 
-func (f figures) median(benchmark, unit string) float64 { return median(f[benchmark+" "+unit]) }
+func (f figures) median(benchmark, unit string) float64 { return measure.Median(f[benchmark+" "+unit]) }
 
 func (f figures) has(benchmark string) bool { return len(f[benchmark+" ns/op"]) > 0 }
 
@@ -65,17 +65,4 @@ func (f figures) parse(line string) (bool, error) {
 		f[key] = append(f[key], value)
 	}
 	return true, nil
-}
-
-// median is a NaN of nothing, so that no goal is met by what wasn't measured.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	half := len(sorted) / 2
-	if len(sorted)%2 == 0 {
-		return (sorted[half-1] + sorted[half]) / 2
-	}
-	return sorted[half]
 }

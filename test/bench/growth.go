@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+
+	"m2m-token-enricher/test/measure"
 )
 
 // growthConnections is how many clients ask at once while something grows.
@@ -23,7 +25,7 @@ type scale struct {
 func measureGrowth(ctx context.Context, b *bench) (r report, err error) {
 	s := &stand{bench: b}
 	defer func() { err = errors.Join(err, s.close()) }()
-	p, err := s.provider("EdDSA", applicationIDs(maxActive))
+	p, err := s.provider("EdDSA", measure.ApplicationIDs(maxActive))
 	if err != nil {
 		return report{}, err
 	}
@@ -49,32 +51,32 @@ func measureGrowth(ctx context.Context, b *bench) (r report, err error) {
 	million := spot{scales[2].name, growthConnections}
 	return report{
 		sections: map[string]string{"growth": growthTable(scales, all)},
-		verdicts: []verdict{atMost("p99 at 64 connections, 1,000,000 applications in Redis, 100,000 active, of p50",
+		verdicts: []measure.Verdict{measure.AtMost("p99 at 64 connections, 1,000,000 applications in Redis, 100,000 active, of p50",
 			all.median(million, p99)/all.median(million, p50), 4, " ×")},
 	}, nil
 }
 
 // applications is a gateway with the default cache and n applications in
 // Redis, of which all up to maxActive ask.
-func (s *stand) applications(ctx context.Context, p *provider, n int) (scale, error) {
+func (s *stand) applications(ctx context.Context, p *measure.Provider, n int) (scale, error) {
 	active := min(n, maxActive)
-	next := func() []byte { return tokenRequest(applicationID(rand.IntN(active))) }
+	next := func() []byte { return measure.TokenRequest(measure.ApplicationID(rand.IntN(active))) }
 	one := scale{route{fmt.Sprintf("%d applications", n), nil, next}, n, active, 2}
 	return one, s.start(ctx, &one, p, 0, map[string]any{"algorithms": []any{"EdDSA"}})
 }
 
 // claims is a gateway that adds n claims to the tokens of one application.
-func (s *stand) claims(ctx context.Context, p *provider, n int) (scale, error) {
+func (s *stand) claims(ctx context.Context, p *measure.Provider, n int) (scale, error) {
 	var mappings []any
 	for i := range n {
-		mappings = append(mappings, map[string]any{"name": property(i), "from": "application." + property(i)})
+		mappings = append(mappings, map[string]any{"name": measure.Property(i), "from": "application." + measure.Property(i)})
 	}
-	one := scale{route{fmt.Sprintf("%d claims", n), nil, always(tokenRequest(applicationID(0)))}, 1, 1, n}
+	one := scale{route{fmt.Sprintf("%d claims", n), nil, always(measure.TokenRequest(measure.ApplicationID(0)))}, 1, 1, n}
 	return one, s.start(ctx, &one, p, n, map[string]any{"algorithms": []any{"EdDSA"}, "claims": mappings})
 }
 
 // start fills a Redis and starts the gateway of a scale.
-func (s *stand) start(ctx context.Context, one *scale, p *provider, extra int, config map[string]any) error {
+func (s *stand) start(ctx context.Context, one *scale, p *measure.Provider, extra int, config map[string]any) error {
 	r, err := s.records(ctx, one.applications, extra)
 	if err != nil {
 		return err
@@ -82,7 +84,7 @@ func (s *stand) start(ctx context.Context, one *scale, p *provider, extra int, c
 	if one.gateway, err = s.gateway(ctx, setting{s.bench.binary, "ec", p, r, config}); err != nil {
 		return err
 	}
-	return one.expect(p, applicationID(0), true)
+	return one.expect(p, measure.ApplicationID(0), true)
 }
 
 func routesOf(scales []scale) []route {
@@ -103,5 +105,5 @@ func growthTable(scales []scale, all results) string {
 			fmt.Sprintf("%.0f", all.median(at, cpu)), fmt.Sprintf("%.0f", all.median(at, resident)),
 		})
 	}
-	return table(rows) + "\n\nRecords in " + kindOfRedis() + "."
+	return measure.Table(rows) + "\n\nRecords in " + measure.KindOfRedis() + "."
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"m2m-token-enricher/test/measure"
 )
 
 // loopConnections are those that the benchmark measures.
@@ -31,11 +33,11 @@ func measureLoop(ctx context.Context, b *bench) (report, error) {
 		})
 	}
 	return report{
-		sections: map[string]string{"loop": table(rows)},
-		verdicts: []verdict{
-			atLeast("loop, events/s at 8 connections, of go-pdk's", f.median(loopName(8), "rate-ratio"), 2, " ×"),
-			atMost("loop, CPU per event at 8 connections, of go-pdk's", f.median(loopName(8), "cpu-ratio"), 0.5, " ×"),
-			atMost("loop, p50 at 1 connection, of go-pdk's", f.median(loopName(1), "p50-ratio"), 0.7, " ×"),
+		sections: map[string]string{"loop": measure.Table(rows)},
+		verdicts: []measure.Verdict{
+			measure.AtLeast("loop, events/s at 8 connections, of go-pdk's", f.median(loopName(8), "rate-ratio"), 2, " ×"),
+			measure.AtMost("loop, CPU per event at 8 connections, of go-pdk's", f.median(loopName(8), "cpu-ratio"), 0.5, " ×"),
+			measure.AtMost("loop, p50 at 1 connection, of go-pdk's", f.median(loopName(1), "p50-ratio"), 0.7, " ×"),
 		},
 	}, nil
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"m2m-token-enricher/test/measure"
 )
 
 // options are the flags.
@@ -32,7 +34,7 @@ type options struct {
 // report is what one part found out.
 type report struct {
 	sections map[string]string // of the page, by their marker
-	verdicts []verdict
+	verdicts []measure.Verdict
 	chart    string // SVG, of the part that has one
 }
 
@@ -77,7 +79,7 @@ func run(ctx context.Context, o options) (err error) {
 	all, whole, err := b.measure(ctx)
 	all.print()
 	if whole { // or the machine's line and the goals would be of two runs
-		all.sections["goals"] = goalTable(all.verdicts)
+		all.sections["goals"] = measure.GoalTable(all.verdicts)
 	} else {
 		delete(all.sections, "machine")
 		fmt.Fprintln(os.Stderr, "bench: since not every part was measured, the page's goals and its machine stay as they are")

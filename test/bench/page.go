@@ -9,26 +9,6 @@ import (
 	"strings"
 )
 
-// table writes rows as Markdown. The first one is the heads; a head that
-// begins with a dash is of a column of numbers.
-func table(rows [][]string) string {
-	var text, rule strings.Builder
-	for _, head := range rows[0] {
-		name, number := strings.CutPrefix(head, "-")
-		text.WriteString("| " + name + " ")
-		if number {
-			rule.WriteString("|--:")
-		} else {
-			rule.WriteString("|---")
-		}
-	}
-	text.WriteString("|\n" + rule.String() + "|")
-	for _, row := range rows[1:] {
-		text.WriteString("\n| " + strings.Join(row, " | ") + " |")
-	}
-	return text.String()
-}
-
 // rewritePage puts sections between their markers in the page at path. The
 // rest of the page is written by hand and stays.
 func rewritePage(path string, sections map[string]string) error {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"m2m-token-enricher/test/measure"
 )
 
 func TestRewritePage(t *testing.T) {
@@ -55,7 +57,7 @@ func TestPageHasEverySection(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	got := table([][]string{{"what", "-time"}, {"a", "1"}, {"b", "2"}})
+	got := measure.Table([][]string{{"what", "-time"}, {"a", "1"}, {"b", "2"}})
 	if want := "| what | time |\n|---|--:|\n| a | 1 |\n| b | 2 |"; got != want {
 		t.Errorf("%s", strings.ReplaceAll(got, "\n", "\\n"))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"m2m-token-enricher/test/kongtest"
+	"m2m-token-enricher/test/measure"
 )
 
 // route is one way through a gateway.
@@ -41,7 +42,7 @@ func (r results) median(s spot, of func(sample) float64) float64 {
 	for _, one := range r[s] {
 		values = append(values, of(one))
 	}
-	return median(values)
+	return measure.Median(values)
 }
 
 func rate(s sample) float64     { return s.rate }
@@ -78,12 +79,12 @@ func (r route) measure(ctx context.Context, n int, span time.Duration) (s sample
 	pid := r.gateway.PluginPID()
 	var before time.Duration
 	if pid != 0 {
-		if before, err = cpuTime(pid); err != nil {
+		if before, err = measure.CPUTime(pid); err != nil {
 			return s, err
 		}
 	}
 	begin := time.Now()
-	took, err := load(ctx, hostPort(r.gateway.URL()), n, span, r.next)
+	took, err := load(ctx, measure.HostPort(r.gateway.URL()), n, span, r.next)
 	if err != nil {
 		return s, err
 	}
@@ -95,12 +96,12 @@ func (r route) measure(ctx context.Context, n int, span time.Duration) (s sample
 	if r.gateway.PluginPID() != pid {
 		return s, errors.New("the plugin ended meanwhile")
 	}
-	after, err := cpuTime(pid)
+	after, err := measure.CPUTime(pid)
 	if err != nil {
 		return s, err
 	}
 	s.cpu = float64((after - before).Nanoseconds()) / 1000 / float64(len(took))
-	s.resident, err = residentSize(pid)
+	s.resident, err = measure.ResidentSize(pid)
 	return s, err
 }
 
@@ -109,10 +110,10 @@ func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
 // expect asks once for the token of the application called id and tells
 // whether the answer isn't as it should be: the provider's own token, or
 // another one. Without that, a wrong configuration would be measured.
-func (r route) expect(p *provider, id string, enriched bool) error {
-	c := &client{address: hostPort(r.gateway.URL())}
+func (r route) expect(p *measure.Provider, id string, enriched bool) error {
+	c := &measure.Client{Address: measure.HostPort(r.gateway.URL())}
 	var body bytes.Buffer
-	err := errors.Join(c.ask(tokenRequest(id), &body), c.close())
+	err := errors.Join(c.Ask(measure.TokenRequest(id), &body), c.Close())
 	var answer struct {
 		Token string `json:"access_token"`
 	}
@@ -123,7 +124,7 @@ func (r route) expect(p *provider, id string, enriched bool) error {
 	case err != nil:
 	case answer.Token == "":
 		err = errors.New("the answer has no token")
-	case enriched == (answer.Token == p.tokens[id]):
+	case enriched == (answer.Token == p.Tokens[id]):
 		err = fmt.Errorf("the answer should have an enriched token: %t; the opposite is the case", enriched)
 	}
 	if err != nil {

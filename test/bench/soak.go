@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"m2m-token-enricher/test/measure"
 )
 
 const (
@@ -27,7 +29,7 @@ var (
 func measureSoak(ctx context.Context, b *bench) (r report, err error) {
 	if b.soak == 0 {
 		const why = "only with -soak 5m"
-		return report{verdicts: []verdict{unmeasured(soakPeak, why), unmeasured(soakFlat, why)}}, nil
+		return report{verdicts: []measure.Verdict{measure.Unmeasured(soakPeak, why), measure.Unmeasured(soakFlat, why)}}, nil
 	}
 	s := &stand{bench: b}
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -40,7 +42,7 @@ func measureSoak(ctx context.Context, b *bench) (r report, err error) {
 		return report{}, err
 	}
 	quarter := len(sizes) / 4
-	early, late := median(sizes[quarter:2*quarter]), median(sizes[3*quarter:])
+	early, late := measure.Median(sizes[quarter:2*quarter]), measure.Median(sizes[3*quarter:])
 	rows := [][]string{
 		{"-time", "-connections", "-applications held", "-tokens/s", "-p50 ms", "-p99 ms", "-plugin CPU µs", "-RSS peak MiB", "-second quarter", "-last quarter"},
 		{
@@ -50,14 +52,14 @@ func measureSoak(ctx context.Context, b *bench) (r report, err error) {
 		},
 	}
 	return report{
-		sections: map[string]string{"soak": table(rows) + "\n\nMeasured at " + state(ctx) + "."},
-		verdicts: []verdict{atMost(soakPeak, slices.Max(sizes), soakMemory, " MiB"), atMost(soakFlat, late/early, flat, " ×")},
+		sections: map[string]string{"soak": measure.Table(rows) + "\n\nMeasured at " + state(ctx) + "."},
+		verdicts: []measure.Verdict{measure.AtMost(soakPeak, slices.Max(sizes), soakMemory, " MiB"), measure.AtMost(soakFlat, late/early, flat, " ×")},
 	}, nil
 }
 
 // soakRoute asks for one application after the other, so that all are held.
 func (s *stand) soakRoute(ctx context.Context) (r route, err error) {
-	p, err := s.provider("EdDSA", applicationIDs(soakApplications))
+	p, err := s.provider("EdDSA", measure.ApplicationIDs(soakApplications))
 	if err != nil {
 		return r, err
 	}
@@ -74,8 +76,8 @@ func (s *stand) soakRoute(ctx context.Context) (r route, err error) {
 		return r, err
 	}
 	var turn atomic.Int64
-	r.next = func() []byte { return tokenRequest(applicationID(int(turn.Add(1)) % soakApplications)) }
-	return r, r.expect(p, applicationID(0), true)
+	r.next = func() []byte { return measure.TokenRequest(measure.ApplicationID(int(turn.Add(1)) % soakApplications)) }
+	return r, r.expect(p, measure.ApplicationID(0), true)
 }
 
 // watch measures for as long as span and looks at the plugin's memory a
@@ -99,7 +101,7 @@ func (r route) watch(ctx context.Context, span time.Duration) (whole sample, siz
 			}
 			return whole, sizes, err
 		case <-tick.C:
-			size, err := residentSize(r.gateway.PluginPID())
+			size, err := measure.ResidentSize(r.gateway.PluginPID())
 			if err != nil {
 				cancel()
 				return whole, sizes, errors.Join(err, <-ended)

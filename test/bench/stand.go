@@ -11,9 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"m2m-token-enricher/test/kongtest"
+	"m2m-token-enricher/test/measure"
 	"m2m-token-enricher/test/stage"
 )
 
@@ -23,12 +22,15 @@ type stand struct {
 	closers []func() error // from the last to the first
 }
 
+// organizations is how many the applications belong to.
+const organizations = 100
+
 // setting is one configuration of the gateway.
 type setting struct {
 	binary   string // the plugin's; empty: no plugin
 	key      string // the kind of the key that signs
-	provider *provider
-	records  *records
+	provider *measure.Provider
+	records  *measure.Records
 	config   map[string]any // fields of the plugin's, beside those in kong.yml
 }
 
@@ -42,18 +44,18 @@ func (s *stand) close() error {
 	return errors.Join(errs...)
 }
 
-func (s *stand) provider(algorithm string, ids []string) (*provider, error) {
-	p, err := startProvider(algorithm, ids)
+func (s *stand) provider(algorithm string, ids []string) (*measure.Provider, error) {
+	p, err := measure.StartProvider(algorithm, ids)
 	if err == nil {
 		s.onClose(func() error { p.Close(); return nil })
 	}
 	return p, err
 }
 
-func (s *stand) records(ctx context.Context, n, extra int) (*records, error) {
-	r, err := startRecords(ctx, n, extra)
+func (s *stand) records(ctx context.Context, n, extra int) (*measure.Records, error) {
+	r, err := measure.StartRecords(ctx, n, organizations, extra)
 	if err == nil {
-		s.onClose(r.close)
+		s.onClose(r.Close)
 	}
 	return r, err
 }
@@ -91,7 +93,7 @@ func (s *stand) keyFile(kind string) (string, error) {
 // configure is kong.yml for a setting.
 func (s *stand) configure(set setting) ([]byte, error) {
 	where := stage.Addresses{
-		Provider: set.provider.URL(), JWKSURI: set.provider.JWKSURI(), Redis: set.records.address,
+		Provider: set.provider.URL(), JWKSURI: set.provider.JWKSURI(), Redis: set.records.Address,
 		KeyFile: "/none", API: set.provider.URL(),
 	}
 	if set.binary != "" {
@@ -104,31 +106,8 @@ func (s *stand) configure(set setting) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return adjust(text, set)
-}
-
-// adjust takes the plugin out of a configuration if the setting has none, and
-// otherwise changes the plugin's fields.
-func adjust(text []byte, set setting) ([]byte, error) {
-	var document map[string]any
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		return nil, err
+	if set.binary == "" {
+		return stage.Edit(text, nil)
 	}
-	services, _ := document["services"].([]any)
-	for _, entry := range services {
-		service, _ := entry.(map[string]any)
-		if set.binary == "" {
-			delete(service, "plugins")
-		}
-		plugins, _ := service["plugins"].([]any)
-		for _, entry := range plugins {
-			plugin, _ := entry.(map[string]any)
-			config, ok := plugin["config"].(map[string]any)
-			if !ok {
-				return nil, errors.New("the plugin in the configuration has no config")
-			}
-			maps.Copy(config, set.config)
-		}
-	}
-	return yaml.Marshal(document)
+	return stage.Edit(text, func(config map[string]any) { maps.Copy(config, set.config) })
 }

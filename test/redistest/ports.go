@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -38,20 +39,27 @@ func (p ports) args() []string {
 	return args
 }
 
-// FreePort returns a port on loopback that nobody listens on. It is below those
-// that the kernel gives to outgoing connections, so that a server can come back
-// to it.
+// FreePort returns what [FindPort] finds.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
+	port, err := FindPort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return port
+}
+
+// FindPort returns a port on loopback that nobody listens on. It is below those
+// that the kernel gives to outgoing connections, so that a server can come back
+// to it.
+func FindPort() (int, error) {
 	for range 100 {
 		port := 20000 + rand.IntN(12000)
 		if l, err := net.Listen("tcp", loopback(port)); err == nil {
-			_ = l.Close()
-			return port
+			return port, l.Close()
 		}
 	}
-	tb.Fatal("found no free port")
-	return 0
+	return 0, errors.New("found no free port")
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -17,26 +18,54 @@ import (
 // set that the gateway publishes at jwksURL, checks issuer and times and
 // returns the claims.
 func Verify(ctx context.Context, jwksURL, issuer, token string) (map[string]any, error) {
-	set, err := fetchSet(ctx, jwksURL)
-	if err != nil {
-		return nil, err
-	}
+	return NewKeys(jwksURL).Verify(ctx, issuer, token)
+}
+
+// Keys is the JWK set that a gateway publishes, held as an API holds it. Safe
+// for concurrent use.
+type Keys struct {
+	url string
+	mu  sync.Mutex
+	set *jose.JSONWebKeySet // empty at first
+}
+
+// NewKeys returns the set that is published at url.
+func NewKeys(url string) *Keys { return &Keys{url: url, set: &jose.JSONWebKeySet{}} }
+
+// Verify verifies a token with the held set, which is fetched again if it
+// doesn't have the token's key.
+func (k *Keys) Verify(ctx context.Context, issuer, token string) (map[string]any, error) {
 	find := func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
-		for _, key := range set.Key(kid) {
-			if key.Algorithm == t.Method.Alg() {
-				return key.Key, nil
-			}
-		}
-		return nil, fmt.Errorf("no key %q in %s", kid, jwksURL)
+		return k.find(ctx, kid, t.Method.Alg())
 	}
 	claims := jwt.MapClaims{}
-	_, err = jwt.ParseWithClaims(token, claims, find,
+	_, err := jwt.ParseWithClaims(token, claims, find,
 		jwt.WithValidMethods([]string{"RS256", "PS256", "ES256", "EdDSA"}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired())
 	if err != nil {
 		return nil, err
 	}
 	return claims, nil
+}
+
+func (k *Keys) find(ctx context.Context, kid, algorithm string) (any, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for fetched := false; ; fetched = true {
+		for _, key := range k.set.Key(kid) {
+			if key.Algorithm == algorithm {
+				return key.Key, nil
+			}
+		}
+		if fetched {
+			return nil, fmt.Errorf("no key %q in %s", kid, k.url)
+		}
+		set, err := fetchSet(ctx, k.url)
+		if err != nil {
+			return nil, err
+		}
+		k.set = set
+	}
 }
 
 func fetchSet(ctx context.Context, url string) (*jose.JSONWebKeySet, error) {

@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"fmt"
@@ -12,25 +12,25 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-// managementClient asks for tokens of the provider's management API.
-const managementClient = "00000000000000000000000000000a91"
+// ManagementClient asks for tokens of the provider's management API.
+const ManagementClient = "00000000000000000000000000000a91"
 
-// provider is a stub provider that signs before anything is measured: each
+// Provider is a stub provider that signs before anything is measured: each
 // application always gets the same token.
-type provider struct {
+type Provider struct {
 	*idptest.Provider
-	tokens map[string]string // by client id
+	Tokens map[string]string // by client id
 }
 
-// startProvider starts a provider whose tokens are for ids and for
-// managementClient. Its key is an RSA key, as Kinde's are, or of Ed25519, which
+// StartProvider starts a provider whose tokens are for ids and for
+// ManagementClient. Its key is an RSA key, as Kinde's are, or of Ed25519, which
 // signs a hundred thousand tokens in seconds.
-func startProvider(algorithm string, ids []string) (*provider, error) {
+func StartProvider(algorithm string, ids []string) (*Provider, error) {
 	stub, err := idptest.Start(stage.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	p := &provider{Provider: stub, tokens: map[string]string{}}
+	p := &Provider{Provider: stub, Tokens: map[string]string{}}
 	if algorithm != "RS256" {
 		err = stub.Rotate(algorithm)
 	}
@@ -46,8 +46,8 @@ func startProvider(algorithm string, ids []string) (*provider, error) {
 }
 
 // sign makes the tokens, on every core.
-func (p *provider) sign(ids []string) (err error) {
-	var mu sync.Mutex // of err and p.tokens
+func (p *Provider) sign(ids []string) (err error) {
+	var mu sync.Mutex // of err and p.Tokens
 	var signers sync.WaitGroup
 	workers := runtime.NumCPU()
 	for w := range workers {
@@ -55,7 +55,7 @@ func (p *provider) sign(ids []string) (err error) {
 			for i := w; i < len(ids); i += workers {
 				token, failure := p.Sign(p.Claims(ids[i], []string{"https://api.example.com"}, []string{"read"}))
 				mu.Lock()
-				p.tokens[ids[i]] = token
+				p.Tokens[ids[i]] = token
 				if failure != nil {
 					err = failure
 				}
@@ -67,20 +67,24 @@ func (p *provider) sign(ids []string) (err error) {
 	if err != nil {
 		return err
 	}
-	p.tokens[managementClient], err = p.Sign(p.Claims(managementClient, []string{p.ManagementAudience()}, nil))
+	p.Tokens[ManagementClient], err = p.Sign(p.Claims(ManagementClient, []string{p.ManagementAudience()}, nil))
 	return err
 }
 
 // answer is the token endpoint's.
-func (p *provider) answer(w http.ResponseWriter, r *http.Request) {
+func (p *Provider) answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
 	_, rest, _ := strings.Cut(string(body), "client_id=")
 	id, _, _ := strings.Cut(rest, "&")
-	token := p.tokens[id]
-	if err != nil || token == "" {
+	if err != nil || p.Tokens[id] == "" {
 		http.Error(w, "no such client", http.StatusUnauthorized)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"access_token":"%s","expires_in":%d,"scope":"read","token_type":"bearer"}`, token, idptest.Lifetime)
+	_, _ = io.WriteString(w, p.Body(id))
+}
+
+// Body is what the token endpoint answers the application called id.
+func (p *Provider) Body(id string) string {
+	return fmt.Sprintf(`{"access_token":"%s","expires_in":%d,"scope":"read","token_type":"bearer"}`, p.Tokens[id], idptest.Lifetime)
 }

@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// cpuTime is the time that the threads of a process have run, to the
+// CPUTime is the time that the threads of a process have run, to the
 // nanosecond: the process' own /proc/PID/stat counts in hundredths of a second.
 // A thread that ended is forgotten, but Go keeps those that it started.
-func cpuTime(pid int) (time.Duration, error) {
+func CPUTime(pid int) (time.Duration, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
 		return 0, err
@@ -34,8 +34,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// residentSize is the memory of a process that is in RAM, in MiB.
-func residentSize(pid int) (float64, error) {
+// ResidentSize is the memory of a process that is in RAM, in MiB.
+func ResidentSize(pid int) (float64, error) {
 	path := fmt.Sprintf("/proc/%d/status", pid)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -47,4 +47,10 @@ func residentSize(pid int) (float64, error) {
 		return 0, fmt.Errorf("%s: VmRSS: %w", path, err)
 	}
 	return kib / 1024, nil
+}
+
+// OpenFiles is how many file descriptors a process has open.
+func OpenFiles(pid int) (int, error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(open), err
 }
