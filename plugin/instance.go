@@ -31,6 +31,7 @@ type instance struct {
 	all         *instances
 
 	started, used time.Time // guarded by all.mu
+	placed        bool      // in all.heirs, now or before; guarded by all.mu
 }
 
 // newInstance returns the instance with the configuration that Kong delivers,

@@ -15,6 +15,11 @@ import (
 // started again.
 const unusedAfter = time.Hour
 
+// overAfter is the same for an instance whose plugin has another one, as after
+// a reload: longer than Kong's workers go on with the old configuration, and
+// than the provider takes to answer most requests that began with it.
+const overAfter = 30 * time.Second
+
 // instances are those that Kong has started, each once however many workers
 // started it. Safe for concurrent use.
 type instances struct {
@@ -25,11 +30,12 @@ type instances struct {
 
 	mu    sync.Mutex
 	known map[int32]*instance
+	heirs succession
 	swept time.Time
 }
 
 func newInstances() *instances {
-	return &instances{now: time.Now, open: open, lines: newLines(time.Now), known: map[int32]*instance{}}
+	return &instances{now: time.Now, open: open, lines: newLines(time.Now), known: map[int32]*instance{}, heirs: succession{}}
 }
 
 // start starts the instance with the configuration that Kong delivers, unless
@@ -39,7 +45,6 @@ func (is *instances) start(config []byte) *instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	now := is.now()
-	is.sweep(now)
 	for is.known[i.id] != nil && is.known[i.id].fingerprint != i.fingerprint {
 		i.id = max(1, i.id+1) // another configuration has this one
 	}
@@ -48,8 +53,11 @@ func (is *instances) start(config []byte) *instance {
 		i.run()
 		is.known[i.id] = i
 	}
-	is.known[i.id].used = now
-	return is.known[i.id]
+	i = is.known[i.id]
+	i.used = now
+	is.heirs.put(readDelivery(config), i, now)
+	is.sweep(now)
+	return i
 }
 
 // instanceID makes an id of what the configuration is. So all workers, and the
@@ -64,26 +72,35 @@ func instanceID(fingerprint [sha256.Size]byte) int32 {
 func (is *instances) find(id int32) *instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	i := is.known[id]
+	i, now := is.known[id], is.now()
 	if i != nil {
-		i.used = is.now()
+		i.used = now
 	}
+	is.sweep(now)
 	return i
 }
 
-// sweep drops what is unused. No event can still run in it: events are shorter
-// than unusedAfter.
+// sweep drops what is unused.
 func (is *instances) sweep(now time.Time) {
-	if now.Sub(is.swept) < unusedAfter/60 {
+	if now.Sub(is.swept) < overAfter/6 {
 		return
 	}
 	is.swept = now
 	for id, i := range is.known {
-		if now.Sub(i.used) >= unusedAfter {
+		if now.Sub(i.used) >= is.limit(i) {
 			delete(is.known, id)
+			is.heirs.remove(i)
 			i.close()
 		}
 	}
+}
+
+// limit is how long i may be unused: longer than any event runs in it.
+func (is *instances) limit(i *instance) time.Duration {
+	if is.heirs.over(i) && i.cfg != nil {
+		return overAfter + time.Duration(i.cfg.Timeout)*time.Millisecond
+	}
+	return unusedAfter
 }
 
 // Instances implements [metrics.Source].

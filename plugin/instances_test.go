@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -101,6 +102,49 @@ func TestUnusedInstancesGo(t *testing.T) {
 	again := is.start([]byte(observing))
 	if again == unused || again.id != unused.id || again.running == unused.running {
 		t.Error("what was unused isn't opened again")
+	}
+}
+
+// TestReplacedInstancesGo: a reload gives a plugin another configuration; what
+// the one before holds goes soon, unless another plugin has it as well.
+func TestReplacedInstancesGo(t *testing.T) {
+	is := newTestInstances(t)
+	now := time.Unix(1_800_000_000, 0)
+	is.now = func() time.Time { return now }
+	deliver := func(issuer, plugin string, sequence int) *instance {
+		return is.start(fmt.Appendf(nil, `{"issuer":"https://%s.kinde.com",%s,"__seq__":%d,"__plugin_id":%q}`,
+			issuer, strings.TrimSuffix(strings.TrimPrefix(goodConfig, `{"issuer":"https://example.kinde.com",`), `,"__seq__":1}`), sequence, plugin))
+	}
+	replaced, shared, lone := deliver("a", "one", 1), deliver("b", "two", 2), deliver("c", "three", 3)
+	deliver("b", "four", 4)
+	now = now.Add(time.Hour / 4)
+	heir := deliver("d", "one", 5)
+	deliver("d", "two", 6)
+	if is.find(replaced.id) != replaced {
+		t.Fatal("an event of the old configuration doesn't find its instance")
+	}
+	deliver("a", "one", 1) // a worker that still has such a request
+	now = now.Add(overAfter + 999*time.Millisecond)
+	if is.find(heir.id) != heir || is.Instances() != 4 {
+		t.Fatalf("%d instances before the time is over", is.Instances())
+	}
+	now = now.Add(overAfter)
+	if is.find(heir.id) != heir || is.Instances() != 3 {
+		t.Errorf("%d instances when it is", is.Instances())
+	}
+	if _, err := replaced.running.records.Count(t.Context(), 1); !errors.Is(err, redis.ErrClosed) {
+		t.Errorf("what is replaced stays open: %v", err)
+	}
+	if is.find(shared.id) != shared || is.find(lone.id) != lone {
+		t.Error("what is in use is gone")
+	}
+	if again := deliver("a", "one", 7); again == replaced || is.heirs.over(again) || is.heirs.over(heir) {
+		t.Error("what was replaced isn't the plugin's again")
+	}
+	now = now.Add(unusedAfter)
+	deliver("e", "one", 8)
+	if is.Instances() != 2 || len(is.heirs) != 1 { // the one that was replaced now, too
+		t.Errorf("%d instances and %d plugins are left", is.Instances(), len(is.heirs))
 	}
 }
 
