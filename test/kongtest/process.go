@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -21,15 +22,21 @@ type process struct {
 	env     []string
 	output  tail
 
-	stop  chan struct{} // closed when it must not run any more
-	ended chan struct{} // closed when it doesn't
+	stop chan struct{}  // closed when it must not run any more
+	ends sync.WaitGroup // of every server that was started
 
 	mu      sync.Mutex
 	stopped bool
-	cmd     *exec.Cmd     // nil between two runs
-	dead    chan struct{} // closed when cmd ended
+	serving *server   // nil between two runs
+	former  []*server // those before a reload, until they end
 	exits   int
 	lastUp  time.Time // when it was last respawned
+}
+
+// server is one run of the plugin's executable.
+type server struct {
+	cmd  *exec.Cmd
+	dead chan struct{} // closed when it has ended
 }
 
 // respawnPause is how long Kong waits when a plugin that was just respawned
@@ -44,16 +51,17 @@ func startProcess(s *StandIn, bin string, o Options) (*process, error) {
 		gateway: s, bin: bin, prefix: s.prefix, socket: s.socket,
 		args: append([]string{"-kong-prefix", s.prefix}, o.Args...),
 		env:  append([]string{"PWD=" + s.prefix}, o.Env...), // all that Kong lets through
-		stop: make(chan struct{}), ended: make(chan struct{}),
+		stop: make(chan struct{}),
 	}
-	if err := p.spawn(); err != nil {
+	if _, _, err := p.spawn(); err != nil {
 		return nil, err
 	}
-	go p.keepRunning()
 	return p, nil
 }
 
-func (p *process) spawn() error {
+// spawn starts a server. The one that served before, if there is one, runs on
+// beside it.
+func (p *process) spawn() (next, former *server, err error) {
 	cmd := exec.Command(p.bin, p.args...)
 	cmd.Dir, cmd.Env = p.prefix, p.env
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
@@ -61,35 +69,39 @@ func (p *process) spawn() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
-		return errStopped
+		return nil, nil, errStopped
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting the plugin: %w", err)
+		return nil, nil, fmt.Errorf("starting the plugin: %w", err)
 	}
-	p.cmd, p.dead = cmd, make(chan struct{})
-	return nil
+	former = p.serving
+	if former != nil {
+		p.former = append(p.former, former)
+	}
+	p.serving = &server{cmd: cmd, dead: make(chan struct{})}
+	next = p.serving
+	p.ends.Go(func() { p.follow(next) })
+	return next, former, nil
 }
 
-// keepRunning respawns the plugin whenever it ends, until stop is closed. The
-// first respawn is immediate; one that follows within a second waits.
-func (p *process) keepRunning() {
-	defer close(p.ended)
+// follow waits for the end of s. If it served then, another one takes its
+// place, until stop is closed: the first at once, one that follows within a
+// second after a pause.
+func (p *process) follow(s *server) {
+	if !p.wait(s) {
+		return
+	}
 	for {
-		p.wait()
-		err := errors.New("not yet")
-		for err != nil {
-			select {
-			case <-p.stop:
-				return
-			case <-time.After(p.pause()):
-			}
-			if err = p.spawn(); errors.Is(err, errStopped) {
-				return
-			}
-			if err != nil {
-				p.gateway.logf("error", "%v", err)
-			}
+		select {
+		case <-p.stop:
+			return
+		case <-time.After(p.pause()):
 		}
+		_, _, err := p.spawn()
+		if err == nil || errors.Is(err, errStopped) {
+			return
+		}
+		p.gateway.logf("error", "%v", err)
 	}
 }
 
@@ -105,17 +117,19 @@ func (p *process) pause() time.Duration {
 	return d
 }
 
-func (p *process) wait() {
-	p.mu.Lock()
-	cmd, dead := p.cmd, p.dead
-	p.mu.Unlock()
-	err := cmd.Wait()
+// wait waits until s has ended and tells whether it served then.
+func (p *process) wait(s *server) (served bool) {
+	err := s.cmd.Wait()
 	p.gateway.logf("notice", "external pluginserver '%s' terminated: %v", p.bin, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cmd = nil
-	p.exits++
-	close(dead)
+	if served = p.serving == s; served {
+		p.serving = nil
+		p.exits++
+	}
+	p.former = slices.DeleteFunc(p.former, func(other *server) bool { return other == s })
+	close(s.dead)
+	return served
 }
 
 // signal sends sig to the running process and returns a channel that closes
@@ -123,11 +137,11 @@ func (p *process) wait() {
 func (p *process) signal(sig syscall.Signal) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil {
+	if p.serving == nil {
 		return nil
 	}
-	p.cmd.Process.Signal(sig)
-	return p.dead
+	p.serving.cmd.Process.Signal(sig)
+	return p.serving.dead
 }
 
 // ready waits until the plugin accepts connections.
@@ -156,18 +170,29 @@ func (p *process) ready(ctx context.Context) error {
 	}
 }
 
-// close ends the process: politely at first, by force after three seconds.
+// close ends every server: politely at first, by force after three seconds.
 func (p *process) close() {
 	p.mu.Lock()
 	p.stopped = true
 	p.mu.Unlock()
 	close(p.stop)
-	p.signal(syscall.SIGTERM)
+	ended := make(chan struct{})
+	go func() { p.ends.Wait(); close(ended) }()
+	p.signalAll(syscall.SIGTERM)
 	select {
-	case <-p.ended:
+	case <-ended:
 		return
 	case <-time.After(3 * time.Second):
 	}
-	p.signal(syscall.SIGKILL)
-	<-p.ended
+	p.signalAll(syscall.SIGKILL)
+	<-ended
+}
+
+func (p *process) signalAll(sig syscall.Signal) {
+	p.signal(sig)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.former {
+		s.cmd.Process.Signal(sig)
+	}
 }

@@ -2,6 +2,7 @@ package kongtest
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -130,6 +131,68 @@ func TestPluginIsRespawned(t *testing.T) {
 	}
 	if !strings.Contains(a.Log(), "terminated") {
 		t.Errorf("log: %s", a.Log())
+	}
+}
+
+// TestPluginIsRestarted: as on kong reload, two processes run for a while.
+func TestPluginIsRestarted(t *testing.T) {
+	a, err := startProbe(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.expect("GET", "/oauth2/token", 200, "PWD=")
+	before := a.PluginPID()
+	end, err := a.RestartPlugin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := a.PluginPID()
+	if owner, err := listenerOf(t.Context(), a.socket); after == before || owner != after || err != nil {
+		t.Errorf("process %d after %d, and the socket is that of %d: %v", after, before, owner, err)
+	}
+	if err := syscall.Kill(before, 0); err != nil {
+		t.Errorf("the old process: %v", err)
+	}
+	for range 4 { // over the old process's connections and instances
+		a.expect("GET", "/oauth2/token", 200, "PWD=")
+	}
+	if err := errors.Join(end(), end()); err != nil {
+		t.Error(err)
+	}
+	if syscall.Kill(before, 0) == nil || a.PluginPID() != after {
+		t.Errorf("the old process is still there, or its end brought process %d", a.PluginPID())
+	}
+	for range 4 {
+		a.expect("GET", "/oauth2/token", 200, "PWD=")
+	}
+}
+
+// TestRestartedPluginIsFollowed: the new process is respawned, too, and the old
+// one ends with the gateway.
+func TestRestartedPluginIsFollowed(t *testing.T) {
+	a, err := startProbe(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := a.PluginPID()
+	if _, err := a.RestartPlugin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.KillPlugin()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := a.process.ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a.expect("GET", "/oauth2/token", 200, "PWD=")
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if syscall.Kill(before, 0) == nil {
+		t.Error("the old process is still there")
+	}
+	if _, err := a.RestartPlugin(t.Context()); err == nil {
+		t.Error("a closed gateway started a process")
 	}
 }
 

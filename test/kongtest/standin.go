@@ -165,10 +165,10 @@ func (s *StandIn) PluginPID() int {
 	}
 	s.process.mu.Lock()
 	defer s.process.mu.Unlock()
-	if s.process.cmd == nil {
+	if s.process.serving == nil {
 		return 0
 	}
-	return s.process.cmd.Process.Pid
+	return s.process.serving.cmd.Process.Pid
 }
 
 // PluginOutput returns what the plugin wrote to stdout and stderr. Kong logs
