@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"m2m-token-enricher/test/idptest"
-	"m2m-token-enricher/test/kongtest"
 	"m2m-token-enricher/test/stage"
 )
 
@@ -189,22 +188,4 @@ func TestConcurrentClients(t *testing.T) {
 		})
 	}
 	clients.Wait()
-}
-
-// TestPluginDies: Kong starts it again, and no request before or after gets a
-// wrong answer.
-func TestPluginDies(t *testing.T) {
-	w := newWorld(t, nil)
-	standIn, ok := w.gateway.(*kongtest.StandIn)
-	if !ok {
-		t.Skip("only the stand-in can kill the plugin")
-	}
-	w.enriched(w.ask(form()))
-	standIn.KillPlugin()
-	w.eventually(func() error {
-		if a := w.ask(form()); a.StatusCode != 200 {
-			return fmt.Errorf("status %d: %s", a.StatusCode, a.body)
-		}
-		return nil
-	})
 }

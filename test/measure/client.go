@@ -98,7 +98,11 @@ func (c *Client) Close() error {
 
 // TokenRequest asks for a token of the application called id.
 func TokenRequest(id string) []byte {
-	form := "grant_type=client_credentials&client_id=" + id + "&client_secret=s&audience=https%3A%2F%2Fapi.example.com"
+	return FormRequest("grant_type=client_credentials&client_id=" + id + "&client_secret=s&audience=https%3A%2F%2Fapi.example.com")
+}
+
+// FormRequest asks for a token with a form.
+func FormRequest(form string) []byte {
 	return fmt.Appendf(nil, "POST /oauth2/token HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
 		"Content-Length: %d\r\n\r\n%s", len(form), form)
 }

@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"m2m-token-enricher/test/measure"
+	"m2m-token-enricher/test/stage"
+)
+
+// traffic is what clients do that ask all the time, each for an application of
+// its own. A token that isn't exactly its client's is an error of the test at
+// once; requests that failed are kept.
+type traffic struct {
+	w     *world
+	keys  *stage.Keys
+	stop  context.CancelFunc
+	ended sync.WaitGroup
+
+	mu       sync.Mutex
+	served   int
+	latest   time.Time // when the latest request that was served began
+	failures []failure
+}
+
+// failure is a request that got no token.
+type failure struct {
+	begun, ended time.Time
+	err          error
+}
+
+// startTraffic lets n clients ask until the test ends, or end is called.
+func (w *world) startTraffic(n int) *traffic {
+	w.Helper()
+	t := &traffic{w: w, keys: stage.NewKeys(w.jwksURL())}
+	if _, err := t.keys.Verify(context.Background(), stage.Issuer, w.ask(form()).token()); err != nil { // holds the keys, too
+		w.Fatal(err)
+	}
+	for i := range n {
+		id, code := fmt.Sprintf("client-%d", i), fmt.Sprintf("org_%d", i)
+		w.provider.Add(id, secret)
+		w.record("app:"+id, "org_code", code)
+		w.record("org:"+code, "code", code, "name", "Organization of "+id)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	t.stop = stop
+	w.Cleanup(t.end)
+	for i := range n {
+		t.ended.Go(func() { t.client(ctx, fmt.Sprintf("client-%d", i), fmt.Sprintf("org_%d", i)) })
+	}
+	return t
+}
+
+// end ends the clients, and waits for the answers of those that ask.
+func (t *traffic) end() {
+	t.stop()
+	t.ended.Wait()
+}
+
+func (t *traffic) client(ctx context.Context, id, code string) {
+	c := &measure.Client{Address: measure.HostPort(t.w.gateway.URL())}
+	defer c.Close()
+	request := measure.FormRequest(form("client_id", id).Encode())
+	var body bytes.Buffer
+	for ctx.Err() == nil {
+		body.Reset()
+		begun := time.Now()
+		err := c.Ask(request, &body)
+		if err == nil {
+			t.check(id, code, body.Bytes())
+		}
+		t.note(begun, err)
+	}
+}
+
+// check fails the test unless body has the client's own token.
+func (t *traffic) check(id, code string, body []byte) {
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.w.Errorf("%s got %s: %v", id, body, err)
+		return
+	}
+	claims, err := t.keys.Verify(context.Background(), stage.Issuer, answer.Token)
+	if err != nil || claims["azp"] != id || claims["org_code"] != code || claims["org_name"] != "Organization of "+id {
+		t.w.Errorf("%s got %v: %v", id, claims, err)
+	}
+}
+
+func (t *traffic) note(begun time.Time, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.failures = append(t.failures, failure{begun, time.Now(), err})
+		return
+	}
+	t.served++
+	if begun.After(t.latest) {
+		t.latest = begun
+	}
+}
+
+var errNotServed = errors.New("too few requests are served")
+
+// serves waits until n more requests are served than were, all of which began
+// from now on but for one of each client.
+func (t *traffic) serves(n int) {
+	t.w.Helper()
+	t.mu.Lock()
+	from := t.served
+	t.mu.Unlock()
+	t.w.eventually(func() error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.served < from+n {
+			return fmt.Errorf("%w: %d of %d", errNotServed, t.served-from, n)
+		}
+		return nil
+	})
+}
+
+// servesAfter waits until a request is served that began after a time, and
+// returns when that is noted: everything that begins later must be served, too.
+func (t *traffic) servesAfter(since time.Time) time.Time {
+	t.w.Helper()
+	t.w.eventually(func() error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if !t.latest.After(since) {
+			return errNotServed
+		}
+		return nil
+	})
+	return time.Now()
+}

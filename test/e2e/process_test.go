@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"m2m-token-enricher/test/kongtest"
+	"m2m-token-enricher/test/measure"
+)
+
+// busy is how many clients ask at once in these tests.
+const busy = 8
+
+// standIn skips the test on a real Kong, which hides the plugin's process.
+func (w *world) standIn() *kongtest.StandIn {
+	w.Helper()
+	g, ok := w.gateway.(*kongtest.StandIn)
+	if !ok {
+		w.Skip("only the stand-in shows the plugin's process")
+	}
+	return g
+}
+
+// TestPluginKilledUnderLoad: a process that is killed costs the requests under
+// way, at most one of each connection, and those that Kong itself refuses until
+// the next process listens. Nothing else fails, and no token is wrong.
+func TestPluginKilledUnderLoad(t *testing.T) {
+	w := newWorld(t, nil)
+	g := w.standIn()
+	load := w.startTraffic(busy)
+	load.serves(5 * busy)
+	before := g.PluginPID()
+	killed := time.Now()
+	g.KillPlugin()
+	recovered := load.servesAfter(time.Now())
+	if pid := g.PluginPID(); pid == before || pid == 0 {
+		t.Errorf("process %d after %d", pid, before)
+	}
+	load.serves(5 * busy)
+	load.end()
+	underWay := 0
+	for _, f := range load.failures {
+		var refusal *measure.Refusal
+		switch {
+		case !errors.As(f.err, &refusal) || refusal.Status != 500 || !strings.Contains(string(refusal.Body), "An unexpected error occurred"):
+			t.Errorf("not Kong's own refusal: %v", f.err)
+		case f.ended.Before(killed) || f.begun.After(recovered):
+			t.Errorf("the plugin runs, but a request from %v to %v after it was killed failed: %v", f.begun.Sub(killed), f.ended.Sub(killed), f.err)
+		case f.begun.Before(killed):
+			underWay++
+		}
+	}
+	if underWay > busy {
+		t.Errorf("%d requests of %d connections were under way and failed", underWay, busy)
+	}
+	t.Logf("recovered after %v; %d requests under way failed and %d that came then; %d were served",
+		recovered.Sub(killed), underWay, len(load.failures)-underWay, load.served)
+}
+
+// TestProcessReloadUnderLoad: as on kong reload, the new process takes over the
+// socket while the old one runs, which is ended later. No request fails. The
+// metrics' address is the old one's for as long as it runs, then the new one's.
+func TestProcessReloadUnderLoad(t *testing.T) {
+	w := build(t, nil)
+	address := loopback(t)
+	w.flags = []string{"-metrics", address}
+	w.start()
+	g := w.standIn()
+	load := w.startTraffic(busy)
+	for range 2 {
+		load.serves(5 * busy)
+		end, err := g.RestartPlugin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		load.serves(5 * busy) // by both
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		load.serves(5 * busy)
+		w.eventually(func() error { return measured(t.Context(), address) })
+	}
+	load.end()
+	for _, f := range load.failures {
+		t.Errorf("failed: %v", f.err)
+	}
+	t.Logf("%d were served", load.served)
+}
+
+// measured fails unless a process answers scrapes at address and has enriched
+// tokens.
+func measured(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && !strings.Contains(string(text), `outcome="enriched"}`) {
+		err = fmt.Errorf("no token is counted in %s", text)
+	}
+	return err
+}
