@@ -78,7 +78,6 @@ func (i *instance) safely(f func() error) {
 }
 
 func (i *instance) close() {
-	i.all.observers.metrics.Forget(i.name())
 	if i.running != nil {
 		_ = i.running.close() // nothing can be done about it, and nothing depends on it
 	}

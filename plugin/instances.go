@@ -43,7 +43,6 @@ func newInstances() *instances {
 func (is *instances) start(config []byte) *instance {
 	i := newInstance(is, config)
 	is.mu.Lock()
-	defer is.mu.Unlock()
 	now := is.now()
 	for is.known[i.id] != nil && is.known[i.id].fingerprint != i.fingerprint {
 		i.id = max(1, i.id+1) // another configuration has this one
@@ -56,7 +55,9 @@ func (is *instances) start(config []byte) *instance {
 	i = is.known[i.id]
 	i.used = now
 	is.heirs.put(readDelivery(config), i, now)
-	is.sweep(now)
+	gone := is.sweep(now)
+	is.mu.Unlock()
+	closeAll(gone)
 	return i
 }
 
@@ -71,27 +72,38 @@ func instanceID(fingerprint [sha256.Size]byte) int32 {
 // use.
 func (is *instances) find(id int32) *instance {
 	is.mu.Lock()
-	defer is.mu.Unlock()
 	i, now := is.known[id], is.now()
 	if i != nil {
 		i.used = now
 	}
-	is.sweep(now)
+	gone := is.sweep(now)
+	is.mu.Unlock()
+	closeAll(gone)
 	return i
 }
 
-// sweep drops what is unused.
-func (is *instances) sweep(now time.Time) {
+// sweep drops what is unused, and returns it to be closed.
+func (is *instances) sweep(now time.Time) (gone []*instance) {
 	if now.Sub(is.swept) < overAfter/6 {
-		return
+		return nil
 	}
 	is.swept = now
 	for id, i := range is.known {
 		if now.Sub(i.used) >= is.limit(i) {
 			delete(is.known, id)
 			is.heirs.remove(i)
-			i.close()
+			is.observers.metrics.Forget(i.name())
+			gone = append(gone, i)
 		}
+	}
+	return gone
+}
+
+// closeAll closes what is gone. It may take a while, so that is.mu, which every
+// event needs, must not be held.
+func closeAll(gone []*instance) {
+	for _, i := range gone {
+		i.close()
 	}
 }
 
