@@ -1,11 +1,12 @@
 GO      ?= go
 BINARY  := bin/m2m-token-enricher
 FUZZ    ?= 5s
+SOAK    ?= 10m
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto fuzz bench bench-records lint needs install-check clean
+.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto fuzz bench bench-records soak lint needs install-check clean
 
 all: build
 
@@ -60,6 +61,11 @@ bench: build
 bench-records: needs
 	$(GO) test -run='^$$' -bench=. -benchtime=1x -timeout=30m ./test/benchrecords
 	$(GO) test -run='^$$' -bench=Hit ./test/benchrecords
+
+# Full load with everything that operators do meanwhile; SOAK=1m is a try that
+# says nothing of memory.
+soak: build needs
+	$(GO) run ./test/soak -binary bin/libcrypto/m2m-token-enricher -config kong.yml -time $(SOAK)
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 const prefix = "m2m:example.kinde.com:" // what the issuer in kong.yml makes it
@@ -46,6 +47,7 @@ func KindOfRedis() string {
 // StartRecords starts a Redis with n applications in as many organizations as
 // it says. Each application has four properties and as many more as extra says.
 func StartRecords(ctx context.Context, n, organizations, extra int) (*Records, error) {
+	logging.Disable() // of go-redis: it tells of every attempt before the server listens
 	r := &Records{}
 	var err error
 	if KindOfRedis() == "redis-server" {

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"m2m-token-enricher/test/measure"
+	"m2m-token-enricher/test/stage"
+)
+
+// unknownClient is known to the provider, but has no record.
+const unknownClient = "0f6ac7a1d2b24f0b8e1a2c3d4e5f6071"
+
+// clientOf is who asks in a turn: one after the other of the applications, and
+// in one of twenty turns each who asks for the management API and who has no
+// record.
+func (s *soak) clientOf(turn int64) string {
+	switch turn % 20 {
+	case 7:
+		return measure.ManagementClient
+	case 13:
+		return unknownClient
+	}
+	return measure.ApplicationID(int(turn) % s.applications)
+}
+
+// expect notes what the tokens of ids must carry but for the generation:
+// exactly the provider's claims and the organization's.
+func (s *soak) expect(ids []string) error {
+	s.expected, s.held = map[string]map[string]any{}, map[string]*atomic.Int64{}
+	for i, id := range ids {
+		claims, err := claimsOf(s.provider.Tokens[id])
+		if err != nil {
+			return err
+		}
+		claims["org_code"], claims["org_name"] = measure.Organization(i), measure.OrganizationName(i)
+		s.expected[id], s.held[id] = claims, &atomic.Int64{}
+		s.held[id].Store(none)
+	}
+	return nil
+}
+
+// claimsOf doesn't verify: the token is the provider's own.
+func claimsOf(token string) (claims map[string]any, err error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("no JWT")
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, err
+	}
+	return claims, json.Unmarshal(text, &claims)
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	id          string
+	body        []byte
+	err         error // of the request; a *measure.Refusal if the status isn't 200
+	first, last int64 // the generations that may have served it
+	held        int64 // the generation that had served the application before
+}
+
+// none is no generation.
+const none = -1
+
+// mayMiss tells whether the plugin needs Redis for x: a generation that has
+// served an application holds its records for longer than it lasts.
+func (x exchange) mayMiss() bool { return x.first != x.last || x.held != x.first }
+
+// heldBy is the generation that has served the application called id last.
+func (s *soak) heldBy(id string) int64 {
+	if held := s.held[id]; held != nil {
+		return held.Load()
+	}
+	return none
+}
+
+// check tells what is wrong with an answer. A refusal for want of a lookup is
+// errLookup, whatever the time.
+func (s *soak) check(ctx context.Context, x exchange) error {
+	var refusal *measure.Refusal
+	switch {
+	case errors.As(x.err, &refusal):
+		return checkRefusal(x.id, refusal)
+	case x.err != nil:
+		return x.err
+	case x.id == unknownClient:
+		return errors.New("a client without a record got a token")
+	case x.id == measure.ManagementClient:
+		if string(x.body) != s.provider.Body(x.id) {
+			return errors.New("the answer for the management API isn't the provider's")
+		}
+		return nil
+	}
+	return s.checkToken(ctx, x)
+}
+
+// errLookup is that a refusal says that Redis doesn't answer.
+var errLookup = errors.New("refused: Redis doesn't answer")
+
+func checkRefusal(id string, r *measure.Refusal) error {
+	var body struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	_ = json.Unmarshal(r.Body, &body) // no JSON, no error
+	outcome, _, _ := strings.Cut(body.Description, " ")
+	switch {
+	case id != measure.ManagementClient && r.Status == http.StatusServiceUnavailable &&
+		body.Error == "temporarily_unavailable" && outcome == "lookup_unavailable":
+		return errLookup
+	case id == unknownClient && r.Status == http.StatusBadRequest &&
+		body.Error == "unauthorized_client" && outcome == "unknown_application":
+		return nil
+	}
+	return fmt.Errorf("refused: %w", r)
+}
+
+// checkToken checks an enriched token as an API does, and every claim of it.
+func (s *soak) checkToken(ctx context.Context, x exchange) error {
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(x.body, &answer); err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
+	if answer.Token == s.provider.Tokens[x.id] {
+		return errors.New("the provider's own token came through")
+	}
+	claims, err := s.keys.Verify(ctx, stage.Issuer, answer.Token)
+	if err != nil {
+		return fmt.Errorf("the token doesn't verify: %w", err)
+	}
+	text, _ := claims["generation"].(string)
+	generation, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || generation < x.first || generation > x.last {
+		return fmt.Errorf("generation %q, not one from %d to %d", text, x.first, x.last)
+	}
+	s.held[x.id].Store(generation)
+	want := maps.Clone(s.expected[x.id])
+	want["generation"] = text
+	if !reflect.DeepEqual(claims, want) {
+		return fmt.Errorf("claims %v, not %v", claims, want)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"m2m-token-enricher/test/measure"
+)
+
+// keysCommand runs one of the product's own keys commands.
+func (s *soak) keysCommand(args ...string) (string, error) {
+	out, err := exec.Command(s.binary, append([]string{"keys"}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("keys %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// rotate leads a new key through its life until it signs, and the one before
+// until it can't. Two steps need force, since an API may hold the published set
+// for minutes and tokens live for hours: the only API here fetches the set for
+// every key that it doesn't know, and keeps no token.
+func (s *soak) rotate(ctx context.Context) error {
+	if old, err := s.keyOf("retired"); err != nil {
+		return err
+	} else if old != "" {
+		if _, err := s.keysCommand("remove", "--force", s.keyFile, old); err != nil {
+			return err
+		}
+	}
+	if _, err := s.keysCommand("add", "--type", "ec", s.keyFile); err != nil {
+		return err
+	}
+	next, err := s.keyOf("next")
+	if err != nil {
+		return err
+	}
+	if err := eventually(ctx, s.published); err != nil {
+		return err
+	}
+	if _, err := s.keysCommand("promote", "--force", s.keyFile, next); err != nil {
+		return err
+	}
+	if err := eventually(ctx, func() error { return s.signs(next) }); err != nil {
+		return err
+	}
+	former, err := s.keyOf("former")
+	if err != nil {
+		return err
+	}
+	_, err = s.keysCommand("retire", s.keyFile, former)
+	return err
+}
+
+// published fails while the gateway publishes something else than the file.
+func (s *soak) published() error {
+	_, err := s.keysCommand("list", "--url", s.gateway.URL()+"/m2m/jwks.json", s.keyFile)
+	return err
+}
+
+// keyOf is the first key in a role, "" if none is.
+func (s *soak) keyOf(role string) (string, error) {
+	list, err := s.keysCommand("list", s.keyFile)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(list) {
+		if words := strings.Fields(line); len(words) > 2 && words[2] == role {
+			return words[0], nil
+		}
+	}
+	return "", nil
+}
+
+// signs fails while another key than kid signs.
+func (s *soak) signs(kid string) error {
+	c := &measure.Client{Address: measure.HostPort(s.gateway.URL())}
+	var body bytes.Buffer
+	if err := errors.Join(c.Ask(measure.TokenRequest(measure.ApplicationID(0)), &body), c.Close()); err != nil {
+		return err
+	}
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(body.Bytes(), &answer); err != nil {
+		return err
+	}
+	head, _, _ := strings.Cut(answer.Token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(text, []byte(`"`+kid+`"`)) {
+		return fmt.Errorf("%s doesn't sign, but %s", kid, text)
+	}
+	return nil
+}
+
+// followTime is how long a gateway may take to follow the key file, which it
+// reads every five seconds, when the machine is busy.
+const followTime = 30 * time.Second
+
+// eventually tries until it succeeds, for as long as followTime.
+func eventually(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, followTime)
+	defer cancel()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"m2m-token-enricher/test/measure"
+)
+
+// load lets the clients ask, the operators change things and the plugin's
+// process be watched until the time is over. It returns what was seen of the
+// process.
+func (s *soak) load(ctx context.Context) (samples []sample, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.span, errOver)
+	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	s.changes.begun = time.Now()
+	var running sync.WaitGroup
+	for range s.connections {
+		running.Go(func() { s.client(ctx) })
+	}
+	for _, one := range s.operations() {
+		running.Go(func() {
+			if err := one.repeat(ctx); err != nil {
+				fail(fmt.Errorf("%s: %w", one.name, err))
+			}
+		})
+	}
+	running.Go(func() {
+		var err error
+		if samples, err = s.watch(ctx); err != nil {
+			fail(err)
+		}
+	})
+	running.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, errOver) {
+		return nil, err
+	}
+	return samples, nil
+}
+
+var errOver = errors.New("the time is over")
+
+// client asks until ctx ends. The last answer of each is awaited.
+func (s *soak) client(ctx context.Context) {
+	c := &measure.Client{Address: measure.HostPort(s.gateway.URL())}
+	defer c.Close()
+	var body bytes.Buffer
+	for ctx.Err() == nil {
+		body.Reset()
+		id := s.clientOf(s.turn.Add(1))
+		x := exchange{id: id, first: s.generations.served.Load(), held: s.heldBy(id)}
+		begun := time.Now()
+		x.err = c.Ask(measure.TokenRequest(id), &body)
+		x.body, x.last = body.Bytes(), s.generations.offered.Load()
+		wrong := s.check(context.WithoutCancel(ctx), x)
+		allowed := errors.Is(wrong, errLookup) && x.mayMiss() && s.outage.touches(begun, time.Now())
+		s.tally.count(wrong, allowed)
+	}
+}
+
+// tally counts answers. Safe for concurrent use.
+type tally struct {
+	requests, wrong, refused atomic.Int64
+
+	mu    sync.Mutex
+	first []string // the first few wrong ones
+}
+
+// complaintsKept is how many wrong answers are told of.
+const complaintsKept = 10
+
+func (t *tally) count(wrong error, allowed bool) {
+	t.requests.Add(1)
+	switch {
+	case wrong == nil:
+		return
+	case allowed:
+		t.refused.Add(1)
+		return
+	}
+	t.wrong.Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.first) < complaintsKept {
+		t.first = append(t.first, fmt.Sprintf("wrong at %s: %v", time.Now().Format(time.TimeOnly), wrong))
+	}
+}
+
+func (t *tally) complaints() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.first, "\n")
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"m2m-token-enricher/test/measure"
+)
+
+const (
+	// settled is when the caches and the heap have the size that they keep.
+	settled = time.Minute
+	// window is the time whose median stands for its beginning or end.
+	window = 30 * time.Second
+	// telling is how long a soak must be for a growth to show.
+	telling = 3 * time.Minute
+	// growth is by how much what the process takes may grow after settled, and
+	// slack how many files or goroutines more than that are noise.
+	growth, slack = 1.10, 8
+)
+
+// report is what a soak found out.
+type report struct {
+	*soak
+	samples []sample
+}
+
+// between is the median of what was seen from one time to another.
+func (r report) between(from, to time.Duration, of func(sample) float64) float64 {
+	var values []float64
+	for _, one := range r.samples {
+		if one.at >= from.Seconds() && one.at < to.Seconds() {
+			values = append(values, of(one))
+		}
+	}
+	return measure.Median(values)
+}
+
+// early is what it took when it had settled, or, in a short soak, after a third
+// of the time.
+func (r report) early(of func(sample) float64) float64 {
+	from := min(settled, r.span/3)
+	return r.between(from, from+min(window, r.span/6), of)
+}
+
+func (r report) late(of func(sample) float64) float64 {
+	return r.between(r.span-min(window, r.span/6), r.span+time.Second, of)
+}
+
+func resident(s sample) float64   { return s.resident }
+func files(s sample) float64      { return s.files }
+func goroutines(s sample) float64 { return s.goroutines }
+
+func (r report) table() string {
+	count := func(n int64) string { return fmt.Sprint(n) }
+	rows := [][]string{
+		{"what", "-" + r.span.String()},
+		{fmt.Sprintf("requests, of %d clients at once", r.connections), count(r.tally.requests.Load())},
+		{"requests/s", fmt.Sprintf("%.0f", float64(r.tally.requests.Load())/r.span.Seconds())},
+		{"wrong answers", count(r.tally.wrong.Load())},
+		{"refusals while Redis was away", count(r.tally.refused.Load())},
+		{"reloads of the configuration", count(r.changes.reloads.Load())},
+		{"rotations of the keys", count(r.changes.rotations.Load())},
+		{"restarts of Redis", count(r.changes.restart.Load())},
+	}
+	for _, row := range []struct {
+		name, format string
+		of           func(sample) float64
+	}{{"RSS, MiB", "%.1f", resident}, {"file descriptors", "%.0f", files}, {"goroutines", "%.0f", goroutines}} {
+		figures := fmt.Sprintf(row.format+" → "+row.format, r.early(row.of), r.late(row.of))
+		rows = append(rows, []string{row.name + ", " + min(settled, r.span/3).Round(time.Second).String() + " → end", figures})
+	}
+	return measure.Table(rows)
+}
+
+func (r report) verdicts() []measure.Verdict {
+	once := func(what string, n int64) measure.Verdict { return measure.AtLeast(what, float64(n), 1, "") }
+	return []measure.Verdict{
+		measure.AtMost("wrong answers", float64(r.tally.wrong.Load()), 0, ""),
+		once("reloads of the configuration", r.changes.reloads.Load()),
+		once("rotations of the keys", r.changes.rotations.Load()),
+		once("restarts of Redis", r.changes.restart.Load()),
+		r.flat("RSS at the end", resident, 0, " MiB"),
+		r.flat("file descriptors at the end", files, slack, ""),
+		r.flat("goroutines at the end", goroutines, slack, ""),
+	}
+}
+
+// flat is the goal that what the process takes doesn't grow.
+func (r report) flat(goal string, of func(sample) float64, slack float64, unit string) measure.Verdict {
+	if r.span < telling {
+		return measure.Unmeasured(goal, fmt.Sprintf("growth shows only in %v or more", telling))
+	}
+	early := r.early(of)
+	return measure.AtMost(goal, r.late(of), max(early*growth, early+slack), unit)
+}
