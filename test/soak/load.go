@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,6 @@ func (s *soak) load(ctx context.Context) (samples []sample, err error) {
 	defer cancel()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	s.changes.begun = time.Now()
 	var running sync.WaitGroup
 	for range s.connections {
 		running.Go(func() { s.client(ctx) })
@@ -71,7 +69,7 @@ type tally struct {
 	requests, wrong, refused atomic.Int64
 
 	mu    sync.Mutex
-	first []string // the first few wrong ones
+	first []error // the first few wrong ones
 }
 
 // complaintsKept is how many wrong answers are told of.
@@ -90,12 +88,13 @@ func (t *tally) count(wrong error, allowed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.first) < complaintsKept {
-		t.first = append(t.first, fmt.Sprintf("wrong at %s: %v", time.Now().Format(time.TimeOnly), wrong))
+		t.first = append(t.first, fmt.Errorf("wrong at %s: %w", time.Now().Format(time.TimeOnly), wrong))
 	}
 }
 
-func (t *tally) complaints() string {
+// complaints are the first wrong answers, nil if there were none.
+func (t *tally) complaints() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return strings.Join(t.first, "\n")
+	return errors.Join(t.first...)
 }

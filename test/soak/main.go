@@ -63,7 +63,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	samples, err := s.load(ctx)
 	if err != nil {
-		return errors.Join(err, errors.New(s.tally.complaints()))
+		return errors.Join(err, s.tally.complaints())
 	}
 	r := report{soak: s, samples: samples}
 	fmt.Println(r.table())
@@ -73,7 +73,7 @@ func run(ctx context.Context, o options) (err error) {
 		missed = missed || v.Missed()
 	}
 	if missed {
-		return errors.Join(errMissed, errors.New(s.tally.complaints()))
+		return errors.Join(errMissed, s.tally.complaints())
 	}
 	return nil
 }

@@ -18,10 +18,7 @@ type operation struct {
 }
 
 // changes counts what operators did.
-type changes struct {
-	begun                       time.Time
-	reloads, rotations, restart atomic.Int64
-}
+type changes struct{ reloads, rotations, restarts atomic.Int64 }
 
 // operations come in the intervals of a soak of ten minutes, and more often in a
 // short one, so that each happens.
@@ -30,7 +27,7 @@ func (s *soak) operations() []operation {
 	return []operation{
 		{"reload of the configuration", min(20*time.Second, s.span/4), s.reload, func() { c.reloads.Add(1) }},
 		{"rotation of the keys", min(45*time.Second, s.span/4), s.rotate, func() { c.rotations.Add(1) }},
-		{"restart of Redis", min(150*time.Second, s.span*2/5), s.restartRedis, func() { c.restart.Add(1) }},
+		{"restart of Redis", min(150*time.Second, s.span*2/5), s.restartRedis, func() { c.restarts.Add(1) }},
 	}
 }
 

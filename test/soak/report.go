@@ -61,7 +61,7 @@ func (r report) table() string {
 		{"refusals while Redis was away", count(r.tally.refused.Load())},
 		{"reloads of the configuration", count(r.changes.reloads.Load())},
 		{"rotations of the keys", count(r.changes.rotations.Load())},
-		{"restarts of Redis", count(r.changes.restart.Load())},
+		{"restarts of Redis", count(r.changes.restarts.Load())},
 	}
 	for _, row := range []struct {
 		name, format string
@@ -79,7 +79,7 @@ func (r report) verdicts() []measure.Verdict {
 		measure.AtMost("wrong answers", float64(r.tally.wrong.Load()), 0, ""),
 		once("reloads of the configuration", r.changes.reloads.Load()),
 		once("rotations of the keys", r.changes.rotations.Load()),
-		once("restarts of Redis", r.changes.restart.Load()),
+		once("restarts of Redis", r.changes.restarts.Load()),
 		r.flat("RSS at the end", resident, 0, " MiB"),
 		r.flat("file descriptors at the end", files, slack, ""),
 		r.flat("goroutines at the end", goroutines, slack, ""),
