@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/kongtest"
 	"m2m-token-enricher/test/redistest"
 	"m2m-token-enricher/test/stage"
@@ -93,7 +93,7 @@ func TestDeployDemo(t *testing.T) {
 			t.Errorf("the stub: %v", err)
 		}
 	}()
-	eventually(t, func() error {
+	await.Nil(t, func() error {
 		return exec.Command(stub, append(file.Services["stub"].Healthcheck.Test[2:], "-provider", provider)...).Run()
 	})
 	playDemo(t, gateway.URL())
@@ -148,18 +148,6 @@ func playDemo(t *testing.T, gateway string) {
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, try func() error) {
-	t.Helper()
-	end := time.Now().Add(20 * time.Second)
-	err := try()
-	for ; err != nil && time.Now().Before(end); err = try() {
-		time.Sleep(50 * time.Millisecond)
-	}
-	if err != nil {
 		t.Fatal(err)
 	}
 }
