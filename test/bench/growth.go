@@ -81,7 +81,7 @@ func (s *stand) start(ctx context.Context, one *scale, p *measure.Provider, extr
 	if err != nil {
 		return err
 	}
-	if one.gateway, err = s.gateway(ctx, setting{s.bench.binary, "ec", p, r, config}); err != nil {
+	if one.gateway, err = s.gateway(ctx, setting{binary: s.bench.binary, key: "ec", provider: p, records: r, config: config}); err != nil {
 		return err
 	}
 	return one.expect(p, measure.ApplicationID(0), true)

@@ -68,7 +68,7 @@ func (s *stand) soakRoute(ctx context.Context) (r route, err error) {
 		return r, err
 	}
 	r.name = "soak"
-	r.gateway, err = s.gateway(ctx, setting{s.bench.binary, "ec", p, held, map[string]any{
+	r.gateway, err = s.gateway(ctx, setting{binary: s.bench.binary, key: "ec", provider: p, records: held, config: map[string]any{
 		"algorithms": []any{"EdDSA"},
 		"cache":      map[string]any{"max_entries": soakApplications + organizations}, // the default would hold 10,000 of both
 	}})

@@ -32,6 +32,8 @@ type setting struct {
 	provider *measure.Provider
 	records  *measure.Records
 	config   map[string]any // fields of the plugin's, beside those in kong.yml
+	args     []string       // flags of the plugin's process
+	env      []string       // its environment, each KEY=VALUE
 }
 
 func (s *stand) onClose(f func() error) { s.closers = append(s.closers, f) }
@@ -69,7 +71,7 @@ func (s *stand) gateway(ctx context.Context, set setting) (*kongtest.StandIn, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	g, err := kongtest.StartStandIn(ctx, kongtest.Options{Config: config, Plugin: set.binary})
+	g, err := kongtest.StartStandIn(ctx, kongtest.Options{Config: config, Plugin: set.binary, Args: set.args, Env: set.env})
 	if err != nil {
 		return nil, err
 	}
