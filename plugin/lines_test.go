@@ -31,6 +31,9 @@ func TestLines(t *testing.T) {
 	if written, missed := write("unknown_application", "a", 1); written != 1 || missed != 15 {
 		t.Errorf("%d lines after a minute, which tell of %d", written, missed)
 	}
+	if _, missed := write("unknown_application", "a", 1); missed != 0 {
+		t.Errorf("the next one tells of %d again", missed)
+	}
 }
 
 // TestManyClients: who makes up clients takes neither memory nor the lines of

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,6 +36,27 @@ func TestMessages(t *testing.T) {
 		if err := proto.Unmarshal(tt.written, got); err != nil || !proto.Equal(got, tt.want) {
 			t.Errorf("%s: %v is written, not %v: %v", name, got, tt.want, err)
 		}
+	}
+}
+
+// TestHeaders: every line of a header counts.
+func TestHeaders(t *testing.T) {
+	lines, err := structpb.NewList([]any{"a", "b", "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := proto.Marshal(&structpb.Struct{Fields: map[string]*structpb.Value{
+		"authorization": structpb.NewListValue(lines), "upgrade": structpb.NewStringValue("h2c"), "x": structpb.NewListValue(lines),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := readHeaders(message)
+	if err != nil || h.count != 7 || !slices.Equal(h.authorization, []string{"a", "b", "c"}) || !slices.Equal(h.upgrade, []string{"h2c"}) || h.contentType != nil {
+		t.Errorf("%+v: %v", h, err)
+	}
+	if _, err := readHeaders(message[:len(message)-1]); err == nil {
+		t.Error("a message that is cut off is read")
 	}
 }
 

@@ -81,6 +81,9 @@ func TestExemplars(t *testing.T) {
 	if !regexp.MustCompile(`outcome="unknown_application"} 1\.0 # {request_id="request-1"} 1\.0`).MatchString(text) {
 		t.Errorf("no exemplar in\n%s", text)
 	}
+	if regexp.MustCompile(`outcome="enriched"} 1\.0 #`).MatchString(text) {
+		t.Error("a count without a request's id has an exemplar")
+	}
 }
 
 // TestPage: docs/operate.md has each metric of a scrape, and no other.
@@ -119,6 +122,16 @@ func TestForget(t *testing.T) {
 	m.Forget("0a1b2c3d")
 	if text := scrape(t, m, "text/plain"); strings.Contains(text, "m2m_outcomes_total{") {
 		t.Errorf("outcomes stay:\n%s", text)
+	}
+}
+
+// TestNotReady: a configuration that can't enrich says so.
+func TestNotReady(t *testing.T) {
+	text := scrape(t, New(Build{}, stub{{Config: "a", Issuer: "i", NotReady: errors.New("no signing key")}}), "text/plain")
+	for want, there := range map[string]bool{`m2m_ready{config="a",issuer="i"} 0`: true, "m2m_key_file_age_seconds{": false, "m2m_provider_keys_age_seconds{": false} {
+		if strings.Contains(text, want) != there {
+			t.Errorf("%s is in the scrape: %t", want, !there)
+		}
 	}
 }
 
