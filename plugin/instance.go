@@ -200,6 +200,7 @@ func (i *instance) tell(ctx context.Context, k *kong) {
 	tellOf(k, "records", i.running.records.Warning())
 	tellOf(k, "audit log", i.all.observers.audit.Warning(now))
 	tellOf(k, "traces", i.all.observers.traces.Warning(now))
+	i.all.toldOf.Do(func() { tellOf(k, "no traces", i.all.untraced) })
 	if news := i.running.news(); news != "" {
 		k.notice(news)
 	}

@@ -59,10 +59,7 @@ func Serve(ctx context.Context, o Options) error {
 // watch begins the observers that o and the environment ask for. The function
 // that it returns ends them.
 func (is *instances) watch(ctx context.Context, o Options) (end func()) {
-	var err error
-	if is.observers.traces, err = traces.New(ctx, os.Getenv, Version); err != nil {
-		log.Printf("%s: no traces: %v", Name, err)
-	}
+	is.observers.traces, is.untraced = traces.New(ctx, os.Getenv, Version)
 	if o.Audit.File != "" {
 		is.observers.audit = audit.Open(o.Audit.File, o.Audit.MaxSize, o.Audit.Keep)
 	}

@@ -127,3 +127,16 @@ func TestTraceOfAFetch(t *testing.T) {
 		return nil
 	})
 }
+
+// TestTracesRefused: an operator who asks for what isn't there learns of it where
+// Kong shows it, and tokens are issued.
+func TestTracesRefused(t *testing.T) {
+	w := build(t, nil)
+	w.env = []string{"OTEL_TRACES_EXPORTER=zipkin"}
+	w.start()
+	w.enriched(w.ask(form()))
+	w.enriched(w.ask(form()))
+	if n := strings.Count(w.gateway.Log(), `no traces: OTEL_TRACES_EXPORTER is "zipkin"`); n != 1 {
+		t.Errorf("the log tells of it %d times", n)
+	}
+}

@@ -66,7 +66,7 @@ func run(ctx context.Context, o options) (err error) {
 		return errors.Join(err, s.tally.complaints())
 	}
 	r := report{soak: s, samples: samples}
-	fmt.Println(r.table())
+	fmt.Printf("%s\n\n%s\n\n", r.table(), r.course())
 	missed := false
 	for _, v := range r.verdicts() {
 		fmt.Println(v)

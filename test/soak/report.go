@@ -10,8 +10,9 @@ import (
 const (
 	// settled is when the caches and the heap have the size that they keep.
 	settled = time.Minute
-	// window is the time whose median stands for its beginning or end.
-	window = 30 * time.Second
+	// window is the time whose median stands for its beginning or end: that of
+	// three reloads, each of which brings a pool of connections and ends another.
+	window = time.Minute
 	// telling is how long a soak must be for a growth to show.
 	telling = 3 * time.Minute
 	// growth is by how much what the process takes may grow after settled, and
@@ -69,6 +70,16 @@ func (r report) table() string {
 	}{{"RSS, MiB", "%.1f", resident}, {"file descriptors", "%.0f", files}, {"goroutines", "%.0f", goroutines}} {
 		figures := fmt.Sprintf(row.format+" → "+row.format, r.early(row.of), r.late(row.of))
 		rows = append(rows, []string{row.name + ", " + min(settled, r.span/3).Round(time.Second).String() + " → end", figures})
+	}
+	return measure.Table(rows)
+}
+
+// course is how what the process takes went on, by medians of whole windows.
+func (r report) course() string {
+	rows := [][]string{{"from", "-RSS, MiB", "-file descriptors", "-goroutines"}}
+	for from := time.Duration(0); from+window <= r.span; from += window {
+		median := func(of func(sample) float64) float64 { return r.between(from, from+window, of) }
+		rows = append(rows, []string{from.String(), fmt.Sprintf("%.1f", median(resident)), fmt.Sprintf("%.0f", median(files)), fmt.Sprintf("%.0f", median(goroutines))})
 	}
 	return measure.Table(rows)
 }
