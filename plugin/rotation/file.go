@@ -138,15 +138,15 @@ func replace(path string, text []byte) error {
 }
 
 // keepReaders lets the user that Kong runs as read the new file: its owner or,
-// where the old file is root's and only its group's to read, that group. Only
-// root can.
+// where the old file is root's and its group's to read, that group. Only root can
+// give files away; anybody else is the owner.
 func keepReaders(f *os.File, old fs.FileInfo) error {
 	stat, ok := old.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 {
 		return nil
 	}
 	err := f.Chown(int(stat.Uid), int(stat.Gid))
-	if stat.Uid == 0 && old.Mode().Perm()&0o077 == 0o040 {
+	if stat.Uid == 0 && stat.Gid != 0 && old.Mode().Perm()&0o040 != 0 {
 		err = errors.Join(err, f.Chmod(0o640))
 	}
 	return err
