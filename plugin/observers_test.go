@@ -28,10 +28,12 @@ func TestAuditOnlyWhatLeaves(t *testing.T) {
 	o.answered(enrich.Result{Outcome: enrich.Enriched, Action: enrich.Pass, ClientID: "observed"}, "")
 	o.answered(enrich.Result{Outcome: enrich.UnknownApplication, Action: enrich.Refuse, ClientID: "refused"}, "")
 	o.answered(enrich.Result{Outcome: enrich.ManagementAudience, Action: enrich.Pass, ClientID: "passed"}, "")
+	o.answered(enrich.Result{Outcome: enrich.Enriched, Action: enrich.Replace, ClientID: "issued"}, "")
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := os.ReadFile(path); err != nil || len(bytes.TrimSpace(text)) > 0 {
+	text, err := os.ReadFile(path)
+	if err != nil || bytes.Count(text, []byte("\n")) != 1 || !bytes.Contains(text, []byte(`"client":"issued","claims":[],`)) {
 		t.Errorf("the audit log has %s, %v", text, err)
 	}
 }

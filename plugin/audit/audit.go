@@ -59,7 +59,6 @@ func Open(path string, maxSize int64, keep int) *Log {
 		file:  &file{path: path, maxSize: maxSize, keep: keep},
 		queue: make(chan Entry, maxWaiting), end: make(chan struct{}), ended: make(chan struct{}),
 	}
-	l.failure = l.file.ready() // told of before the first token
 	go l.run()
 	return l
 }
@@ -122,6 +121,7 @@ func (l *Log) Close() error {
 // run writes entries as they come, those that wait together.
 func (l *Log) run() {
 	defer close(l.ended)
+	l.fails(l.file.ready()) // told of before the first token
 	w := writer{log: l}
 	for {
 		select {
@@ -135,11 +135,18 @@ func (l *Log) run() {
 	}
 }
 
+// fails keeps why the file doesn't take what it should, nil if it does.
+func (l *Log) fails(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failure = err
+}
+
 // writer makes lines of entries.
 type writer struct {
 	log     *Log
 	lines   []byte
-	entries uint64 // in lines
+	entries int    // in lines
 	marked  uint64 // missing entries that the file has a line of
 }
 
@@ -169,25 +176,24 @@ func (w *writer) add(e Entry) {
 	}
 }
 
-// flush writes the lines, after one that says how many are missing before them.
+// flush writes the lines, and before them one that says how many are missing.
 func (w *writer) flush() {
-	if w.entries == 0 {
-		return
-	}
 	missed := w.log.missed.Load()
-	var lines []byte
+	lines, gaps := w.lines, 0
 	if missed > w.marked {
 		line, _ := json.Marshal(gap{time.Now().UTC(), missed - w.marked}) // a time and a number always marshal
-		lines = append(append(lines, line...), '\n')
+		lines, gaps = append(append(line, '\n'), lines...), 1
 	}
-	err := w.log.file.write(append(lines, w.lines...))
-	if err == nil {
+	if len(lines) == 0 {
+		return
+	}
+	written, err := w.log.file.write(lines)
+	if written < gaps+w.entries {
+		w.log.missed.Add(uint64(w.entries - max(0, written-gaps)))
+	}
+	if written > 0 {
 		w.marked = missed
-	} else {
-		w.log.missed.Add(w.entries)
 	}
+	w.log.fails(err)
 	w.lines, w.entries = w.lines[:0], 0
-	w.log.mu.Lock()
-	w.log.failure = err
-	w.log.mu.Unlock()
 }

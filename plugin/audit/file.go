@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,29 +20,40 @@ type file struct {
 	torn    bool // the last write left a part of a line
 }
 
-// write appends lines, in one piece.
-func (f *file) write(lines []byte) error {
+// write appends lines, in one piece, and returns how many of them are whole in
+// the file. A file that can't be rotated goes on to grow: that is an error, but
+// loses nothing.
+func (f *file) write(lines []byte) (written int, err error) {
 	if err := f.ready(); err != nil {
-		return err
+		return 0, err
 	}
-	info, err := f.open.Stat()
-	if err != nil {
-		return fmt.Errorf("write the audit log: %w", err)
+	unrotated := f.makeRoom(len(lines))
+	if f.open == nil {
+		return 0, unrotated
 	}
-	if info.Size() > 0 && info.Size()+int64(len(lines)) > f.maxSize {
-		if err := f.rotate(); err != nil {
-			return fmt.Errorf("rotate the audit log: %w", err)
-		}
-	}
+	text := lines
 	if f.torn {
-		lines = append([]byte{'\n'}, lines...)
+		text = append([]byte{'\n'}, lines...)
 	}
-	n, err := f.open.Write(lines)
+	n, err := f.open.Write(text)
 	if err != nil {
-		f.torn = f.torn || n > 0
-		return fmt.Errorf("write the audit log: %w", err)
+		whole := text[:n]
+		f.torn = n > 0 && whole[n-1] != '\n' || n == 0 && f.torn
+		return max(0, bytes.Count(whole, []byte{'\n'})-(len(text)-len(lines))), fmt.Errorf("write the audit log: %w", err)
 	}
 	f.torn = false
+	return bytes.Count(lines, []byte{'\n'}), unrotated
+}
+
+// makeRoom rotates the file if it would have too many bytes with more.
+func (f *file) makeRoom(more int) error {
+	info, err := f.open.Stat()
+	if err == nil && info.Size() > 0 && info.Size()+int64(more) > f.maxSize {
+		err = f.rotate()
+	}
+	if err != nil {
+		return fmt.Errorf("rotate the audit log: %w", err)
+	}
 	return nil
 }
 
@@ -73,16 +85,24 @@ func (f *file) current() bool {
 }
 
 // rotate moves the file to path.1, and each older one to the next number, and
-// opens a new one. While another process does that, the file stays as it is.
+// opens a new one. While another process does that, the file stays as it is; on
+// a file system without locks two may do it.
 func (f *file) rotate() error {
-	if syscall.Flock(int(f.open.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+	if errors.Is(syscall.Flock(int(f.open.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
 		return nil
 	}
 	locked := f.open
 	defer locked.Close() // unlocks it
-	mine := f.current()
+	var failure error
+	if f.current() { // else another process was faster
+		failure = f.moveAll()
+	}
 	f.open = nil
-	for n := f.keep; mine && n > 0; n-- { // unless another process was faster
+	return errors.Join(failure, f.ready())
+}
+
+func (f *file) moveAll() error {
+	for n := f.keep; n > 0; n-- {
 		newer := f.path
 		if n > 1 {
 			newer = f.numbered(n - 1)
@@ -91,7 +111,7 @@ func (f *file) rotate() error {
 			return err
 		}
 	}
-	return f.ready()
+	return nil
 }
 
 func (f *file) numbered(n int) string { return fmt.Sprintf("%s.%d", f.path, n) }

@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
 // write writes one line.
 func (f *file) line(t *testing.T, text string) {
 	t.Helper()
-	if err := f.write([]byte(text + "\n")); err != nil {
-		t.Fatal(err)
+	if n, err := f.write([]byte(text + "\n")); n != 1 || err != nil {
+		t.Fatalf("%d lines: %v", n, err)
 	}
 }
 
@@ -77,7 +79,7 @@ func TestTwoProcesses(t *testing.T) {
 		go func() {
 			var err error
 			for n := 0; n < count && err == nil; n++ {
-				err = f.write(fmt.Appendf(nil, "%s-%d\n", name, n))
+				_, err = f.write(fmt.Appendf(nil, "%s-%d\n", name, n))
 			}
 			ended <- err
 		}()
@@ -120,20 +122,47 @@ func TestMovedAway(t *testing.T) {
 	}
 }
 
-// TestTornLine: after a write that ended in the middle of a line, the next
-// begins a new one.
+// TestTornLine: after a write that ended in the middle of a line, which isn't
+// counted, the next begins a new one.
 func TestTornLine(t *testing.T) {
 	f := newFile(t, 1<<20, 1)
 	f.line(t, "whole")
-	if _, err := f.open.WriteString("half"); err != nil {
-		t.Fatal(err)
+	limit := limitFiles(t, 14)
+	if n, err := f.write([]byte("fits\ntorn\nnothing\n")); n != 1 || err == nil {
+		t.Errorf("%d lines are written: %v", n, err)
 	}
-	f.torn = true
+	if n, err := f.write([]byte("nothing\n")); n != 0 || err == nil {
+		t.Errorf("%d lines are written: %v", n, err)
+	}
+	limit()
 	f.line(t, "next")
 	f.line(t, "last")
-	if got := strings.Join(lines(t, f.path), " "); got != "whole half next last" {
+	if got := strings.Join(lines(t, f.path), " "); got != "whole fits tor next last" {
 		t.Errorf("the file has %s", got)
 	}
+}
+
+// limitFiles makes files end at size, as a full disk does, until the function
+// that it returns is called.
+func limitFiles(t *testing.T, size uint64) (end func()) {
+	t.Helper()
+	signal.Ignore(syscall.SIGXFSZ) // the error says it
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	limited := before
+	limited.Cur = size
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
+		t.Fatal(err)
+	}
+	end = func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(end)
+	return end
 }
 
 // TestFullDisk: an error leaves the file usable.
@@ -145,27 +174,47 @@ func TestFullDisk(t *testing.T) {
 	f := &file{path: full, maxSize: 1 << 20, keep: 1}
 	defer f.close()
 	for range 2 {
-		if err := f.write([]byte("x\n")); err == nil || !strings.Contains(err.Error(), "no space left") {
-			t.Errorf("error %v", err)
+		if n, err := f.write([]byte("x\n")); n != 0 || err == nil || !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("%d lines, error %v", n, err)
 		}
 	}
 }
 
-// TestRotationFails: the directory takes no new name.
+// TestRotationFails: the directory takes no new name. Nothing is lost, and the
+// error says it.
 func TestRotationFails(t *testing.T) {
 	f := newFile(t, 10, 1)
 	if err := os.Mkdir(f.numbered(1), 0o700); err != nil { // a file can't replace it
 		t.Fatal(err)
 	}
 	f.line(t, "12345678")
-	if err := f.write([]byte("x\n")); err == nil {
-		t.Fatal("it was written")
+	if n, err := f.write([]byte("x\n")); n != 1 || err == nil || !strings.Contains(err.Error(), "rotate the audit log") {
+		t.Fatalf("%d lines, error %v", n, err)
 	}
 	if err := os.Remove(f.numbered(1)); err != nil {
 		t.Fatal(err)
 	}
-	f.line(t, "x")
-	if got := strings.Join(lines(t, f.numbered(1), f.path), " "); got != "12345678 x" {
+	f.line(t, "y")
+	if got := strings.Join(lines(t, f.numbered(1), f.path), " "); got != "12345678 x y" {
 		t.Errorf("the files have %s", got)
+	}
+}
+
+// TestLockedByAnother: who else holds the lock rotates; the file takes lines
+// meanwhile.
+func TestLockedByAnother(t *testing.T) {
+	f := newFile(t, 10, 1)
+	f.line(t, "12345678")
+	other, err := os.Open(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	f.line(t, "x")
+	if got := strings.Join(lines(t, f.path), " "); got != "12345678 x" {
+		t.Errorf("the file has %s", got)
 	}
 }

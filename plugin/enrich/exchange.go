@@ -127,14 +127,14 @@ type Issued struct {
 	KeyID        string   // of the gateway's key that signed
 }
 
-// Issued says what the token is that r answers with. It is empty unless the
-// exchange was enriched.
+// Issued says what the token is that r answers with, of an exchange that was
+// enriched.
 func (r Result) Issued() Issued {
-	if r.Outcome != Enriched {
-		return Issued{}
+	var id string
+	if r.issued.claims.Object != nil {
+		id, _ = r.issued.claims.TextAt([]string{"jti"})
 	}
-	id, _ := r.issued.claims.TextAt([]string{"jti"})
-	i := Issued{TokenID: id, Organization: r.issued.organization, KeyID: r.issued.keyID}
+	i := Issued{id, r.issued.organization, make([]string, 0, len(r.issued.added)), r.issued.keyID}
 	for _, claim := range r.issued.added {
 		i.Claims = append(i.Claims, claim.Name)
 	}
