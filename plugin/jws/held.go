@@ -45,7 +45,7 @@ func (h *held[T]) current(ctx context.Context) (T, error) {
 	case absent:
 		return h.fetch(ctx)
 	case aged:
-		h.flight.DoChan("fetch", h.fetchOnce(ctx)) // ends by itself, nobody waits for it
+		h.flight.DoChan("fetch", h.fetchOnce(h.ctx)) // ends by itself, nobody waits for it
 	}
 	return value, failure
 }

@@ -32,7 +32,7 @@ func asked(env func(string) string) (protocol string, err error) {
 	}
 	protocol = cmp.Or(env("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), env("OTEL_EXPORTER_OTLP_PROTOCOL"), overHTTP)
 	if protocol != overHTTP && protocol != overGRPC {
-		return "", fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q: it can be %s or %s", protocol, overHTTP, overGRPC)
+		return "", fmt.Errorf("the OTLP protocol is %q: it can be %s or %s", protocol, overHTTP, overGRPC)
 	}
 	return protocol, nil
 }

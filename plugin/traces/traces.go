@@ -28,6 +28,7 @@ type Traces struct {
 
 	mu      sync.Mutex
 	failure error // since the last warning
+	lost    int   // spans of batches that weren't taken, since then
 	warned  time.Time
 }
 
@@ -40,39 +41,23 @@ func New(ctx context.Context, env func(string) string, version string) (*Traces,
 	if protocol == "" || err != nil {
 		return nil, err
 	}
+	t := &Traces{}
+	t.listen()
 	exporter, err := newExporter(ctx, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("make the OTLP exporter: %w", err)
 	}
 	about, err := describe(ctx, version)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read the resource's attributes: %w", err), exporter.Shutdown(ctx))
+	if err != nil { // about has what could be read
+		t.complain(fmt.Errorf("read the resource's attributes: %w", err))
 	}
-	t := &Traces{}
-	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(told{exporter, t}), sdk.WithResource(about))
+	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(counted{exporter, t}), sdk.WithResource(about))
 	t.tracer = t.provider.Tracer("m2m-token-enricher", trace.WithInstrumentationVersion(version))
 	return t, nil
 }
 
-// told is an exporter that tells of what it can't send. Otherwise the SDK would,
-// to a log that Kong hides.
-type told struct {
-	sdk.SpanExporter
-	traces *Traces
-}
-
-// ExportSpans implements [sdk.SpanExporter].
-func (e told) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
-	if err := e.SpanExporter.ExportSpans(ctx, spans); err != nil {
-		e.traces.mu.Lock()
-		defer e.traces.mu.Unlock()
-		e.traces.failure = fmt.Errorf("%d spans are lost: %w", len(spans), err)
-	}
-	return nil
-}
-
-// Warning returns why spans were lost, once a minute while they are; otherwise
-// nil.
+// Warning returns why spans were lost, or what is wrong with the environment's
+// variables, once a minute while that is so; otherwise nil.
 func (t *Traces) Warning(now time.Time) error {
 	if t == nil {
 		return nil
@@ -82,17 +67,24 @@ func (t *Traces) Warning(now time.Time) error {
 	if t.failure == nil || (!t.warned.IsZero() && now.Sub(t.warned) < warnAgain) {
 		return nil
 	}
-	failure := t.failure
-	t.warned, t.failure = now, nil
-	return failure
+	warning := t.failure
+	if t.lost > 0 {
+		warning = fmt.Errorf("batches of %d spans weren't taken, or not wholly: %w", t.lost, warning)
+	}
+	t.warned, t.failure, t.lost = now, nil, 0
+	return warning
 }
 
-// Close sends what waits, until ctx ends.
+// Close sends what waits, until ctx ends. The error is also that of spans lost
+// since the last warning.
 func (t *Traces) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
-	return t.provider.Shutdown(ctx)
+	err := t.provider.Shutdown(ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return errors.Join(err, t.failure)
 }
 
 // Span is that of a token. A nil *Span does nothing. Not for concurrent use.

@@ -235,27 +235,59 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// TestCollectorFails: an operator learns of it, once a minute.
+// TestCollectorFails: an operator learns of it, once a minute, and of how much
+// was lost since the last time.
 func TestCollectorFails(t *testing.T) {
-	c := otlptest.Start(t)
-	c.Refuse()
-	tr := traced(t, c, nil)
-	now := time.Now()
-	if warning := tr.Warning(now); warning != nil {
-		t.Fatal(warning)
+	for name, start := range map[string]func(*testing.T) *otlptest.Collector{overHTTP: otlptest.Start, overGRPC: otlptest.StartGRPC} {
+		t.Run(name, func(t *testing.T) {
+			c := start(t)
+			c.Refuse()
+			tr := traced(t, c, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": name})
+			now := time.Now()
+			if warning := tr.Warning(now); warning != nil {
+				t.Fatal(warning)
+			}
+			for _, tt := range []struct {
+				after time.Duration
+				says  string
+			}{{0, "2 spans"}, {30 * time.Second, ""}, {time.Minute, "4 spans"}, {time.Hour, "2 spans"}} {
+				tr.token(t.Context(), traceparent, refused)
+				flush(t, tr)
+				warning := tr.Warning(now.Add(tt.after))
+				if (warning == nil) != (tt.says == "") || warning != nil && !strings.Contains(warning.Error(), tt.says) {
+					t.Errorf("after %v: %v", tt.after, warning)
+				}
+			}
+			if warning := tr.Warning(now.Add(2 * time.Hour)); warning != nil {
+				t.Errorf("nothing was lost since, but %v", warning)
+			}
+			tr.token(t.Context(), traceparent, refused)
+			if err := tr.Close(t.Context()); err == nil {
+				t.Error("what is lost at the end isn't told of")
+			}
+		})
 	}
-	for _, tt := range []struct {
-		after time.Duration
-		warns bool
-	}{{0, true}, {30 * time.Second, false}, {time.Minute, true}, {time.Hour, true}} {
-		tr.token(t.Context(), traceparent, refused)
-		_ = tr.provider.ForceFlush(t.Context())
-		if warning := tr.Warning(now.Add(tt.after)); (warning != nil) != tt.warns {
-			t.Errorf("after %v: %v", tt.after, warning)
-		}
-	}
-	if warning := tr.Warning(now.Add(2 * time.Hour)); warning != nil {
-		t.Errorf("nothing was lost since, but %v", warning)
+}
+
+// TestMistakes: what can't be read of the environment is told of, without
+// the text of a header, and traces go on as far as they can.
+func TestMistakes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		variable, value, says string
+	}{
+		"sampler":     {"OTEL_TRACES_SAMPLER", "jaeger_remote", "sampler"},
+		"attributes":  {"OTEL_RESOURCE_ATTRIBUTES", "team", "partial resource"},
+		"certificate": {"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent/ca.pem", "no such file"},
+		"endpoint":    {"OTEL_EXPORTER_OTLP_ENDPOINT", "10.0.0.1:4318", "first path segment"},
+		"header":      {"OTEL_EXPORTER_OTLP_HEADERS", "api-key: s3cret", "missing '="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := traced(t, otlptest.Start(t), map[string]string{tt.variable: tt.value})
+			warning := tr.Warning(time.Now())
+			if warning == nil || !strings.Contains(warning.Error(), tt.says) || strings.Contains(warning.Error(), "s3cret") {
+				t.Errorf("warning %v", warning)
+			}
+		})
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Transport returns a transport of its own each time, whose requests are spans:
+// Transport returns a transport of its own each time, whose requests are spans
 // under the span of their context, if that has one. No request carries the
-// trace on, since a provider is none of its business. Nil if nobody traces.
+// trace on, which is no business of a provider's. Nil if nobody traces.
 func (t *Traces) Transport() http.RoundTripper {
 	if t == nil {
 		return nil
@@ -26,6 +26,9 @@ type transport struct {
 // RoundTrip implements [http.RoundTripper]. The attributes are those of
 // OpenTelemetry's semantic conventions for HTTP clients.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !trace.SpanContextFromContext(r.Context()).IsValid() {
+		return t.Transport.RoundTrip(r)
+	}
 	where := *r.URL
 	where.User, where.RawQuery = nil, "" // which may be secrets
 	ctx, span := t.tracer.Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(

@@ -1,0 +1,55 @@
+package traces
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// listen takes what OpenTelemetry's packages complain of, each in one of two
+// ways: a variable that they can't read, a sampler that isn't there. By
+// themselves they write it where Kong hides it. The process has one such place.
+func (t *Traces) listen() {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.complain))
+	otel.SetLogger(logr.New(sink{t}))
+}
+
+func (t *Traces) complain(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failure = err
+}
+
+// sink keeps a complaint's error without the values beside it: of a header that
+// can't be read they would be its secret.
+type sink struct{ traces *Traces }
+
+// Init implements [logr.LogSink], as do the other methods.
+func (sink) Init(logr.RuntimeInfo)            {}
+func (sink) Enabled(int) bool                 { return false }
+func (sink) Info(int, string, ...any)         {}
+func (s sink) WithValues(...any) logr.LogSink { return s }
+func (s sink) WithName(string) logr.LogSink   { return s }
+func (s sink) Error(err error, what string, _ ...any) {
+	s.traces.complain(fmt.Errorf("%s: %w", what, err))
+}
+
+// counted is an exporter that counts what it can't send.
+type counted struct {
+	sdk.SpanExporter
+	traces *Traces
+}
+
+// ExportSpans implements [sdk.SpanExporter].
+func (c counted) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	err := c.SpanExporter.ExportSpans(ctx, spans)
+	if err != nil {
+		c.traces.mu.Lock()
+		defer c.traces.mu.Unlock()
+		c.traces.failure, c.traces.lost = err, c.traces.lost+len(spans)
+	}
+	return nil // it is told of
+}
