@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -30,8 +31,9 @@ type instance struct {
 	running     *runningConfig // nil if it can't
 	all         *instances
 
-	started, used time.Time // guarded by all.mu
-	placed        bool      // in all.heirs, now or before; guarded by all.mu
+	started, used time.Time    // guarded by all.mu
+	placed        bool         // in all.heirs, now or before, or too late for it; guarded by all.mu
+	busy          atomic.Int32 // events that run
 }
 
 // newInstance returns the instance with the configuration that Kong delivers,
@@ -76,6 +78,9 @@ func (i *instance) safely(f func() error) {
 	}()
 	i.mistakes = f()
 }
+
+// notReady tells whether the instance can't enrich.
+func (i *instance) notReady() bool { return i.running == nil || i.running.notReady() != nil }
 
 func (i *instance) close() {
 	if i.running != nil {

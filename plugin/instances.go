@@ -17,7 +17,9 @@ const unusedAfter = time.Hour
 
 // overAfter is the same for an instance whose plugin has another one, as after
 // a reload: longer than Kong's workers go on with the old configuration, and
-// than the provider takes to answer most requests that began with it.
+// than the provider takes to answer most requests that began with it. It is the
+// same for one that can't enrich, too: its configuration may be mended by now,
+// which is known only when Kong starts it with a request.
 const overAfter = 30 * time.Second
 
 // instances are those that Kong has started, each once however many workers
@@ -45,6 +47,7 @@ func newInstances() *instances {
 func (is *instances) start(config []byte) *instance {
 	i := newInstance(is, config)
 	is.mu.Lock()
+	defer is.mu.Unlock()
 	now := is.now()
 	for is.known[i.id] != nil && is.known[i.id].fingerprint != i.fingerprint {
 		i.id = max(1, i.id+1) // another configuration has this one
@@ -57,9 +60,7 @@ func (is *instances) start(config []byte) *instance {
 	i = is.known[i.id]
 	i.used = now
 	is.heirs.put(readDelivery(config), i, now)
-	gone := is.sweep(now)
-	is.mu.Unlock()
-	closeAll(gone)
+	is.sweep(now)
 	return i
 }
 
@@ -74,45 +75,36 @@ func instanceID(fingerprint [sha256.Size]byte) int32 {
 // use.
 func (is *instances) find(id int32) *instance {
 	is.mu.Lock()
+	defer is.mu.Unlock()
 	i, now := is.known[id], is.now()
 	if i != nil {
 		i.used = now
 	}
-	gone := is.sweep(now)
-	is.mu.Unlock()
-	closeAll(gone)
+	is.sweep(now)
 	return i
 }
 
-// sweep drops what is unused, and returns it to be closed.
-func (is *instances) sweep(now time.Time) (gone []*instance) {
+// sweep drops what is unused. Closing waits for what is under way to Redis, and
+// every event needs is.mu: it must not wait for that.
+func (is *instances) sweep(now time.Time) {
 	if now.Sub(is.swept) < overAfter/6 {
-		return nil
+		return
 	}
 	is.swept = now
 	for id, i := range is.known {
-		if now.Sub(i.used) >= is.limit(i) {
+		if i.busy.Load() == 0 && now.Sub(i.used) >= is.limit(i) {
 			delete(is.known, id)
 			is.heirs.remove(i)
 			is.observers.metrics.Forget(i.name())
-			gone = append(gone, i)
+			go i.close()
 		}
 	}
-	return gone
 }
 
-// closeAll closes what is gone. It may take a while, so that is.mu, which every
-// event needs, must not be held.
-func closeAll(gone []*instance) {
-	for _, i := range gone {
-		i.close()
-	}
-}
-
-// limit is how long i may be unused: longer than any event runs in it.
+// limit is how long i may be unused.
 func (is *instances) limit(i *instance) time.Duration {
-	if is.heirs.over(i) && i.cfg != nil {
-		return overAfter + time.Duration(i.cfg.Timeout)*time.Millisecond
+	if is.heirs.over(i) || i.notReady() {
+		return overAfter
 	}
 	return unusedAfter
 }
@@ -131,11 +123,17 @@ func (is *instances) Missed() uint64 { return is.observers.audit.Missed() }
 func (is *instances) States() []metrics.State {
 	is.mu.Lock()
 	defer is.mu.Unlock()
+	is.sweep(is.now())
 	var states []metrics.State
 	for _, i := range is.known {
-		if i.running != nil {
-			states = append(states, i.running.state(i.name()))
+		if i.running == nil {
+			continue
 		}
+		s := i.running.state(i.name())
+		if s.NotReady != nil {
+			go i.running.warm() // without a request nothing else would
+		}
+		states = append(states, s)
 	}
 	return states
 }

@@ -2,16 +2,12 @@ package plugin
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
@@ -73,78 +69,6 @@ func TestSameID(t *testing.T) {
 	first := is.start([]byte(goodConfig))
 	if first.id != id+1 || first.running == nil || is.start([]byte(goodConfig)) != first {
 		t.Errorf("it is %d, beside %d", first.id, id)
-	}
-}
-
-// TestUnusedInstancesGo: Kong never says that it no longer needs one.
-func TestUnusedInstancesGo(t *testing.T) {
-	is := newTestInstances(t)
-	now := time.Unix(1_800_000_000, 0)
-	is.now = func() time.Time { return now }
-	used, unused := is.start([]byte(goodConfig)), is.start([]byte(observing))
-	now = now.Add(unusedAfter / 2)
-	if is.start([]byte(observing)) != unused {
-		t.Fatal("what was started half the time ago is gone")
-	}
-	for range 3 {
-		now = now.Add(unusedAfter / 2)
-		if is.find(used.id) != used {
-			t.Fatal("the instance that is used is gone")
-		}
-	}
-	is.start([]byte(strings.Replace(goodConfig, "/jwks", "/other", 1)))
-	if is.find(unused.id) != nil || is.Instances() != 2 {
-		t.Errorf("%d instances, with one that is unused", is.Instances())
-	}
-	if _, err := unused.running.records.Count(t.Context(), 1); !errors.Is(err, redis.ErrClosed) {
-		t.Errorf("what is unused stays open: %v", err)
-	}
-	again := is.start([]byte(observing))
-	if again == unused || again.id != unused.id || again.running == unused.running {
-		t.Error("what was unused isn't opened again")
-	}
-}
-
-// TestReplacedInstancesGo: a reload gives a plugin another configuration; what
-// the one before holds goes soon, unless another plugin has it as well.
-func TestReplacedInstancesGo(t *testing.T) {
-	is := newTestInstances(t)
-	now := time.Unix(1_800_000_000, 0)
-	is.now = func() time.Time { return now }
-	deliver := func(issuer, plugin string, sequence int) *instance {
-		return is.start(fmt.Appendf(nil, `{"issuer":"https://%s.kinde.com",%s,"__seq__":%d,"__plugin_id":%q}`,
-			issuer, strings.TrimSuffix(strings.TrimPrefix(goodConfig, `{"issuer":"https://example.kinde.com",`), `,"__seq__":1}`), sequence, plugin))
-	}
-	replaced, shared, lone := deliver("a", "one", 1), deliver("b", "two", 2), deliver("c", "three", 3)
-	deliver("b", "four", 4)
-	now = now.Add(time.Hour / 4)
-	heir := deliver("d", "one", 5)
-	deliver("d", "two", 6)
-	if is.find(replaced.id) != replaced {
-		t.Fatal("an event of the old configuration doesn't find its instance")
-	}
-	deliver("a", "one", 1) // a worker that still has such a request
-	now = now.Add(overAfter + 999*time.Millisecond)
-	if is.find(heir.id) != heir || is.Instances() != 4 {
-		t.Fatalf("%d instances before the time is over", is.Instances())
-	}
-	now = now.Add(overAfter)
-	if is.find(heir.id) != heir || is.Instances() != 3 {
-		t.Errorf("%d instances when it is", is.Instances())
-	}
-	if _, err := replaced.running.records.Count(t.Context(), 1); !errors.Is(err, redis.ErrClosed) {
-		t.Errorf("what is replaced stays open: %v", err)
-	}
-	if is.find(shared.id) != shared || is.find(lone.id) != lone {
-		t.Error("what is in use is gone")
-	}
-	if again := deliver("a", "one", 7); again == replaced || is.heirs.over(again) || is.heirs.over(heir) {
-		t.Error("what was replaced isn't the plugin's again")
-	}
-	now = now.Add(unusedAfter)
-	deliver("e", "one", 8)
-	if is.Instances() != 2 || len(is.heirs) != 1 { // the one that was replaced now, too
-		t.Errorf("%d instances and %d plugins are left", is.Instances(), len(is.heirs))
 	}
 }
 

@@ -25,6 +25,7 @@ type runningConfig struct {
 	issuer   issuer
 
 	announced atomic.Pointer[jws.Ring] // the ring that the log was last told of
+	warming   atomic.Bool
 }
 
 // open starts nothing that fails later than now: clients connect when they are
@@ -61,9 +62,14 @@ func newVerifier(cfg *schema.Config, algorithms []string, keys jws.KeySource) *j
 	return jws.NewVerifier(cfg.Issuer, algorithms, time.Duration(cfg.Leeway)*time.Second, keys, time.Now)
 }
 
-// warm reads the keys, the gateway's and the provider's, before the first
-// request needs them. That it fails is for that request to say.
+// warm reads the keys, the gateway's and the provider's, before the next
+// request needs them. That it fails is for that request to say. One at a time
+// does it.
 func (r *runningConfig) warm() {
+	if !r.warming.CompareAndSwap(false, true) {
+		return
+	}
+	defer r.warming.Store(false)
 	defer func() { _ = recover() }() // it runs by itself, so a panic would end the process
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -6,17 +6,26 @@ import (
 	"m2m-token-enricher/plugin/metrics"
 )
 
+// notReady returns why no token can be enriched now, nil if one can.
+func (r *runningConfig) notReady() error {
+	var errs []error
+	if fetched, _ := r.provider.KeysState(); fetched.IsZero() {
+		errs = append(errs, errors.New("the provider's keys were never fetched"))
+	}
+	if ring, _ := r.keys.State(); ring == nil {
+		errs = append(errs, errors.New("no signing key"))
+	}
+	return errors.Join(errs...)
+}
+
 // state is what metrics show of a configuration.
 func (r *runningConfig) state(name string) metrics.State {
 	s := metrics.State{Config: name, Issuer: r.cfg.Issuer}
 	s.Cache = metrics.Cache(r.records.Stats())
 	s.ProviderKeys, s.ProviderFailed = r.provider.KeysState()
-	if s.ProviderKeys.IsZero() {
-		s.NotReady = errors.New("the provider's keys were never fetched")
-	}
+	s.NotReady = r.notReady()
 	ring, changed := r.keys.State()
 	if ring == nil {
-		s.NotReady = errors.Join(s.NotReady, errors.New("no signing key"))
 		return s
 	}
 	s.KeyFile = changed

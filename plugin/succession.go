@@ -29,17 +29,20 @@ func readDelivery(config []byte) (d delivery) {
 
 // put makes i the instance of a plugin at now, until when the one before counts
 // as used. A worker that still has requests of an older configuration starts
-// that one again, which changes nothing.
+// that one again, which is over from its start.
 func (s succession) put(d delivery, i *instance, now time.Time) {
+	if d.Plugin == "" {
+		return
+	}
+	i.placed = true
 	before := s[d.Plugin]
-	if d.Plugin == "" || d.Sequence < before.sequence {
+	if d.Sequence < before.sequence {
 		return
 	}
 	if before.of != nil {
 		before.of.used = now
 	}
 	s[d.Plugin] = place{i, d.Sequence}
-	i.placed = true
 }
 
 // over tells whether every plugin that had i has another one by now.
