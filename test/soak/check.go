@@ -148,6 +148,7 @@ func (s *soak) checkToken(ctx context.Context, x exchange) error {
 		return fmt.Errorf("generation %q, not one from %d to %d", text, x.first, x.last)
 	}
 	s.held[x.id].Store(generation)
+	s.tally.tokens.Add(1)
 	want := maps.Clone(s.expected[x.id])
 	want["generation"] = text
 	if !reflect.DeepEqual(claims, want) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/measure"
 )
 
@@ -42,13 +43,13 @@ func (s *soak) rotate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := eventually(ctx, s.published); err != nil {
+	if err := s.follows(ctx, s.published); err != nil {
 		return err
 	}
 	if _, err := s.keysCommand("promote", "--force", s.keyFile, next); err != nil {
 		return err
 	}
-	if err := eventually(ctx, func() error { return s.signs(next) }); err != nil {
+	if err := s.follows(ctx, func() error { return s.signs(next) }); err != nil {
 		return err
 	}
 	former, err := s.keyOf("former")
@@ -92,6 +93,7 @@ func (s *soak) signs(kid string) error {
 	if err := json.Unmarshal(body.Bytes(), &answer); err != nil {
 		return err
 	}
+	s.tally.tokens.Add(1)
 	head, _, _ := strings.Cut(answer.Token, ".")
 	text, err := base64.RawURLEncoding.DecodeString(head)
 	if err != nil {
@@ -107,21 +109,9 @@ func (s *soak) signs(kid string) error {
 // reads every five seconds, when the machine is busy.
 const followTime = 30 * time.Second
 
-// eventually tries until it succeeds, for as long as followTime.
-func eventually(ctx context.Context, try func() error) error {
+// follows waits until try succeeds.
+func (s *soak) follows(ctx context.Context, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, followTime)
 	defer cancel()
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-		}
-	}
+	return await.Success(ctx, try)
 }

@@ -67,6 +67,7 @@ func (s *soak) client(ctx context.Context) {
 // tally counts answers. Safe for concurrent use.
 type tally struct {
 	requests, wrong, refused atomic.Int64
+	tokens                   atomic.Int64 // that the gateway signed
 
 	mu    sync.Mutex
 	first []error // the first few wrong ones

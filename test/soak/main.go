@@ -65,7 +65,11 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return errors.Join(err, s.tally.complaints())
 	}
-	r := report{soak: s, samples: samples}
+	audited, err := s.audited()
+	if err != nil {
+		return err
+	}
+	r := report{soak: s, samples: samples, audited: audited}
 	fmt.Printf("%s\n\n%s\n\n", r.table(), r.course())
 	missed := false
 	for _, v := range r.verdicts() {

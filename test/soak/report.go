@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"m2m-token-enricher/test/measure"
@@ -24,6 +25,7 @@ const (
 type report struct {
 	*soak
 	samples []sample
+	audited int64 // tokens in the audit log
 }
 
 // between is the median of what was seen from one time to another.
@@ -60,6 +62,7 @@ func (r report) table() string {
 		{"requests/s", fmt.Sprintf("%.0f", float64(r.tally.requests.Load())/r.span.Seconds())},
 		{"wrong answers", count(r.tally.wrong.Load())},
 		{"refusals while Redis was away", count(r.tally.refused.Load())},
+		{"enriched tokens, and those in the audit log", count(r.tally.tokens.Load()) + ", " + count(r.audited)},
 		{"reloads of the configuration", count(r.changes.reloads.Load())},
 		{"rotations of the keys", count(r.changes.rotations.Load())},
 		{"restarts of Redis", count(r.changes.restarts.Load())},
@@ -88,6 +91,7 @@ func (r report) verdicts() []measure.Verdict {
 	once := func(what string, n int64) measure.Verdict { return measure.AtLeast(what, float64(n), 1, "") }
 	return []measure.Verdict{
 		measure.AtMost("wrong answers", float64(r.tally.wrong.Load()), 0, ""),
+		measure.AtMost("enriched tokens that the audit log has more or less", math.Abs(float64(r.tally.tokens.Load()-r.audited)), 0, ""),
 		once("reloads of the configuration", r.changes.reloads.Load()),
 		once("rotations of the keys", r.changes.rotations.Load()),
 		once("restarts of Redis", r.changes.restarts.Load()),

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +29,7 @@ type soak struct {
 	keys     *stage.Keys
 	keyFile  string
 	metrics  string                    // where the plugin's are, host:port
+	audit    string                    // the plugin's audit log
 	base     []byte                    // the configuration without a generation
 	expected map[string]map[string]any // claims by client id
 	held     map[string]*atomic.Int64  // the generation that served last, by client id
@@ -78,7 +81,7 @@ func (s *soak) configure() error {
 		return err
 	}
 	s.onClose(func() error { return os.RemoveAll(dir) })
-	s.keyFile = filepath.Join(dir, "keys.json")
+	s.keyFile, s.audit = filepath.Join(dir, "keys.json"), filepath.Join(dir, "audit.log")
 	if _, err := s.keysCommand("generate", "--type", "ec", s.keyFile); err != nil {
 		return err
 	}
@@ -102,7 +105,13 @@ func (s *soak) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.gateway, err = kongtest.StartStandIn(ctx, kongtest.Options{Config: config, Plugin: s.binary, Args: []string{"-metrics", s.metrics}})
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // of traces; takes all that comes
+	s.onClose(func() error { collector.Close(); return nil })
+	s.gateway, err = kongtest.StartStandIn(ctx, kongtest.Options{
+		Config: config, Plugin: s.binary,
+		Args: []string{"-metrics", s.metrics, "-audit", s.audit, "-audit-size", "10", "-audit-keep", "1000"},
+		Env:  []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL},
+	})
 	if err != nil {
 		return err
 	}
