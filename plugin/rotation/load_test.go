@@ -14,7 +14,7 @@ import (
 
 // The load of the simulation.
 const (
-	tokensPerSecond = 200
+	tokensPerSecond = 64
 	workers         = 4
 	consumers       = 8
 	issuer          = "https://example.kinde.com"

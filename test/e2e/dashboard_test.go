@@ -48,6 +48,7 @@ func dashboard(t *testing.T) []panelQuery {
 // TestPrometheus: a real Prometheus scrapes the plugin, has an answer to each
 // query of the dashboard, and evaluates each alert.
 func TestPrometheus(t *testing.T) {
+	t.Parallel() // it mostly waits
 	program(t, "prometheus")
 	w := build(t, func(c map[string]any) { c["cache"] = map[string]any{"ttl": 1, "stale_ttl": 3600} })
 	const suspended, nobody = "suspended", "nobody"

@@ -188,6 +188,7 @@ func TestKeysShowNoPrivateKey(t *testing.T) {
 // TestRotationAtAGateway: a key that a command adds is published, and one that
 // a command promotes signs, without a reload.
 func TestRotationAtAGateway(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := newWorld(t, nil)
 	old := w.ask(form())
 	w.enriched(old)

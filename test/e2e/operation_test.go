@@ -64,6 +64,7 @@ func TestDiscovery(t *testing.T) {
 // TestKeyFile: missing at the start, then there; broken later, then the old
 // keys stay and the log says so.
 func TestKeyFile(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := build(t, nil)
 	if err := os.Remove(w.keyFile); err != nil {
 		t.Fatal(err)
