@@ -13,10 +13,11 @@ import (
 
 // Bounds of what waits for the file.
 const (
-	maxWaiting = 4096             // entries
-	maxBatch   = 64 << 10         // bytes that are written at once
-	closeTime  = 5 * time.Second  // that Close waits for
-	warnAgain  = 60 * time.Second // between warnings while lines are missing
+	maxWaiting = 4096                   // entries
+	maxBatch   = 64 << 10               // bytes that are written at once
+	batchTime  = 100 * time.Millisecond // that a line waits for others: a write for each would cost more than all else of it
+	closeTime  = 5 * time.Second        // that Close waits for
+	warnAgain  = 60 * time.Second       // between warnings while lines are missing
 )
 
 // Entry is a token that was issued.
@@ -118,16 +119,22 @@ func (l *Log) Close() error {
 	}
 }
 
-// run writes entries as they come, those that wait together.
+// run writes entries as they come, those of a short while together.
 func (l *Log) run() {
 	defer close(l.ended)
 	l.fails(l.file.ready()) // told of before the first token
 	w := writer{log: l}
+	var due <-chan time.Time // nil while nothing waits to be written
 	for {
 		select {
 		case e := <-l.queue:
 			w.add(e)
-			w.drain()
+			if due == nil {
+				due = time.After(batchTime)
+			}
+		case <-due:
+			w.flush()
+			due = nil
 		case <-l.end:
 			w.drain()
 			return

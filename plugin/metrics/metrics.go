@@ -17,8 +17,26 @@ type Metrics struct {
 	source   Source
 	registry *prometheus.Registry
 	outcomes *prometheus.CounterVec
-	handlers *prometheus.HistogramVec
-	steps    *prometheus.HistogramVec
+	handlers observers
+	steps    observers
+}
+
+// observers are a histogram's, by the value of its one label: looked up once
+// instead of for each token.
+type observers map[string]prometheus.Observer
+
+func resolved(h *prometheus.HistogramVec, values ...string) observers {
+	o := observers{}
+	for _, value := range values {
+		o[value] = h.WithLabelValues(value)
+	}
+	return o
+}
+
+func (o observers) observe(value string, took time.Duration) {
+	if observer := o[value]; observer != nil {
+		observer.Observe(took.Seconds())
+	}
 }
 
 // buckets are from what a cheap event takes to what a handler may wait, in s.
@@ -29,20 +47,22 @@ type Build struct{ Version, Go, Signatures string }
 
 // New returns metrics, with those of source.
 func New(build Build, source Source) *Metrics {
+	handlers := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_handler_seconds",
+		Help: "Time that a handler took, Kong's answers included.", Buckets: buckets}, []string{"phase"})
+	steps := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_step_seconds",
+		Help: "Time that a step of an exchange took: verify, lookup or sign.", Buckets: buckets}, []string{"step"})
 	m := &Metrics{
 		source:   source,
 		registry: prometheus.NewRegistry(),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "m2m_outcomes_total",
 			Help: "Exchanges by their outcome and by what was done: refuse, pass or replace."}, []string{"config", "outcome", "action"}),
-		handlers: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_handler_seconds",
-			Help: "Time that a handler took, Kong's answers included.", Buckets: buckets}, []string{"phase"}),
-		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_step_seconds",
-			Help: "Time that a step of an exchange took: verify, lookup or sign.", Buckets: buckets}, []string{"step"}),
+		handlers: resolved(handlers, "access", "response"),
+		steps:    resolved(steps, "verify", "lookup", "sign"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "m2m_build_info", Help: "What runs; always 1.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "go": build.Go, "signatures": build.Signatures}})
 	info.Set(1)
-	m.registry.MustRegister(m.outcomes, m.handlers, m.steps, info, collector{source},
+	m.registry.MustRegister(m.outcomes, handlers, steps, info, collector{source},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -61,17 +81,17 @@ func (m *Metrics) Outcome(config, outcome, action, requestID string) {
 	counter.Inc()
 }
 
-// Handler measures a handler of phase.
+// Handler measures a handler of phase, access or response.
 func (m *Metrics) Handler(phase string, took time.Duration) {
 	if m != nil {
-		m.handlers.WithLabelValues(phase).Observe(took.Seconds())
+		m.handlers.observe(phase, took)
 	}
 }
 
-// Step measures a step of an exchange.
+// Step measures a step of an exchange: verify, lookup or sign.
 func (m *Metrics) Step(step string, took time.Duration) {
 	if m != nil {
-		m.steps.WithLabelValues(step).Observe(took.Seconds())
+		m.steps.observe(step, took)
 	}
 }
 

@@ -60,9 +60,10 @@ func (b *bench) interleave(ctx context.Context, routes []route, connections []in
 		}
 	}
 	all := results{}
-	for range b.rounds {
+	for round := range b.rounds {
 		for _, n := range connections {
-			for _, r := range routes {
+			for i := range routes {
+				r := routes[(i+round)%len(routes)] // or the same would always come after the same
 				one, err := r.measure(ctx, n, b.span)
 				if err != nil {
 					return nil, fmt.Errorf("%s at %d connections: %w", r.name, n, err)

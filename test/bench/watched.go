@@ -16,7 +16,7 @@ const watchedConnections = 64
 
 // watchedRounds is how many rounds one of the others' becomes: what watching
 // costs is less than what one round differs from the next.
-const watchedRounds = 7
+const watchedRounds = 10
 
 // watcher is a way to watch the plugin.
 type watcher struct {
@@ -37,6 +37,7 @@ func (s *stand) watchers() []watcher {
 	file := func(name string) string { return filepath.Join(s.bench.dir, name) }
 	return []watcher{
 		{name: unwatched},
+		{name: "nobody, a second one"},
 		{name: counted, args: []string{"-metrics", file("metrics-1")}},
 		{name: "audit log", args: []string{"-audit", file("audit-1")}},
 		{name: "traces, every token", env: traced},
