@@ -65,6 +65,22 @@ func TestIssued(t *testing.T) {
 	}
 }
 
+// TestWrittenSoon: no line waits for another token, nor for the end.
+func TestWrittenSoon(t *testing.T) {
+	l := Open(filepath.Join(t.TempDir(), "audit.log"), 1<<20, 1)
+	for n := 1; n <= 3; n++ {
+		l.Issued(issued)
+		await.Nil(t, func() error {
+			text, err := os.ReadFile(l.file.path)
+			if got := strings.Count(string(text), "\n"); got != n {
+				return fmt.Errorf("%d lines, not %d: %w", got, n, err)
+			}
+			return nil
+		})
+	}
+	closed(t, l)
+}
+
 // TestManyAtOnce: every token has its own line, or is counted.
 func TestManyAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
