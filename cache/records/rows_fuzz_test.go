@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -33,21 +34,31 @@ func FuzzJSONRows(f *testing.F) {
 	})
 }
 
-// FuzzCSVRows: what was read comes back when it is written again.
+// FuzzCSVRows: what was read comes back when it is written again, but for the
+// line ends within it, which encoding/csv makes newlines each time.
 func FuzzCSVRows(f *testing.F) {
 	for _, seed := range []string{
-		"id,a\nx,1\n", "\ufeffid,a\r\nx,\"1\r\n2\"\r\n", "a,id\n\"\"\"\",x\n,y\n\n", "id\nx\n\\.\n", "id,id\n", "id,\"a\n", "id,a\nx\ny,\"1", "",
+		"id,a\nx,1\n", "\ufeffid,a\r\nx,\"1\r\n2\"\r\n", "a,id\n\"\"\"\",x\n,y\n\n", "id\nx\n\\.\n", "id,id\n", "id,\"a\n", "id,a\nx\ny,\"1", "", "id,a\nx,\"\r\r\n\"",
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		eachRow(t, CSVRows(bytes.NewReader(file)), func(e Entry) {
 			again, line, err := CSVRows(bytes.NewReader(asCSV(t, e))).Next()
-			if err != nil || line < 2 || again.ID != e.ID || !maps.Equal(again.Properties, e.Properties) {
+			if err != nil || line < 2 || again.ID != e.ID || !maps.Equal(again.Properties, newlines(e.Properties)) {
 				t.Errorf("%+v became %+v of line %d, %v", e, again, line, err)
 			}
 		})
 	})
+}
+
+// newlines returns properties as encoding/csv reads them when they are quoted.
+func newlines(properties schema.Record) schema.Record {
+	read := schema.Record{}
+	for name, value := range properties {
+		read[strings.ReplaceAll(name, "\r\n", "\n")] = strings.ReplaceAll(value, "\r\n", "\n")
+	}
+	return read
 }
 
 // eachRow calls good with every row that can be a record.
