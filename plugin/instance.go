@@ -164,7 +164,7 @@ func refuseAccess(k *kong, r accessRequest) {
 func (i *instance) response(k *kong) {
 	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		x, err := k.exchange()
-		ctx = k.observation.trace(ctx, k.traceparent)
+		ctx = k.observation.trace(ctx)
 		if err == nil && !i.cfg.EnforcesAll() {
 			err = x.Complete() // access refused nothing
 		}
@@ -205,7 +205,6 @@ func (i *instance) tell(ctx context.Context, k *kong) {
 	tellOf(k, "records", i.running.records.Warning())
 	tellOf(k, "audit log", i.all.observers.audit.Warning(now))
 	tellOf(k, "traces", i.all.observers.traces.Warning(now))
-	i.all.toldOf.Do(func() { tellOf(k, "no traces", i.all.untraced) })
 	if news := i.running.news(); news != "" {
 		k.notice(news)
 	}

@@ -28,8 +28,6 @@ type instances struct {
 	now       func() time.Time
 	open      func(*schema.Config, observers) (*runningConfig, error)
 	observers observers
-	untraced  error     // why there are no traces though the environment asks for them
-	toldOf    sync.Once // that
 	lines     *lines
 
 	mu    sync.Mutex

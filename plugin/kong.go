@@ -22,7 +22,6 @@ type kong struct {
 	wire   *wire
 	exited bool
 
-	traceparent string // the request's, once the exchange is known and if it is traced
 	observation *observation
 	lines       *lines // nil: every line is written
 }
@@ -91,11 +90,9 @@ func (k *kong) exchange() (x enrich.Exchange, err error) {
 		return x, err
 	}
 	if k.observation.traced() {
-		var traceparent []byte
-		if traceparent, err = k.bytes("the traceparent header"); err != nil {
+		if k.observation.traceparent, err = k.bytes("the traceparent header"); err != nil {
 			return x, err
 		}
-		k.traceparent = string(traceparent)
 	}
 	x.More = k.more
 	return x, nil

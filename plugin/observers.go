@@ -38,7 +38,9 @@ type observation struct {
 	instance *instance
 	phase    string
 	begun    time.Time
-	span     *traces.Span
+
+	traceparent []byte // the request's header, of an event that is traced
+	span        *traces.Span
 }
 
 // observe begins an observation, nil if there are no observers.
@@ -56,11 +58,10 @@ func (o *observation) traced() bool { return o != nil && o.traces != nil }
 
 // trace begins the span of a token, as a child of what traceparent names. The
 // context is for what the span is to be the parent of.
-func (o *observation) trace(ctx context.Context, traceparent string) context.Context {
-	if !o.traced() {
-		return ctx
+func (o *observation) trace(ctx context.Context) context.Context {
+	if o.traced() {
+		ctx, o.span = o.traces.Token(ctx, string(o.traceparent), o.begun)
 	}
-	ctx, o.span = o.traces.Token(ctx, traceparent, o.begun)
 	return ctx
 }
 

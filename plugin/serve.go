@@ -59,7 +59,7 @@ func Serve(ctx context.Context, o Options) error {
 // watch begins the observers that o and the environment ask for. The function
 // that it returns ends them.
 func (is *instances) watch(ctx context.Context, o Options) (end func()) {
-	is.observers.traces, is.untraced = traces.New(ctx, os.Getenv, Version)
+	is.observers.traces = traces.New(ctx, os.Getenv, Version)
 	if o.Audit.File != "" {
 		is.observers.audit = audit.Open(o.Audit.File, o.Audit.MaxSize, o.Audit.Keep)
 	}

@@ -17,24 +17,24 @@ type Metrics struct {
 	source   Source
 	registry *prometheus.Registry
 	outcomes *prometheus.CounterVec
-	handlers observers
-	steps    observers
+	handlers latencies
+	steps    latencies
 }
 
-// observers are a histogram's, by the value of its one label: looked up once
-// instead of for each token.
-type observers map[string]prometheus.Observer
+// latencies are the series of a histogram by its one label's values: looked up
+// once instead of for each token.
+type latencies map[string]prometheus.Observer
 
-func resolved(h *prometheus.HistogramVec, values ...string) observers {
-	o := observers{}
+func series(h *prometheus.HistogramVec, values ...string) latencies {
+	l := latencies{}
 	for _, value := range values {
-		o[value] = h.WithLabelValues(value)
+		l[value] = h.WithLabelValues(value)
 	}
-	return o
+	return l
 }
 
-func (o observers) observe(value string, took time.Duration) {
-	if observer := o[value]; observer != nil {
+func (l latencies) observe(value string, took time.Duration) {
+	if observer := l[value]; observer != nil {
 		observer.Observe(took.Seconds())
 	}
 }
@@ -56,8 +56,8 @@ func New(build Build, source Source) *Metrics {
 		registry: prometheus.NewRegistry(),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "m2m_outcomes_total",
 			Help: "Exchanges by their outcome and by what was done: refuse, pass or replace."}, []string{"config", "outcome", "action"}),
-		handlers: resolved(handlers, "access", "response"),
-		steps:    resolved(steps, "verify", "lookup", "sign"),
+		handlers: series(handlers, "access", "response"),
+		steps:    series(steps, "verify", "lookup", "sign"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "m2m_build_info", Help: "What runs; always 1.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "go": build.Go, "signatures": build.Signatures}})

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // warnAgain is how often a warning is repeated while spans get lost.
@@ -23,7 +24,7 @@ const warnAgain = time.Minute
 // dropped: no token waits for a collector. Safe for concurrent use. A nil
 // *Traces does nothing, so that what isn't asked for costs nothing.
 type Traces struct {
-	provider *sdk.TracerProvider
+	provider *sdk.TracerProvider // nil if nothing can be exported
 	tracer   trace.Tracer
 
 	mu      sync.Mutex
@@ -34,18 +35,29 @@ type Traces struct {
 
 // New returns traces if the environment asks for them, and nil if it doesn't:
 // the variables are those of OpenTelemetry's specification, of which the SDK
-// reads the sampler's, the queue's and the exporter's own. version is the
-// plugin's.
-func New(ctx context.Context, env func(string) string, version string) (*Traces, error) {
+// reads the sampler's, the queue's and the exporter's own. Of what can't be had
+// the first [Traces.Warning] tells. version is the plugin's.
+func New(ctx context.Context, env func(string) string, version string) *Traces {
 	protocol, err := asked(env)
-	if protocol == "" || err != nil {
-		return nil, err
+	if protocol == "" && err == nil {
+		return nil
 	}
-	t := &Traces{}
+	t := &Traces{tracer: noop.Tracer{}}
 	t.listen()
+	if err == nil {
+		err = t.export(ctx, protocol, version)
+	}
+	if err != nil {
+		t.complain(err)
+	}
+	return t
+}
+
+// export makes spans leave. The error says why none will.
+func (t *Traces) export(ctx context.Context, protocol, version string) error {
 	exporter, err := newExporter(ctx, protocol)
 	if err != nil {
-		return nil, fmt.Errorf("make the OTLP exporter: %w", err)
+		return fmt.Errorf("make the OTLP exporter: %w", err)
 	}
 	about, err := describe(ctx, version)
 	if err != nil { // about has what could be read
@@ -53,7 +65,7 @@ func New(ctx context.Context, env func(string) string, version string) (*Traces,
 	}
 	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(counted{exporter, t}), sdk.WithResource(about))
 	t.tracer = t.provider.Tracer("m2m-token-enricher", trace.WithInstrumentationVersion(version))
-	return t, nil
+	return nil
 }
 
 // Warning returns why spans were lost, or what is wrong with the environment's
@@ -81,7 +93,10 @@ func (t *Traces) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
-	err := t.provider.Shutdown(ctx)
+	var err error
+	if t.provider != nil {
+		err = t.provider.Shutdown(ctx)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return errors.Join(err, t.failure)

@@ -40,9 +40,9 @@ func traced(t *testing.T, c *otlptest.Collector, more map[string]string) *Traces
 	for name, value := range more {
 		variables[name] = value
 	}
-	tr, err := New(t.Context(), environment(t, variables), "1.2.3")
-	if err != nil || tr == nil {
-		t.Fatalf("%v: %v", tr, err)
+	tr := New(t.Context(), environment(t, variables), "1.2.3")
+	if tr == nil || tr.provider == nil {
+		t.Fatalf("no traces: %v", tr.Warning(time.Now()))
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -266,6 +266,22 @@ func TestCollectorFails(t *testing.T) {
 				t.Error("what is lost at the end isn't told of")
 			}
 		})
+	}
+}
+
+// TestRefused: what can't be had at all is told of once, and does no harm.
+func TestRefused(t *testing.T) {
+	tr := New(t.Context(), environment(t, map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}), "")
+	tr.token(t.Context(), traceparent, refused)
+	now := time.Now()
+	if warning := tr.Warning(now); warning == nil || !strings.Contains(warning.Error(), `"zipkin"`) {
+		t.Errorf("warning %v", warning)
+	}
+	if warning := tr.Warning(now.Add(time.Hour)); warning != nil || tr.Close(t.Context()) != nil {
+		t.Errorf("it is told of again: %v", warning)
+	}
+	if tr := New(t.Context(), environment(t, nil), ""); tr != nil {
+		t.Error("nobody asked, but there are traces")
 	}
 }
 

@@ -136,7 +136,7 @@ func TestTracesRefused(t *testing.T) {
 	w.start()
 	w.enriched(w.ask(form()))
 	w.enriched(w.ask(form()))
-	if n := strings.Count(w.gateway.Log(), `no traces: OTEL_TRACES_EXPORTER is "zipkin"`); n != 1 {
+	if n := strings.Count(w.gateway.Log(), `traces: OTEL_TRACES_EXPORTER is "zipkin"`); n != 1 {
 		t.Errorf("the log tells of it %d times", n)
 	}
 }
