@@ -64,15 +64,23 @@ func TestLostTracking(t *testing.T) {
 	}
 }
 
-// TestKilledTracking: only the connection that tells of changes is lost, while
-// lookups go on. What they fetch meanwhile is asked again later.
-func TestKilledTracking(t *testing.T) {
-	t.Parallel()
+// trackedProxy is a server that tells r of changes through a proxy. r serves the
+// application a, whose region is eu.
+func trackedProxy(t *testing.T) (*redistest.Server, *Records, *redistest.Proxy) {
+	t.Helper()
 	server := redistest.Start(t, tracking...)
 	r, proxy := throughProxy(t, server, told)
 	write(t, server, prefix+"app:a", "region", "eu")
 	waitTracked(t, r)
 	serves(t, r, "a", "eu")
+	return server, r, proxy
+}
+
+// TestKilledTracking: only the connection that tells of changes is lost, while
+// lookups go on. What they fetch meanwhile is asked again later.
+func TestKilledTracking(t *testing.T) {
+	t.Parallel()
+	server, r, proxy := trackedProxy(t)
 	proxy.Handle(func(command []string) (string, bool) { // no other one
 		return "-ERR not now\r\n", strings.EqualFold(command[0], "client")
 	})
@@ -156,11 +164,7 @@ func TestChangeDuringFetch(t *testing.T) {
 // is good for nothing but to refuse a token, however young it is.
 func TestChangedIsNeverServed(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, tracking...)
-	r, proxy := throughProxy(t, server, told)
-	write(t, server, prefix+"app:a", "region", "eu")
-	waitTracked(t, r)
-	serves(t, r, "a", "eu")
+	server, r, proxy := trackedProxy(t)
 	proxy.Handle(func(command []string) (string, bool) {
 		return "-LOADING\r\n", strings.EqualFold(command[0], "hmget")
 	})

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -120,13 +119,11 @@ func playDemo(t *testing.T, gateway string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var body struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.Unmarshal(text, &body); err != nil || resp.StatusCode != http.StatusOK {
+	token, err := stage.AccessToken(text)
+	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d: %v: %s", resp.StatusCode, err, text)
 	}
-	claims, err := stage.Verify(t.Context(), gateway+"/m2m/jwks.json", stage.Issuer, body.Token)
+	claims, err := stage.Verify(t.Context(), gateway+"/m2m/jwks.json", stage.Issuer, token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +133,7 @@ func playDemo(t *testing.T, gateway string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+body.Token)
+	req.Header.Set("Authorization", "Bearer "+token)
 	orders, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

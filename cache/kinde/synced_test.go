@@ -33,10 +33,7 @@ func startSynced(t *testing.T) *synced {
 
 func (s *synced) open(port int) *records.Store {
 	s.Helper()
-	cfg := schema.DefaultRedis()
-	cfg.Port = port
-	cfg.ConnectTimeout, cfg.SendTimeout, cfg.ReadTimeout = 20_000, 20_000, 20_000
-	store := records.Open(cfg, prefix)
+	store := records.Open(redistest.Config(port), prefix)
 	s.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			s.Error(err)

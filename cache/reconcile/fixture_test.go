@@ -39,10 +39,7 @@ func start(t *testing.T) *world {
 
 func openStore(t *testing.T, port int) *records.Store {
 	t.Helper()
-	cfg := schema.DefaultRedis()
-	cfg.Port = port
-	cfg.ConnectTimeout, cfg.SendTimeout, cfg.ReadTimeout = 20_000, 20_000, 20_000
-	store := records.Open(cfg, prefix)
+	store := records.Open(redistest.Config(port), prefix)
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)

@@ -35,7 +35,7 @@ func TestLoopInterval(t *testing.T) {
 			if len(pauses) == 200 {
 				cancel()
 			}
-			time.Sleep(time.Second) // its own time is no pause
+			<-time.After(time.Second) // its own time is no pause
 			last = time.Now()
 			return nil
 		}}
@@ -96,9 +96,9 @@ func TestLoopHealth(t *testing.T) {
 			t.Errorf("got %+v", h)
 		}
 		_, h := asked(t, l)
-		time.Sleep(time.Until(h.LastSuccess.Add(3 * time.Minute)))
+		<-time.After(time.Until(h.LastSuccess.Add(3 * time.Minute)))
 		expect("three intervals later", 200)
-		time.Sleep(time.Nanosecond)
+		<-time.After(time.Nanosecond)
 		expect("more than three intervals later", 503)
 		results <- nil
 		expect("after another success", 200)

@@ -135,7 +135,7 @@ func TestTroubles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := newTrouble(t)
 			tr.admin("acl", "setuser", "operator", "on", ">pw", "~*", "+@all")
-			cfg := at(tr.proxy.Port())
+			cfg := redistest.Config(tr.proxy.Port())
 			cfg.Username, cfg.Password = "operator", "pw"
 			s := open(t, cfg, prefix)
 			c.begin(tr)
@@ -154,7 +154,7 @@ func TestTroubles(t *testing.T) {
 // configured, and a context ends that.
 func TestSilence(t *testing.T) {
 	tr := newTrouble(t)
-	cfg := at(tr.proxy.Port())
+	cfg := redistest.Config(tr.proxy.Port())
 	cfg.ReadTimeout = 100
 	s := open(t, cfg, prefix)
 	tr.proxy.Hold()
@@ -175,7 +175,7 @@ func TestSilence(t *testing.T) {
 
 func TestWrongType(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	key := prefix + "app:text"
 	if err := server.Client().Set(t.Context(), key, "precious", 0).Err(); err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestWrongType(t *testing.T) {
 func TestPassword(t *testing.T) {
 	const password = "pw-that-nobody-shows"
 	server := redistest.Start(t, "--requirepass", password)
-	cfg := at(server.Port())
+	cfg := redistest.Config(server.Port())
 	for given, says := range map[schema.Secret]string{"": "NOAUTH", "wrong-one": "WRONGPASS"} {
 		cfg.Password = given
 		s := open(t, cfg, prefix)

@@ -20,15 +20,6 @@ const prefix = "m2m:example.kinde.com:"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// at says how to reach a server on port. The timeouts are long enough for a
-// machine that is busy.
-func at(port int) schema.Redis {
-	cfg := schema.DefaultRedis()
-	cfg.Port = port
-	cfg.ConnectTimeout, cfg.SendTimeout, cfg.ReadTimeout = 20_000, 20_000, 20_000
-	return cfg
-}
-
 func open(t *testing.T, cfg schema.Redis, prefix string) *Store {
 	t.Helper()
 	s := Open(cfg, prefix)
@@ -43,7 +34,7 @@ func open(t *testing.T, cfg schema.Redis, prefix string) *Store {
 // TestOnServerAndCluster: what is true of a server is true of a cluster.
 func TestOnServerAndCluster(t *testing.T) {
 	server, cluster := redistest.Start(t), redistest.StartCluster(t, 3, 0)
-	ofCluster := at(0)
+	ofCluster := redistest.Config(0)
 	ofCluster.ClusterMaxRedirections = 5
 	for _, node := range cluster.Nodes() {
 		ofCluster.ClusterNodes = append(ofCluster.ClusterNodes, schema.ClusterNode{IP: "127.0.0.1", Port: node.Port()})
@@ -51,7 +42,7 @@ func TestOnServerAndCluster(t *testing.T) {
 	for name, on := range map[string]struct {
 		cfg   schema.Redis
 		admin redis.UniversalClient
-	}{"server": {at(server.Port()), server.Client()}, "cluster": {ofCluster, cluster.Client()}} {
+	}{"server": {redistest.Config(server.Port()), server.Client()}, "cluster": {ofCluster, cluster.Client()}} {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range map[string]func(*testing.T, *Store, redis.UniversalClient){
 				"get and read": testGetAndRead, "ids": testIDs, "delete": testDelete, "put": testPut, "patch": testPatch,

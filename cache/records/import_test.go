@@ -42,7 +42,7 @@ func recordOf(value string) schema.Record { return schema.Record{"a": value, "on
 
 func TestImportBadRows(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	file := rowOf("a", "1") + "\n" + rowOf("b", "1") + "{\n" + rowOf("c", "1") + `{"id":"d d","properties":{"a":"1"}}` + "\n" + rowOf("e", "1")
 	for _, c := range []struct {
 		name    string
@@ -79,7 +79,7 @@ func TestImportBadRows(t *testing.T) {
 // TestImportOneIDTwice: the last row wins, wherever the others stand.
 func TestImportOneIDTwice(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	var file strings.Builder
 	want := map[string]schema.Record{}
 	rows := 0
@@ -108,7 +108,7 @@ func TestImportOneIDTwice(t *testing.T) {
 
 func TestImportAgain(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	var file strings.Builder
 	for i := range 1500 {
 		file.WriteString(rowOf(fmt.Sprintf("app_%d", i), fmt.Sprint(i)))
@@ -129,7 +129,7 @@ func TestImportAgain(t *testing.T) {
 
 func TestImportDryRun(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	put(t, s, Entry{"same", recordOf("1")}, Entry{"other", recordOf("1")})
 	file := rowOf("same", "1") + rowOf("other", "2") + rowOf("new", "3")
 	expectNoWrites(t, server.Client(), func() {
@@ -173,7 +173,7 @@ func (r *failingRows) Next() (Entry, int, error) {
 // comes before the line to go on from, and says that it isn't complete.
 func TestImportOfBrokenFile(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	for name, c := range map[string]struct{ line, from, next int }{
 		"from the begin":         {3, 0, 3},
 		"before it":              {3, 2, 3},
@@ -199,7 +199,7 @@ func TestImportOfBrokenFile(t *testing.T) {
 // TestImportOfBadHeader: a header isn't looked for in later lines.
 func TestImportOfBadHeader(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	for name, file := range map[string]string{"no id": "a,b\nid,a\nx,1\n", "empty": ""} {
 		for _, from := range []int{0, 2} {
 			_, err := Import{Kind: schema.Application}.Run(t.Context(), s, CSVRows(strings.NewReader(file)), from)
@@ -213,7 +213,7 @@ func TestImportOfBadHeader(t *testing.T) {
 
 func TestImportOfCSV(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	file := "\ufeffid,name,note\r\no1,Acme,\"line 1\r\nline 2\"\r\n\r\n\"o2\",,x\r\nbad\r\no3,C,\r\n"
 	var bad []int
 	run := Import{Kind: schema.Organization, SkipBad: true, Bad: func(e *RowError) { bad = append(bad, e.Line) }}

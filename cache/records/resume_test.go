@@ -67,7 +67,7 @@ func (f file) expectWritten(t *testing.T, all map[string]schema.Record, next int
 func TestImportGoesOn(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr())
-	s := open(t, at(proxy.Port()), prefix)
+	s := open(t, redistest.Config(proxy.Port()), prefix)
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
@@ -132,7 +132,7 @@ func cutSome(proxy *redistest.Proxy, random *rand.Rand, cancel func()) {
 // with.
 func TestImportCancelledAtOnce(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	got := importText(ctx, s, Write, false, strings.Repeat(rowOf("a", "1"), 10), 0)

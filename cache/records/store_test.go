@@ -74,7 +74,7 @@ func testIDs(t *testing.T, s *Store, admin redis.UniversalClient) {
 func TestPatternsInNames(t *testing.T) {
 	server := redistest.Start(t)
 	const odd = `m2m:[ab]*?\:`
-	s := open(t, at(server.Port()), odd)
+	s := open(t, redistest.Config(server.Port()), odd)
 	names := []string{"*", "?", `\`, `\*`, "[a]", "[^a]", "a", "a:b", "app:", ":"}
 	slices.Sort(names)
 	for _, id := range names {
@@ -104,10 +104,10 @@ func TestPrefixes(t *testing.T) {
 	server := redistest.Start(t)
 	prefixes := []string{"m2m:a:", "m2m:ab:", "m2m:", "m2m:a", "{m2m}:"}
 	for _, p := range prefixes {
-		put(t, open(t, at(server.Port()), p), Entry{"x", schema.Record{"of": p}}, Entry{"only" + p, schema.Record{"of": p}})
+		put(t, open(t, redistest.Config(server.Port()), p), Entry{"x", schema.Record{"of": p}}, Entry{"only" + p, schema.Record{"of": p}})
 	}
 	for _, p := range prefixes {
-		s := open(t, at(server.Port()), p)
+		s := open(t, redistest.Config(server.Port()), p)
 		if got := ids(t, s, schema.Application, "*"); !slices.Equal(got, []string{"only" + p, "x"}) {
 			t.Errorf("%s has %v", p, got)
 		}

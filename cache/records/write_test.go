@@ -64,7 +64,7 @@ func testPut(t *testing.T, s *Store, admin redis.UniversalClient) {
 
 func TestPutBatch(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	put(t, s, Entry{"same", schema.Record{"a": "1"}}, Entry{"less", schema.Record{"a": "1", "b": "1"}}, Entry{"other", schema.Record{"a": "1"}})
 	entries := []Entry{
 		{"new", schema.Record{"a": "1"}}, {"same", schema.Record{"a": "1"}},
@@ -94,7 +94,7 @@ func TestPutBatch(t *testing.T) {
 
 func TestPutRefuses(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	const secret = "value-that-nobody-shows"
 	good := Entry{"good", schema.Record{"a": "1"}}
 	for name, c := range map[string]struct {
@@ -126,7 +126,7 @@ func TestPutRefuses(t *testing.T) {
 
 func TestPutCompletes(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	given := schema.Record{"name": "Acme", "empty": ""}
 	for kind, own := range map[schema.Kind]string{schema.Organization: "code", schema.User: "id"} {
 		if _, err := s.Put(t.Context(), kind, []Entry{{"x:1", given}}, Write); err != nil {
@@ -184,7 +184,7 @@ func testPatch(t *testing.T, s *Store, admin redis.UniversalClient) {
 
 func TestPatchRefuses(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	before := schema.Record{"code": "x", "a": "1"}
 	write(t, server.Client(), prefix+"org:x", "code", "x", "a", "1")
 	if _, err := s.Patch(t.Context(), schema.Organization, "x", nil, nil, Write); err == nil {
@@ -210,7 +210,7 @@ func TestPatchRefuses(t *testing.T) {
 // TestReadersSeeOneVersion: a record changes at once, whatever of it changes.
 func TestReadersSeeOneVersion(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	versions := []schema.Record{
 		{"version": "0", "a": "0", "b": "0"},
 		{"version": "1", "a": "1", "c": "1"}, // sets and unsets
@@ -249,7 +249,7 @@ func TestWritersLeaveOneVersion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
 			proxy := redistest.StartProxy(t, server.Addr())
-			slow, fast := open(t, at(proxy.Port()), prefix), open(t, at(server.Port()), prefix)
+			slow, fast := open(t, redistest.Config(proxy.Port()), prefix), open(t, redistest.Config(server.Port()), prefix)
 			if before != nil {
 				put(t, fast, Entry{"x", before})
 			}
@@ -272,7 +272,7 @@ func TestWritersLeaveOneVersion(t *testing.T) {
 // TestPatchesOfOneRecord: none is lost.
 func TestPatchesOfOneRecord(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, at(server.Port()), prefix)
+	s := open(t, redistest.Config(server.Port()), prefix)
 	want := schema.Record{}
 	errs := make(chan error)
 	for i := range 50 {

@@ -25,7 +25,7 @@ var endToEndConnections = []int{1, 8, 64, 256}
 
 func measureEndToEnd(ctx context.Context, b *bench) (r report, err error) {
 	s := &stand{bench: b}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.closers.Close()) }()
 	routes, err := s.endToEndRoutes(ctx)
 	if err != nil {
 		return report{}, err

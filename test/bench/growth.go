@@ -24,7 +24,7 @@ type scale struct {
 
 func measureGrowth(ctx context.Context, b *bench) (r report, err error) {
 	s := &stand{bench: b}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.closers.Close()) }()
 	p, err := s.provider("EdDSA", measure.ApplicationIDs(maxActive))
 	if err != nil {
 		return report{}, err

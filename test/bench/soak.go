@@ -32,7 +32,7 @@ func measureSoak(ctx context.Context, b *bench) (r report, err error) {
 		return report{verdicts: []measure.Verdict{measure.Unmeasured(soakPeak, why), measure.Unmeasured(soakFlat, why)}}, nil
 	}
 	s := &stand{bench: b}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.closers.Close()) }()
 	busy, err := s.soakRoute(ctx)
 	if err != nil {
 		return report{}, err

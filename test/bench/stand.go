@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"m2m-token-enricher/test/kongtest"
@@ -19,7 +17,7 @@ import (
 // stand is what one part keeps running.
 type stand struct {
 	bench   *bench
-	closers []func() error // from the last to the first
+	closers measure.Closers
 }
 
 // organizations is how many the applications belong to.
@@ -36,20 +34,10 @@ type setting struct {
 	env      []string       // its environment, each KEY=VALUE
 }
 
-func (s *stand) onClose(f func() error) { s.closers = append(s.closers, f) }
-
-func (s *stand) close() error {
-	var errs []error
-	for _, f := range slices.Backward(s.closers) {
-		errs = append(errs, f())
-	}
-	return errors.Join(errs...)
-}
-
 func (s *stand) provider(algorithm string, ids []string) (*measure.Provider, error) {
 	p, err := measure.StartProvider(algorithm, ids)
 	if err == nil {
-		s.onClose(func() error { p.Close(); return nil })
+		s.closers.Add(func() error { p.Close(); return nil })
 	}
 	return p, err
 }
@@ -57,7 +45,7 @@ func (s *stand) provider(algorithm string, ids []string) (*measure.Provider, err
 func (s *stand) records(ctx context.Context, n, extra int) (*measure.Records, error) {
 	r, err := measure.StartRecords(ctx, n, organizations, extra)
 	if err == nil {
-		s.onClose(r.Close)
+		s.closers.Add(r.Close)
 	}
 	return r, err
 }
@@ -75,7 +63,7 @@ func (s *stand) gateway(ctx context.Context, set setting) (*kongtest.StandIn, er
 	if err != nil {
 		return nil, err
 	}
-	s.onClose(g.Close)
+	s.closers.Add(g.Close)
 	return g, nil
 }
 

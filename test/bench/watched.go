@@ -32,7 +32,7 @@ const (
 // watchers are nobody, each alone, and all together.
 func (s *stand) watchers() []watcher {
 	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // takes all that comes
-	s.onClose(func() error { collector.Close(); return nil })
+	s.closers.Add(func() error { collector.Close(); return nil })
 	traced := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL}
 	file := func(name string) string { return filepath.Join(s.bench.dir, name) }
 	return []watcher{
@@ -49,7 +49,7 @@ func (s *stand) watchers() []watcher {
 // signing ES256: what a token costs least, watching costs most of.
 func measureWatched(ctx context.Context, b *bench) (r report, err error) {
 	s := &stand{bench: b}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.closers.Close()) }()
 	routes, err := s.watchedRoutes(ctx)
 	if err != nil {
 		return report{}, err

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -55,7 +53,7 @@ func (d *demo) showBothKeys(ctx context.Context, before, next string) error {
 		if after, err = ask(ctx, d.gateway.URL(), stage.Client, "https://api.example.com"); err != nil {
 			return err
 		}
-		if kidOf(after.token) != next {
+		if stage.KeyID(after.token) != next {
 			return errors.New("the new key doesn't sign yet")
 		}
 		return nil
@@ -67,7 +65,7 @@ func (d *demo) showBothKeys(ctx context.Context, before, next string) error {
 		if _, err := stage.Verify(ctx, d.gateway.URL()+"/m2m/jwks.json", stage.Issuer, token.text); err != nil {
 			return fmt.Errorf("the token from %s: %w", token.name, err)
 		}
-		fmt.Printf("   The token from %-6s is signed with %s and verifies.\n", token.name, kidOf(token.text))
+		fmt.Printf("   The token from %-6s is signed with %s and verifies.\n", token.name, stage.KeyID(token.text))
 	}
 	return nil
 }
@@ -85,17 +83,4 @@ func (d *demo) playKeys(ctx context.Context, args ...string) error {
 	}
 	fmt.Println()
 	return nil
-}
-
-func kidOf(token string) string {
-	head, _, _ := strings.Cut(token, ".")
-	text, err := base64.RawURLEncoding.DecodeString(head)
-	if err != nil {
-		return ""
-	}
-	var header struct {
-		Kid string `json:"kid"`
-	}
-	_ = json.Unmarshal(text, &header) // no JSON, no kid
-	return header.Kid
 }

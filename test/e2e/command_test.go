@@ -37,6 +37,8 @@ func TestCommandLine(t *testing.T) {
 		{"unknown command", "serve", 2, "", `unknown command "serve"`},
 		{"unknown flag", "-x", 2, "", "not defined: -x"},
 		{"no socket", "-kong-prefix /nonexistent", 1, "", "open the socket: listen unix /nonexistent/"},
+		{"audit files of no size", "-audit /tmp/x -audit-size 0", 2, "", "-audit-size must be from 1 to"},
+		{"audit files that none is kept of", "-audit /tmp/x -audit-keep 0", 2, "", "-audit-keep 1 or more"},
 		{"keys", "keys", 2, "", "m2m-token-enricher keys promote [--max-age 5m] [--force] FILE KID"},
 		{"keys without a file", "keys generate", 2, "", "usage: m2m-token-enricher keys generate"},
 		{"keys of an unknown type", "keys generate --type dsa /tmp/x", 1, "", `not "dsa"`},

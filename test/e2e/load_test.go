@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -80,14 +79,12 @@ func (t *traffic) client(ctx context.Context, id, code string) {
 
 // check fails the test unless body has the client's own token.
 func (t *traffic) check(id, code string, body []byte) {
-	var answer struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	token, err := stage.AccessToken(body)
+	if err != nil {
 		t.w.Errorf("%s got %s: %v", id, body, err)
 		return
 	}
-	claims, err := t.keys.Verify(context.Background(), stage.Issuer, answer.Token)
+	claims, err := t.keys.Verify(context.Background(), stage.Issuer, token)
 	if err != nil || claims["azp"] != id || claims["org_code"] != code || claims["org_name"] != "Organization of "+id {
 		t.w.Errorf("%s got %v: %v", id, claims, err)
 	}

@@ -12,16 +12,22 @@ import (
 // scrape returns what is at path of a listener of the plugin's own.
 func (w *world) scrape(address, path string) (int, string) {
 	w.Helper()
-	resp, err := http.Get("http://" + address + path)
+	code, text, err := get("http://" + address + path)
 	if err != nil {
 		w.Fatal(err)
+	}
+	return code, text
+}
+
+// get returns the status and the body of what is at url.
+func get(url string) (code int, body string, err error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0, "", err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
 }
 
 // TestMetrics: what happens is in a scrape, and no client is.

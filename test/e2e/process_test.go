@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +81,7 @@ func TestProcessReloadUnderLoad(t *testing.T) {
 			t.Error(err)
 		}
 		load.serves(5 * busy)
-		w.eventually(func() error { return measured(t.Context(), address) })
+		w.eventually(func() error { return measured(address) })
 	}
 	load.end()
 	for _, f := range load.failures {
@@ -95,18 +92,9 @@ func TestProcessReloadUnderLoad(t *testing.T) {
 
 // measured fails unless a process answers scrapes at address and has enriched
 // tokens.
-func measured(ctx context.Context, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && !strings.Contains(string(text), `outcome="enriched"}`) {
+func measured(address string) error {
+	_, text, err := get("http://" + address + "/metrics")
+	if err == nil && !strings.Contains(text, `outcome="enriched"}`) {
 		err = fmt.Errorf("no token is counted in %s", text)
 	}
 	return err

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -13,6 +11,7 @@ import (
 
 	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/measure"
+	"m2m-token-enricher/test/stage"
 )
 
 // keysCommand runs one of the product's own keys commands.
@@ -87,20 +86,13 @@ func (s *soak) signs(kid string) error {
 	if err := errors.Join(c.Ask(measure.TokenRequest(measure.ApplicationID(0)), &body), c.Close()); err != nil {
 		return err
 	}
-	var answer struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.Unmarshal(body.Bytes(), &answer); err != nil {
-		return err
-	}
-	s.tally.tokens.Add(1)
-	head, _, _ := strings.Cut(answer.Token, ".")
-	text, err := base64.RawURLEncoding.DecodeString(head)
+	token, err := stage.AccessToken(body.Bytes())
 	if err != nil {
 		return err
 	}
-	if !bytes.Contains(text, []byte(`"`+kid+`"`)) {
-		return fmt.Errorf("%s doesn't sign, but %s", kid, text)
+	s.tally.tokens.Add(1)
+	if signer := stage.KeyID(token); signer != kid {
+		return fmt.Errorf("%s doesn't sign, but %s", kid, signer)
 	}
 	return nil
 }

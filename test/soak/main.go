@@ -57,7 +57,7 @@ func run(ctx context.Context, o options) (err error) {
 		return errors.New("redis-server is not installed; it can't be restarted")
 	}
 	s := &soak{options: o}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.closers.Close()) }()
 	if err := s.start(ctx); err != nil {
 		return err
 	}

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -33,23 +31,13 @@ type soak struct {
 	base     []byte                    // the configuration without a generation
 	expected map[string]map[string]any // claims by client id
 	held     map[string]*atomic.Int64  // the generation that served last, by client id
-	closers  []func() error            // from the last to the first
+	closers  measure.Closers
 
 	turn        atomic.Int64
 	generations generations
 	outage      outage
 	tally       tally
 	changes     changes
-}
-
-func (s *soak) onClose(f func() error) { s.closers = append(s.closers, f) }
-
-func (s *soak) close() error {
-	var errs []error
-	for _, f := range slices.Backward(s.closers) {
-		errs = append(errs, f())
-	}
-	return errors.Join(errs...)
 }
 
 // start starts all but the clients.
@@ -60,11 +48,11 @@ func (s *soak) start(ctx context.Context) (err error) {
 	if s.provider, err = measure.StartProvider("RS256", ids); err != nil {
 		return err
 	}
-	s.onClose(func() error { s.provider.Close(); return nil })
+	s.closers.Add(func() error { s.provider.Close(); return nil })
 	if s.records, err = measure.StartRecords(ctx, s.applications, s.applications, 0); err != nil {
 		return err
 	}
-	s.onClose(s.records.Close)
+	s.closers.Add(s.records.Close)
 	if err := s.expect(ids); err != nil {
 		return err
 	}
@@ -80,7 +68,7 @@ func (s *soak) configure() error {
 	if err != nil {
 		return err
 	}
-	s.onClose(func() error { return os.RemoveAll(dir) })
+	s.closers.Add(func() error { return os.RemoveAll(dir) })
 	s.keyFile, s.audit = filepath.Join(dir, "keys.json"), filepath.Join(dir, "audit.log")
 	if _, err := s.keysCommand("generate", "--type", "ec", s.keyFile); err != nil {
 		return err
@@ -106,7 +94,7 @@ func (s *soak) startGateway(ctx context.Context) error {
 		return err
 	}
 	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // of traces; takes all that comes
-	s.onClose(func() error { collector.Close(); return nil })
+	s.closers.Add(func() error { collector.Close(); return nil })
 	s.gateway, err = kongtest.StartStandIn(ctx, kongtest.Options{
 		Config: config, Plugin: s.binary,
 		Args: []string{"-metrics", s.metrics, "-audit", s.audit, "-audit-size", "10", "-audit-keep", "1000"},
@@ -115,7 +103,7 @@ func (s *soak) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.onClose(s.gateway.Close)
+	s.closers.Add(s.gateway.Close)
 	s.keys = stage.NewKeys(s.gateway.URL() + "/m2m/jwks.json")
 	return nil
 }
