@@ -200,6 +200,9 @@ func TestBatches(t *testing.T) {
 // TestFullAndMended: the lines that fitted aren't missing, the others are told of
 // in the file even if no token follows.
 func TestFullAndMended(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	l := unread(t, 10)
 	for range 4 {
 		l.Issued(issued)
