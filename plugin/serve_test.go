@@ -145,6 +145,23 @@ func TestUnknownPhase(t *testing.T) {
 	s.start(goodConfig) // the connection goes on
 }
 
+// TestBusy: an instance is busy while an event runs in it, and no longer.
+func TestBusy(t *testing.T) {
+	s := serve(t)
+	id := s.start(goodConfig)
+	var during int32
+	s.server.handle = func(i *instance, _ string, _ *kong) { during = i.busy.Load() }
+	s.send(s.conn, event(2, id, "access"))
+	if frame, err := readFrame(s.conn); err != nil || len(frame) != 0 {
+		t.Fatalf("got %q, %v", frame, err)
+	}
+	s.returned(s.conn, 2)
+	s.start(goodConfig) // the same connection goes on when the event is over
+	if after := s.server.instances.find(id).busy.Load(); during != 1 || after != 0 {
+		t.Errorf("%d events during one, %d after it", during, after)
+	}
+}
+
 // TestTokenPassesInOrder: headers are set and the event ended in one write, and
 // the connection serves the next event.
 func TestTokenPassesInOrder(t *testing.T) {

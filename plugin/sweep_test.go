@@ -165,7 +165,10 @@ func TestReadyWithoutRequests(t *testing.T) {
 	}
 	is := newTestInstances(t)
 	i := is.start([]byte(good))
-	await.True(t, "first try", func() bool { return !i.running.warming.Load() })
+	await.True(t, "end of the first try", func() bool {
+		fetched, _ := i.running.provider.KeysState() // after it looked for the key
+		return !fetched.IsZero() && !i.running.warming.Load()
+	})
 	if err := is.States()[0].NotReady; err == nil {
 		t.Fatal("ready without a key")
 	}

@@ -229,3 +229,32 @@ func TestProviderClosed(t *testing.T) {
 		t.Errorf("the provider was asked %d times", hits)
 	}
 }
+
+// TestFirstLeaves: a fetch is for all that wait. That the one for whom it began
+// waits no longer costs the others nothing, nor the provider another request.
+func TestFirstLeaves(t *testing.T) {
+	asked, release := make(chan struct{}, 10), make(chan struct{})
+	answer := text(set(t, public("k1", rsaKey())))
+	s := newIDP(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-release
+		answer(w, r)
+	})
+	p := s.provider(t, newClock().Now)
+	first, leave := context.WithCancel(t.Context())
+	left, served := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := p.Keys(first); left <- err }()
+	<-asked
+	go func() { _, err := p.Keys(t.Context()); served <- err }()
+	leave()
+	if err := <-left; !errors.Is(err, ErrKeysUnavailable) {
+		t.Errorf("who left got %v", err)
+	}
+	close(release)
+	if err := <-served; err != nil {
+		t.Errorf("who stayed got %v", err)
+	}
+	if hits := s.hits.Load(); hits != 1 {
+		t.Errorf("the provider was asked %d times", hits)
+	}
+}
