@@ -6,10 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -114,49 +112,6 @@ func (i *instance) phase(name string, k *kong) {
 		i.access(k)
 	case "response":
 		i.response(k)
-	}
-}
-
-// access publishes the gateway's keys and metadata, and keeps away what would
-// get around the response phase.
-func (i *instance) access(k *kong) {
-	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
-		request, err := k.accessRequest()
-		if err != nil {
-			return err
-		}
-		read := request.method == http.MethodGet || request.method == http.MethodHead
-		switch {
-		case read && request.path == i.cfg.Signing.JWKSPath:
-			publishKeys(ctx, k, r)
-		case read && slices.Contains(r.issuer.paths, request.path):
-			publishMetadata(ctx, k, r)
-		case !i.cfg.EnforcesAll():
-		default:
-			refuseAccess(k, request)
-		}
-		return nil
-	})
-}
-
-// refuseAccess refuses what no token endpoint knows, what would get around the
-// response phase (Kong doesn't buffer what may become a websocket), and what two
-// readers may take for different requests: the response phase then needs no
-// header of the request to know what it was.
-func refuseAccess(k *kong, r accessRequest) {
-	upgrade := strings.ToLower(strings.TrimSpace(strings.Join(r.headers.upgrade, ", ")))
-	switch {
-	case r.headers.count >= maxHeaders:
-		answer(k, enrich.Refusal(enrich.BadRequest, 0, errors.New("too many headers")))
-	case upgrade != "" && upgrade != "h2c":
-		answer(k, enrich.Refusal(enrich.BadRequest, 0, errors.New("the request asks for an upgrade")))
-	case r.method == http.MethodOptions:
-	case r.method != http.MethodPost:
-		answer(k, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, errors.New("the method is not POST")))
-	default:
-		if err := enrich.CheckRequest(r.query, r.headers.contentType, r.headers.contentEncoding, r.headers.authorization); err != nil {
-			answer(k, enrich.Refusal(enrich.AmbiguousRequest, 0, err))
-		}
 	}
 }
 

@@ -53,6 +53,13 @@ func (k *kong) accessRequest() (r accessRequest, err error) {
 	return r, err
 }
 
+// bodyIsEmpty reports whether the request has no body.
+func (k *kong) bodyIsEmpty() (bool, error) {
+	k.wire.ask("kong.request.get_raw_body", nothing)
+	body, unreadable, err := k.requestBody()
+	return len(body) == 0 && unreadable == nil, err
+}
+
 // splitRequestLine splits a request line (RFC 9112, section 3): a method, a
 // target, which can be a whole URL, and a version.
 func splitRequestLine(line string) (method, path, query string) {

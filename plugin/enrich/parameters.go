@@ -1,11 +1,11 @@
 package enrich
 
 import (
+	"bytes"
 	"errors"
 	"iter"
 	"mime"
-	"net/url"
-	"slices"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -27,11 +27,6 @@ func (p parameters) has(name string) bool {
 	return false
 }
 
-// namesGrant tells whether a parameter may be taken for grant_type.
-func (p parameters) namesGrant() bool {
-	return slices.ContainsFunc(p, func(one parameter) bool { return spells(one.name, "granttype") })
-}
-
 // parameter has one value; what is repeated, or a list, is several.
 type parameter struct {
 	name, value string
@@ -49,76 +44,79 @@ func (p parameters) all(name string) iter.Seq[string] {
 	}
 }
 
+// readParameters reads the request's body by what it is, a form or JSON. Its
+// media type is one of the two; a reader that goes by the other finds nothing in
+// the body that decides.
 func readParameters(r Request) (parameters, error) {
 	if r.BodyError != nil {
 		return nil, r.BodyError
 	}
-	kind, err := media(r.ContentType, r.ContentEncoding)
-	switch {
-	case err != nil:
+	onlyASCII, err := media(r.ContentType, r.ContentEncoding)
+	if err != nil {
 		return nil, err
-	case kind == formMediaType:
-		return readForm(string(r.Body))
 	}
-	return readJSON(r.Body)
+	found, err := readBody(r.Body)
+	if err == nil && onlyASCII && !found.ascii() {
+		return nil, errors.New("the body is not in UTF-8, and has other characters than those of ASCII")
+	}
+	return found, err
 }
 
-// media returns the media type of a body that every reader takes alike: a form
-// or JSON, in UTF-8 and not encoded.
-func media(contentType, contentEncoding string) (string, error) {
-	if encoding := strings.TrimSpace(contentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return "", errors.New("the body is encoded, and not every reader decodes it")
+// readBody reads a JSON object or a form.
+func readBody(body []byte) (parameters, error) {
+	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+		return readJSON(body)
 	}
-	if contentType == formMediaType { // nearly always
-		return formMediaType, nil
+	return readForm(string(body))
+}
+
+// asciiCharset matches charsets in which text of ASCII characters is the same
+// bytes as in UTF-8.
+var asciiCharset = regexp.MustCompile(`(?i)^(us-?|iso_?646-)?(ascii|us)$|^iso[-_]?8859-?[0-9]{1,2}$|^latin-?[0-9]$|^(windows|cp)-?125[0-9]$`)
+
+// media checks the media type of a body that is a form or JSON and is not
+// encoded. It reports whether the body must be ASCII, since its charset differs
+// from UTF-8 beyond that.
+func media(contentType, contentEncoding string) (onlyASCII bool, err error) {
+	if encoding := strings.TrimSpace(contentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return false, errors.New("the body is encoded, and not every reader decodes it")
+	}
+	if contentType == FormMediaType { // nearly always
+		return false, nil
 	}
 	kind, params, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return "", errors.New("the body has no valid media type")
+	switch {
+	case err != nil:
+		return false, errors.New("the body has no valid media type")
+	case kind != FormMediaType && kind != "application/json":
+		return false, errors.New("the body is neither a form nor JSON")
 	}
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return "", errors.New("the body is not in UTF-8")
+	charset, ok := params["charset"]
+	switch {
+	case !ok || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8"):
+		return false, nil
+	case asciiCharset.MatchString(charset):
+		return true, nil
 	}
-	if kind != formMediaType && kind != "application/json" {
-		return "", errors.New("the body is neither a form nor JSON")
-	}
-	return kind, nil
+	return false, errors.New("the body's charset doesn't extend ASCII")
 }
 
-// readForm decodes a form as url.ParseQuery does.
-func readForm(text string) (parameters, error) {
-	if text == "" {
-		return nil, nil
-	}
-	form := make(parameters, 0, 8)
-	for text != "" {
-		var pair string
-		if pair, text, _ = strings.Cut(text, "&"); pair == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(pair, "=")
-		name, nameErr := url.QueryUnescape(name)
-		value, valueErr := url.QueryUnescape(value)
-		switch {
-		case nameErr != nil || valueErr != nil || strings.Contains(pair, ";"):
-			return nil, errors.New("the form can't be decoded")
-		case !utf8.ValidString(name) || !utf8.ValidString(value):
-			return nil, errors.New("the form is not in UTF-8")
-		}
-		form = append(form, parameter{name: name, value: value})
-	}
-	return form, nil
-}
-
-// readJSON reads a JSON body. Only strings and lists of strings have values;
-// others are there by name. The grant must be a string.
+// readJSON reads a JSON body in the shape that every reader takes alike. Only
+// strings and lists of strings have values; others are there by name. The grant
+// must be a string.
 func readJSON(body []byte) (parameters, error) {
 	o, err := splice.Parse(body)
 	if err != nil {
 		return nil, errors.New("the body is not a JSON object")
 	}
+	if hidesName(string(body), "&;") {
+		return nil, errors.New("the JSON has a & or ; after which a parameter of a form may begin")
+	}
 	var found parameters
 	for _, m := range o.Members() {
+		if err := checkName(m.Name); err != nil {
+			return nil, err
+		}
 		text, ok := splice.Text(m.Value)
 		switch {
 		case ok:
@@ -136,6 +134,18 @@ func readJSON(body []byte) (parameters, error) {
 		}
 	}
 	return found, nil
+}
+
+// ascii reports whether all values are ASCII.
+func (p parameters) ascii() bool {
+	for _, one := range p {
+		for i := range len(one.value) {
+			if one.value[i] >= utf8.RuneSelf {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // words splits the values of a parameter at spaces: lists are repeated

@@ -7,16 +7,17 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
 
 	"m2m-token-enricher/plugin/jws"
 )
 
 const (
-	m2mGrant      = "client_credentials"
-	jwtAssertion  = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
-	formMediaType = "application/x-www-form-urlencoded"
+	m2mGrant     = "client_credentials"
+	jwtAssertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
 )
+
+// FormMediaType is the media type of a token request (RFC 6749, section 4.4.2).
+const FormMediaType = "application/x-www-form-urlencoded"
 
 // tokenRequest is a request with one clear grant.
 type tokenRequest struct {
@@ -33,8 +34,9 @@ func (c client) is(id string) bool { return c.id == id || c.decoded == id }
 
 // readRequest ends the exchange unless the request is clearly a
 // client_credentials grant. Providers read what RFC 6749 forbids in different
-// ways, so a request that two readers could take differently is refused: else a
-// raw M2M token would pass as that of another grant.
+// ways, so a request that isn't in the shape that all take alike is refused:
+// else a raw M2M token would pass as that of another grant, or another grant's
+// token would be enriched.
 func readRequest(x *Exchange) (tokenRequest, error) {
 	if request, ok := readPlainForm(x); ok {
 		return request, nil
@@ -43,12 +45,8 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 		return tokenRequest{}, err
 	}
 	r := x.Request
-	query, err := readForm(r.Query)
-	if err != nil {
-		return tokenRequest{}, endWith(AmbiguousRequest, "the query: %w", err)
-	}
-	if query.namesGrant() {
-		return tokenRequest{}, endWith(AmbiguousRequest, "grant_type in the query")
+	if err := checkQuery(r.Query); err != nil {
+		return tokenRequest{}, endWith(AmbiguousRequest, "%w", err)
 	}
 	body, err := readParameters(r)
 	if err != nil {
@@ -69,28 +67,40 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 // by what can be seen of it before its body: the raw query and the lines of its
 // headers.
 func CheckRequest(query string, contentType, contentEncoding, authorization []string) error {
-	parameters, err := readForm(query)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the query: %w", err)
-	case parameters.namesGrant():
-		return errors.New("grant_type in the query")
-	case len(authorization) > 1:
+	if err := checkQuery(query); err != nil {
+		return err
+	}
+	if len(authorization) > 1 {
 		return errors.New("several Authorization headers")
 	}
-	_, err = media(strings.Join(contentType, ", "), strings.Join(contentEncoding, ", "))
+	_, err := media(strings.Join(contentType, ", "), strings.Join(contentEncoding, ", "))
 	return err
+}
+
+// checkQuery refuses a query in which a reader may find a grant: some merge it
+// with the body.
+func checkQuery(query string) error {
+	parameters, err := readForm(query)
+	if err != nil {
+		return fmt.Errorf("the query: %w", err)
+	}
+	for _, one := range parameters {
+		if one.name == "grant_type" {
+			return errors.New("grant_type in the query")
+		}
+	}
+	return nil
 }
 
 // readPlainForm reads the request as nearly all are, from its body alone: one
 // that is clearly a client_credentials grant and holds the client's credentials,
-// so that no header is needed to know the client.
+// so that no header is needed to know the client, nor the charset.
 func readPlainForm(x *Exchange) (request tokenRequest, ok bool) {
-	if x.More == nil || x.Request.BodyError != nil || !isPlainForm(x.Request.Body) {
+	if x.More == nil || x.Request.BodyError != nil {
 		return tokenRequest{}, false
 	}
 	body, err := readForm(string(x.Request.Body))
-	if err != nil {
+	if err != nil || !body.ascii() {
 		return tokenRequest{}, false
 	}
 	if grant, err := body.grant(); err != nil || grant != m2mGrant || !body.has("client_id") || !body.has("client_secret") {
@@ -100,22 +110,6 @@ func readPlainForm(x *Exchange) (request tokenRequest, ok bool) {
 	return tokenRequest{body, clients, unnamed}, true
 }
 
-// isPlainForm tells whether body has only what a form has, so that it can't be
-// JSON, whatever its media type.
-func isPlainForm(body []byte) bool {
-	for _, c := range body {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', isDigit(c):
-		case strings.IndexByte("%&=+-._~*/:@!$'(),", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
 // clearGrant matches the grant types that no reader takes for another: names
 // (RFC 6749, appendix A.10) and plain URIs.
 var clearGrant = regexp.MustCompile(`^[A-Za-z0-9._:/-]+$`)
@@ -123,46 +117,21 @@ var clearGrant = regexp.MustCompile(`^[A-Za-z0-9._:/-]+$`)
 // grant returns the one grant type of a request.
 func (p parameters) grant() (string, error) {
 	grant, n := "", 0
-	for _, one := range p {
-		switch {
-		case one.name == "grant_type":
-			grant = one.value
-			n++
-		case spells(one.name, "granttype"):
-			return "", errors.New("a parameter that may be taken for grant_type")
-		}
+	for one := range p.all("grant_type") {
+		grant = one
+		n++
 	}
 	switch {
 	case n != 1:
 		return "", fmt.Errorf("%d grant types, not one", n)
 	case grant == m2mGrant:
 		return grant, nil
-	}
-	if !clearGrant.MatchString(grant) {
+	case !clearGrant.MatchString(grant):
 		return "", errors.New("a grant type that may be taken for several")
-	}
-	if spells(grant, "clientcredentials") {
+	case letters(grant) == letters(m2mGrant):
 		return "", fmt.Errorf("a grant type that may be taken for %s", m2mGrant)
 	}
 	return grant, nil
-}
-
-// spells tells whether the letters of s, in any case, are those of word.
-// Readers fold case, turn dots, spaces and brackets into underscores, drop byte
-// order marks and cut at a NUL, so that names with the same letters may be the
-// same to them.
-func spells(s, word string) bool {
-	n := 0
-	for _, r := range s {
-		if !unicode.IsLetter(r) {
-			continue
-		}
-		if n == len(word) || unicode.ToLower(r) != rune(word[n]) {
-			return false
-		}
-		n++
-	}
-	return n == len(word)
 }
 
 // namedClients returns every client that the request names: in HTTP Basic

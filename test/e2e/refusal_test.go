@@ -28,10 +28,10 @@ func readCloser(text string) io.ReadCloser { return io.NopCloser(strings.NewRead
 // that no token endpoint knows.
 func TestWhatAccessRefuses(t *testing.T) {
 	w := newWorld(t, nil)
-	for _, upgrade := range []string{"websocket", "WebSocket", "h2c, websocket", "foo"} {
+	for _, upgrade := range [][]string{{"websocket"}, {"WebSocket"}, {"h2c, websocket"}, {"TLS/1.2,WEBSOCKET"}, {"websocket/13"}, {"TLS/1.2", "websocket"}} {
 		req := w.tokenRequest(form())
 		req.Header.Set("Connection", "Upgrade")
-		req.Header.Set("Upgrade", upgrade)
+		req.Header["Upgrade"] = upgrade
 		w.refused(w.send(http.DefaultClient, req), 400, "invalid_request", "bad_request")
 	}
 	for _, method := range []string{"GET", "PUT", "DELETE", "PATCH", "BREW"} {
@@ -55,6 +55,18 @@ func TestWhatAccessRefuses(t *testing.T) {
 	req.Method, req.Body, req.ContentLength = "OPTIONS", nil, 0
 	if a := w.send(http.DefaultClient, req); a.StatusCode != 204 || a.Header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("OPTIONS: status %d", a.StatusCode)
+	}
+}
+
+// TestOtherUpgrades: an offer of another protocol is one that Kong ignores.
+// Apache HttpClient sends TLS/1.2 with each request over plain http.
+func TestOtherUpgrades(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, upgrade := range []string{"TLS/1.2", "h2c", "TLS/1.2, HTTP/1.1", "websockets"} {
+		req := w.tokenRequest(form())
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", upgrade)
+		w.enriched(w.send(http.DefaultClient, req))
 	}
 }
 

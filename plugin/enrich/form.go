@@ -1,0 +1,125 @@
+package enrich
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Readers of requests differ. Some fold case, turn the dots and spaces of a name
+// into underscores, cut it at a bracket or a NUL, or split at semicolons too.
+// Some ignore the media type and read a form as JSON, or JSON as a form. Only
+// one shape of request is accepted, which all of them take alike:
+//
+//   - A name has ASCII letters, digits, and -, _ and . only. That also keeps a
+//     form from being a JSON object, whose first character is a brace.
+//   - A name that has the letters of a deciding one, in any case, is that one.
+//   - After a separator that only some readers split at, no deciding name
+//     begins: after ; in a form, after ; and & in JSON.
+//   - The grant is there once, so that a reader that stops early finds it or none.
+
+// deciding are the names that say what is asked for and who asks.
+var deciding = []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
+
+// decidingLetters are the deciding names as letters gives them.
+var decidingLetters = func() (all []string) {
+	for _, name := range deciding {
+		all = append(all, letters(name))
+	}
+	return all
+}()
+
+// readForm reads a form, or a query, in the shape that every reader takes
+// alike. Its errors hold no part of it.
+func readForm(text string) (parameters, error) {
+	if text == "" {
+		return nil, nil
+	}
+	form := make(parameters, 0, 8)
+	for text != "" {
+		var pair string
+		if pair, text, _ = strings.Cut(text, "&"); pair == "" {
+			continue
+		}
+		one, err := readPair(pair)
+		if err != nil {
+			return nil, err
+		}
+		form = append(form, one)
+	}
+	return form, nil
+}
+
+func readPair(pair string) (p parameter, err error) {
+	name, value, _ := strings.Cut(pair, "=")
+	if p.name, err = url.QueryUnescape(name); err == nil {
+		p.value, err = url.QueryUnescape(value)
+	}
+	switch {
+	case err != nil:
+		return p, errors.New("the form can't be decoded")
+	case !utf8.ValidString(p.value):
+		return p, errors.New("the form is not in UTF-8")
+	case hidesName(value, ";"):
+		return p, errors.New("a semicolon after which a parameter may begin")
+	}
+	return p, checkName(p.name)
+}
+
+// checkName returns an error unless every reader takes name for the same.
+func checkName(name string) error {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) }) {
+		return errors.New("a parameter's name has other characters than letters, digits, '-', '_' and '.'")
+	}
+	if slices.Contains(deciding, name) {
+		return nil
+	}
+	if i := slices.Index(decidingLetters, letters(name)); i >= 0 {
+		return errors.New("a parameter that may be taken for " + deciding[i])
+	}
+	return nil
+}
+
+func isNameRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.'
+}
+
+// hidesName reports whether a reader that splits text at separators, which
+// others don't split at, may find a deciding parameter after the first.
+func hidesName(text, separators string) bool {
+	i := strings.IndexAny(text, separators)
+	if i < 0 {
+		return false
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(text[i:], func(r rune) bool { return strings.ContainsRune(separators, r) }), mayDecide)
+}
+
+// mayDecide reports whether piece may begin with a deciding name for a reader
+// that skips characters before it, drops some within it, or cuts it off.
+func mayDecide(piece string) bool {
+	name, _, _ := strings.Cut(piece, "=")
+	if decoded, err := url.QueryUnescape(name); err == nil {
+		name = decoded
+	}
+	name = strings.TrimLeftFunc(name, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune("[]()._-", r)
+	})
+	if name == "" || !unicode.IsLetter(rune(name[0])) {
+		return false
+	}
+	spelled := letters(name)
+	return slices.ContainsFunc(decidingLetters, func(word string) bool { return strings.HasPrefix(spelled, word) })
+}
+
+// letters returns the letters of s alone, in lower case.
+func letters(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
+}
