@@ -33,6 +33,10 @@ type Options struct {
 	Prefix  string // Kong's, where the socket is made
 	Metrics string // host:port or a Unix socket's path where metrics are served; "": nowhere
 	Audit   Audit
+
+	// Users that may connect to the sockets beside root and the process's own.
+	// Those of Kong's socket can have the gateway's key sign.
+	SocketUsers, MetricsUsers []uint32
 }
 
 // Audit is where issued tokens are written down.
@@ -46,7 +50,7 @@ type Audit struct {
 // those that run end.
 func Serve(ctx context.Context, o Options) error {
 	path := filepath.Join(o.Prefix, Name+".socket")
-	listener, err := openSocket(path)
+	listener, err := openSocket(path, o.SocketUsers...)
 	if err != nil {
 		return err
 	}
@@ -67,7 +71,7 @@ func (is *instances) watch(ctx context.Context, o Options) (end func()) {
 	var serving sync.WaitGroup
 	if o.Metrics != "" {
 		is.observers.metrics = metrics.New(metrics.Build{Version: Version, Go: runtime.Version(), Signatures: jws.Signatures()}, is)
-		serving.Go(func() { is.serveMetrics(ctx, o.Metrics) })
+		serving.Go(func() { is.serveMetrics(ctx, o.Metrics, o.MetricsUsers) })
 	}
 	return func() {
 		cancel()
@@ -83,36 +87,9 @@ func (is *instances) watch(ctx context.Context, o Options) (end func()) {
 	}
 }
 
-func (is *instances) serveMetrics(ctx context.Context, address string) {
-	listen := func() (net.Listener, error) { return listenAt(address) }
+func (is *instances) serveMetrics(ctx context.Context, address string, users []uint32) {
+	listen := func() (net.Listener, error) { return listenAt(address, users) }
 	is.observers.metrics.Serve(ctx, listen, func(line string) { log.Printf("%s: metrics at %s: %s", Name, address, line) })
-}
-
-// listenAt listens at address, a host:port or a Unix socket's path.
-func listenAt(address string) (net.Listener, error) {
-	if filepath.IsAbs(address) {
-		return openSocket(address)
-	}
-	return net.Listen("tcp", address)
-}
-
-// openSocket listens at path. A socket that is there belongs to a process that
-// goes on to serve with it until Kong ends it, as at a reload: the new one takes
-// its place in one step, and neither is removed at the end.
-func openSocket(path string) (*net.UnixListener, error) {
-	own := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%d.socket", os.Getpid()))
-	if err := os.Remove(own); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("open the socket: %w", err)
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: own, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("open the socket: %w", err)
-	}
-	listener.SetUnlinkOnClose(false)
-	if err := os.Rename(own, path); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the socket: %w", err), listener.Close(), os.Remove(own))
-	}
-	return listener, nil
 }
 
 // server answers Kong's calls. One goroutine has each connection.

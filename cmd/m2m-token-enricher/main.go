@@ -4,12 +4,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
+	"os/user"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"m2m-token-enricher/plugin"
@@ -79,6 +84,8 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	var megabytes int64
 	flags.StringVar(&o.Prefix, "kong-prefix", "/usr/local/kong", "Kong's prefix, where the socket is made")
 	flags.StringVar(&o.Metrics, "metrics", "", "Serve Prometheus metrics at this host:port or Unix socket: /metrics, /healthz, /readyz")
+	flags.Func("socket-user", "Let this `user`, by number or name, connect to the socket, too: it can have the key sign. May be repeated", addUser(&o.SocketUsers))
+	flags.Func("metrics-user", "Let this `user`, by number or name, connect to the metrics' Unix socket, too. May be repeated", addUser(&o.MetricsUsers))
 	flags.StringVar(&o.Audit.File, "audit", "", "Write a line of JSON for each token that is issued to this file")
 	flags.Int64Var(&megabytes, "audit-size", 100, "Rotate the audit log before it has more than so many MiB")
 	flags.IntVar(&o.Audit.Keep, "audit-keep", 10, "Keep so many rotated files of the audit log, from 1 on")
@@ -113,6 +120,27 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return done(plugin.Serve(ctx, o), stderr)
+}
+
+// addUser returns what adds a user to list. A text of digits is a number, also
+// where a user has that name.
+func addUser(list *[]uint32) func(text string) error {
+	return func(text string) error {
+		number := text
+		if strings.Trim(text, "0123456789") != "" {
+			known, err := user.Lookup(text)
+			if err != nil {
+				return err
+			}
+			number = known.Uid
+		}
+		uid, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || uid == math.MaxUint32 { // which stands for no user
+			return errors.New("not the number of a user")
+		}
+		*list = append(*list, uint32(uid))
+		return nil
+	}
 }
 
 func usage(flags *flag.FlagSet, w io.Writer) {

@@ -1,0 +1,176 @@
+package plugin
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// socketPathLimit is how many bytes the path of a Unix socket may have.
+const socketPathLimit = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// A socket is bound as .m2XXXX/s beside its path: no name could be shorter than
+// what the path must have room for anyway.
+const (
+	makingPrefix = ".m2"
+	makingRandom = 4           // characters after it
+	unnamed      = "s"         // the socket before it is renamed
+	leftoverAge  = time.Minute // after which nobody makes a socket in it any more; it takes less than a millisecond
+)
+
+// socket is a Unix socket that accepts only processes which may reach it: those
+// of this process's user, of root, and of the users that a flag names. Whoever
+// reaches Kong's socket can have the gateway's key sign.
+type socket struct {
+	*net.UnixListener
+	users    []uint32
+	path     string
+	flag     string // names users
+	refusals *lines
+}
+
+// openSocket listens at path. It can be called while another process listens
+// there, as at a reload: that one keeps its connections, and this one takes the
+// path in one step. Neither removes it at the end.
+//
+// The umask counts for nothing, since Kong starts the plugin with none: the
+// socket is bound in a directory of mode 0700 and gets its mode before it gets
+// its path. The mode lets the process's own user connect or, if users has any,
+// everybody; [socket.Accept] then decides alone.
+func openSocket(path string, users ...uint32) (*socket, error) {
+	if len(users) > 0 && !peersAreKnown {
+		return nil, errors.New("open the socket: this system doesn't say who connects, so no other user can be allowed to")
+	}
+	mode := os.FileMode(0o600)
+	if len(users) > 0 {
+		mode = 0o666
+	}
+	listener, err := listenUnix(path, mode)
+	if err != nil {
+		return nil, fmt.Errorf("open the socket: %w", err)
+	}
+	return &socket{UnixListener: listener, users: users, path: path, flag: "-socket-user", refusals: newLines(time.Now)}, nil
+}
+
+// listenAt listens at address, a host:port or a Unix socket's path. Only a
+// socket knows users.
+func listenAt(address string, users []uint32) (net.Listener, error) {
+	if !filepath.IsAbs(address) {
+		return net.Listen("tcp", address)
+	}
+	s, err := openSocket(address, users...)
+	if err != nil {
+		return nil, err
+	}
+	s.flag = "-metrics-user"
+	return s, nil
+}
+
+// listenUnix listens at path with a socket of that mode.
+func listenUnix(path string, mode os.FileMode) (*net.UnixListener, error) {
+	if len(path) > socketPathLimit {
+		return nil, fmt.Errorf("%s has %d bytes, but a socket's path has at most %d bytes: choose a shorter directory", path, len(path), socketPathLimit)
+	}
+	removeLeftovers(filepath.Dir(path))
+	dir, err := privateDirectory(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(dir)
+	own := filepath.Join(dir, unnamed)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: own, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false)
+	err = os.Chmod(own, mode)
+	if err == nil {
+		err = os.Rename(own, path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), os.Remove(own))
+	}
+	return listener, nil
+}
+
+// privateDirectory makes a new directory in dir that only this user can enter:
+// no umask can make it more open.
+func privateDirectory(dir string) (path string, err error) {
+	for range 100 { // names that may be taken
+		path = filepath.Join(dir, makingPrefix+rand.Text()[:makingRandom])
+		if err = os.Mkdir(path, 0o700); !errors.Is(err, os.ErrExist) {
+			break
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w; the plugin's user must be able to write %s", err, dir)
+	}
+	return path, nil
+}
+
+// removeLeftovers removes the directories of processes that were killed while
+// they made a socket in dir. What can't be removed is in nobody's way.
+func removeLeftovers(dir string) {
+	root, err := os.OpenRoot(dir) // a link to elsewhere isn't followed
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), makingPrefix) || len(e.Name()) != len(makingPrefix)+makingRandom {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > leftoverAge {
+			_ = root.Remove(filepath.Join(e.Name(), unnamed))
+			_ = root.Remove(e.Name())
+		}
+	}
+}
+
+// Accept returns the next connection of a process that may connect. Others are
+// closed at once.
+func (s *socket) Accept() (net.Conn, error) {
+	for {
+		conn, err := s.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		uid, err := peer(conn)
+		if err == nil && mayConnect(uid, uint32(os.Geteuid()), s.users) {
+			return conn, nil
+		}
+		_ = conn.Close()
+		if err != nil {
+			s.refused(err.Error())
+		} else {
+			s.refused(fmt.Sprintf("user %d", uid))
+		}
+	}
+}
+
+// mayConnect reports whether a process of uid may connect to a socket of own.
+func mayConnect(uid, own uint32, users []uint32) bool {
+	return uid == own || uid == 0 || slices.Contains(users, uid)
+}
+
+// refused logs that a connection was closed, and of whom or why.
+func (s *socket) refused(why string) {
+	allowed, missed := s.refusals.allow("socket", why)
+	if !allowed {
+		return
+	}
+	line := fmt.Sprintf("%s: a connection to %s was refused: %s. Only root, this process's user and those named by %s may connect", Name, s.path, why, s.flag)
+	if missed > 0 {
+		line += fmt.Sprintf(" not_logged=%d", missed)
+	}
+	log.Print(line)
+}
