@@ -6,7 +6,7 @@ SOAK    ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto fuzz bench bench-records soak lint needs install-check clean
+.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto test-kong fuzz bench bench-records soak lint needs install-check clean
 
 all: build
 
@@ -44,6 +44,12 @@ test-pkcs11: needs
 test-libcrypto: needs
 	CGO_ENABLED=0 $(GO) test -tags libcrypto ./plugin/jws/... ./plugin/enrich
 	$(GO) test -race -tags libcrypto ./plugin/jws/libcrypto
+
+# The suite as on a real Kong: the stand-in is a process of its own, started and
+# stopped by a kong command and, where root runs this, another user's.
+test-kong: needs
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && chmod 755 "$$dir" && $(GO) build -o "$$dir/kong" ./test/kong && \
+		KONG_BIN="$$dir/kong" $(GO) test ./test/e2e ./test/kongtest
 
 # Each fuzz target for a while; FUZZ=1h for longer.
 fuzz:

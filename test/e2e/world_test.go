@@ -114,8 +114,7 @@ func build(t *testing.T, edit func(config map[string]any)) *world {
 	return w
 }
 
-// openDir returns a directory that Kong's user can use, too; t.TempDir is closed
-// to it.
+// openDir returns a directory of Kong's user; t.TempDir is closed to it.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "m2m-test-")
@@ -123,7 +122,7 @@ func openDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755), kongtest.GiveToWorkers(dir)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -136,12 +135,7 @@ func (w *world) generateKey(kind string) {
 	if out, err := exec.Command(binary, "keys", "generate", "--type", kind, next).CombinedOutput(); err != nil {
 		w.Fatalf("generate a key: %v: %s", err, out)
 	}
-	if os.Getenv("KONG_BIN") != "" { // Kong's workers may run as another user
-		if err := os.Chmod(next, 0o644); err != nil {
-			w.Fatal(err)
-		}
-	}
-	if err := os.Rename(next, w.keyFile); err != nil {
+	if err := errors.Join(kongtest.GiveToWorkers(next), os.Rename(next, w.keyFile)); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -34,24 +33,24 @@ var (
 	knownPhases    = []string{"certificate", "rewrite", "access", "header_filter", "body_filter", "response", "preread", "log"}
 )
 
-// queryPlugin runs the plugin's query command. It inherits the environment,
-// which the plugin's server does not.
-func queryPlugin(ctx context.Context, bin string) (*pluginInfo, error) {
+// queryPlugin runs the query command of the plugin that name is expected to be.
+// It inherits the environment, which the plugin's server does not.
+func queryPlugin(ctx context.Context, name, command string) (*pluginInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var out, complaint bytes.Buffer
-	cmd := exec.CommandContext(ctx, bin, "-dump")
+	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
 	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &complaint, os.Environ()
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("query command of %s: %w: %s", bin, err, bytes.TrimSpace(complaint.Bytes()))
+		return nil, fmt.Errorf("query command of %s: %w: %s", name, err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	info, err := parseDump(out.Bytes())
 	if err != nil {
-		return nil, fmt.Errorf("query command of %s: %w", bin, err)
+		return nil, fmt.Errorf("query command of %s: %w", name, err)
 	}
-	if name := filepath.Base(bin); info.Name != name {
-		return nil, fmt.Errorf("query command of %s: plugin calls itself %q", bin, info.Name)
+	if info.Name != name {
+		return nil, fmt.Errorf("query command of %s: plugin calls itself %q", name, info.Name)
 	}
 	return info, nil
 }

@@ -2,6 +2,7 @@ package kongtest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -14,6 +15,8 @@ const maxLog = 4 << 20
 // tail is a writer that remembers the last maxLog bytes. Safe for concurrent
 // use.
 type tail struct {
+	also io.Writer // that gets all of it, too; nil for none
+
 	mu   sync.Mutex
 	data []byte
 }
@@ -21,6 +24,9 @@ type tail struct {
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.also != nil {
+		_, _ = t.also.Write(p) // what can't be written is remembered
+	}
 	t.data = append(t.data, p...)
 	if over := len(t.data) - maxLog; over > 0 {
 		t.data = append([]byte(nil), t.data[over:]...)

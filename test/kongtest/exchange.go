@@ -132,7 +132,11 @@ func (x *exchange) buffered() bool {
 	return true
 }
 
-func isWebsocket(h http.Header) bool { return strings.EqualFold(h.Get("Upgrade"), "websocket") }
+// isWebsocket reports whether Kong takes a request for a websocket's: nothing but
+// this value counts, in any case, and nginx joins several headers to one value.
+func isWebsocket(h http.Header) bool {
+	return strings.EqualFold(strings.Join(h.Values("Upgrade"), ", "), "websocket")
+}
 
 // spool writes a large request body to a file, as nginx does.
 func (s *StandIn) spool(body []byte) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -41,15 +42,20 @@ func listen(s *StandIn) (*front, error) {
 		IdleTimeout:       75 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}}
-	if f.plain, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if f.plain, err = listenTCP(s.ports.proxy); err != nil {
 		return nil, err
 	}
-	if f.tls, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if f.tls, err = listenTCP(s.ports.tls); err != nil {
 		return nil, errors.Join(err, f.plain.Close())
 	}
 	f.serving.Go(func() { f.server.Serve(f.plain) })
 	f.serving.Go(func() { f.server.ServeTLS(f.tls, "", "") })
 	return f, nil
+}
+
+// listenTCP listens at a port of the loopback address, any if it is zero.
+func listenTCP(port int) (net.Listener, error) {
+	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
 // admit lets requests in while the gateway is open.

@@ -24,6 +24,8 @@ type Options struct {
 	// Workers is the number of nginx workers. Each starts its own instance of
 	// every plugin configuration. Zero means 2.
 	Workers int
+
+	installed *installed // of the stand-in that the kong command starts
 }
 
 // Gateway is a running gateway. Its methods are safe for concurrent use.

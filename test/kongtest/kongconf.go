@@ -36,14 +36,19 @@ func kongConf(o Options, prefix string, ports kongPorts) string {
 	set("pluginserver_names", "%s", server)
 	set("pluginserver_"+server+"_socket", "%s", filepath.Join(prefix, name+".socket"))
 	set("pluginserver_"+server+"_start_cmd", "%s", startCommand(o, prefix))
-	set("pluginserver_"+server+"_query_cmd", "%s -dump", shellQuote(o.Plugin))
+	set("pluginserver_"+server+"_query_cmd", "%s", queryCommand(o))
 	return b.String()
 }
 
+func queryCommand(o Options) string { return shellQuote(o.Plugin) + " -dump" }
+
 // startCommand starts the plugin with its flags and its environment, which Kong
-// itself wouldn't give it.
-func startCommand(o Options, prefix string) string {
+// itself wouldn't give it. more are words of env's that come first.
+func startCommand(o Options, prefix string, more ...string) string {
 	words := []string{"env"}
+	for _, word := range more {
+		words = append(words, shellQuote(word))
+	}
 	for _, variable := range o.Env {
 		words = append(words, shellQuote(variable))
 	}

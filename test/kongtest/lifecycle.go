@@ -63,6 +63,9 @@ func (s *StandIn) Close() error {
 	for _, g := range s.generations {
 		g.close()
 	}
+	if s.stays {
+		return nil
+	}
 	return os.RemoveAll(s.prefix)
 }
 

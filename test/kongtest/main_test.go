@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	case "probe":
 		runProbe(os.Args[1:])
 	case "kong":
-		runFakeKong(os.Args[1:])
+		os.Exit(Command(os.Args[1:], os.Stdout))
 	default:
 		os.Setenv("GORACE", noRacePause)
 		goleak.VerifyTestMain(m)

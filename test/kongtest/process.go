@@ -15,11 +15,9 @@ import (
 // process keeps the plugin's server running, as Kong does.
 type process struct {
 	gateway *StandIn
-	bin     string
-	args    []string
+	command string // for sh
 	prefix  string
 	socket  string
-	env     []string
 	output  tail
 
 	stop chan struct{}  // closed when it must not run any more
@@ -46,13 +44,8 @@ const respawnPause = time.Second
 // errStopped means that the gateway is closing.
 var errStopped = errors.New("stopped")
 
-func startProcess(s *StandIn, bin string, o Options) (*process, error) {
-	p := &process{
-		gateway: s, bin: bin, prefix: s.prefix, socket: s.socket,
-		args: append([]string{"-kong-prefix", s.prefix}, o.Args...),
-		env:  append([]string{"PWD=" + s.prefix}, o.Env...), // all that Kong lets through
-		stop: make(chan struct{}),
-	}
+func startProcess(s *StandIn, command string) (*process, error) {
+	p := &process{gateway: s, command: command, prefix: s.prefix, socket: s.socket, stop: make(chan struct{})}
 	if _, _, err := p.spawn(); err != nil {
 		return nil, err
 	}
@@ -60,10 +53,10 @@ func startProcess(s *StandIn, bin string, o Options) (*process, error) {
 }
 
 // spawn starts a server. The one that served before, if there is one, runs on
-// beside it.
+// beside it. As in Kong it has no umask, and no environment but PWD.
 func (p *process) spawn() (next, former *server, err error) {
-	cmd := exec.Command(p.bin, p.args...)
-	cmd.Dir, cmd.Env = p.prefix, p.env
+	cmd := exec.Command("sh", "-c", "umask 0; exec "+p.command)
+	cmd.Dir, cmd.Env = p.prefix, []string{"PWD=" + p.prefix}
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
 	cmd.WaitDelay = time.Second // a grandchild with the pipes open must not block Close
 	p.mu.Lock()
@@ -120,7 +113,7 @@ func (p *process) pause() time.Duration {
 // wait waits until s has ended and tells whether it served then.
 func (p *process) wait(s *server) (served bool) {
 	err := s.cmd.Wait()
-	p.gateway.logf("notice", "external pluginserver '%s' terminated: %v", p.bin, err)
+	p.gateway.logf("notice", "external pluginserver '%s' terminated: %v", p.gateway.info.Name, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if served = p.serving == s; served {

@@ -91,6 +91,9 @@ func TestPluginProcess(t *testing.T) {
 	if want := "B=2\nGORACE=" + noRacePause + "\nPWD=" + a.prefix; got != want {
 		t.Errorf("environment %q, want %q", got, want)
 	}
+	if info, err := os.Stat(a.socket); err != nil || info.Mode().Perm() != 0o777 {
+		t.Errorf("a socket made without chmod shows a umask: %v, %v", info, err)
+	}
 	if a.PluginPID() == 0 {
 		t.Error("no process id")
 	}

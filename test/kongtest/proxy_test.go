@@ -231,9 +231,34 @@ func TestOtherUpgradesStayBuffered(t *testing.T) {
 			t.Error("Upgrade reached the upstream")
 		}
 	})
-	if _, body := a.ask("GET", "/oauth2/token", "", "Upgrade", "h2c", "Connection", "Upgrade"); body != "replaced" {
-		t.Errorf("got %q", body)
+	for _, header := range [][]string{
+		{"Upgrade", "h2c"}, {"Upgrade", "TLS/1.2"}, {"Upgrade", "websocket, TLS/1.2"}, {"Upgrade", "websocket/13"}, {"Upgrade", "websocket", "Upgrade", "TLS/1.2"},
+	} {
+		if _, body := a.ask("GET", "/oauth2/token", "", append(header, "Connection", "Upgrade")...); body != "replaced" {
+			t.Errorf("%v: got %q", header, body)
+		}
 	}
+}
+
+// TestBeforeThePluginListens: Kong starts the plugin and doesn't wait for it.
+func TestBeforeThePluginListens(t *testing.T) {
+	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){"access": func(k *pdk.PDK) { k.Response.Exit(200, []byte("answered"), nil) }}}
+	socket := listenUnix(t, plugin.serve)
+	away := socket + ".away"
+	if err := os.Rename(socket, away); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newStandIn(Options{Config: tokenRoute("http://127.0.0.1:1")}, probe("access"), socket, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a := &arena{StandIn: s, t: t, client: newClient(t)}
+	a.expect("GET", "/oauth2/token", 500, "An unexpected error occurred")
+	if err := os.Rename(away, socket); err != nil {
+		t.Fatal(err)
+	}
+	a.expect("GET", "/oauth2/token", 200, "answered")
 }
 
 func TestStreamingPassesOnAsItComes(t *testing.T) {

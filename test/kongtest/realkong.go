@@ -20,6 +20,7 @@ import (
 type realKong struct {
 	bin    string
 	prefix string
+	socket string // "" without a plugin
 	ports  kongPorts
 	client *http.Client // of the admin API
 	close  func() error
@@ -44,8 +45,9 @@ func (k *realKong) start(ctx context.Context, o Options) (err error) {
 		if o.Plugin, err = filepath.Abs(o.Plugin); err != nil {
 			return err
 		}
+		k.socket = filepath.Join(k.prefix, filepath.Base(o.Plugin)+".socket")
 	}
-	if err := os.Chmod(k.prefix, 0o755); err != nil { // Kong's workers may be another user
+	if err := k.giveAway(); err != nil {
 		return err
 	}
 	if k.ports, err = freePorts(); err != nil {
@@ -64,6 +66,15 @@ func (k *realKong) start(ctx context.Context, o Options) (err error) {
 	return k.ready(ctx)
 }
 
+// giveAway lets the user that Kong's workers run as write to the prefix, and
+// nobody else.
+func (k *realKong) giveAway() error {
+	if err := os.Chmod(k.prefix, 0o755); err != nil {
+		return err
+	}
+	return GiveToWorkers(k.prefix)
+}
+
 // run runs one of kong's commands.
 func (k *realKong) run(ctx context.Context, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
@@ -77,20 +88,45 @@ func (k *realKong) run(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// ready waits for the admin API.
+// ready waits for the admin API, and for the plugin's socket: until it is there,
+// Kong answers requests on the plugin's routes with 500.
 func (k *realKong) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if err := retry(ctx, func() error { return k.admin(ctx, http.MethodGet, "/status", nil) }); err != nil {
+		return fmt.Errorf("waiting for Kong: %w", err)
+	}
+	if k.socket == "" {
+		return nil
+	}
+	if err := retry(ctx, func() error { return listens(ctx, k.socket) }); err != nil {
+		return fmt.Errorf("waiting for the plugin's socket: %w; Kong's log:\n%s", err, k.Log())
+	}
+	return nil
+}
+
+// listens returns nil if somebody accepts connections at socket.
+func listens(ctx context.Context, socket string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// retry calls try until it returns nil, and returns its last error when ctx
+// ends.
+func retry(ctx context.Context, try func() error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := k.admin(ctx, http.MethodGet, "/status", nil)
+		err := try()
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for Kong: %w", err)
+			return err
 		case <-tick.C:
 		}
 	}
@@ -132,7 +168,11 @@ func (k *realKong) Reload(config []byte) error {
 	if err != nil {
 		return err
 	}
-	return k.admin(context.Background(), http.MethodPost, "/config", body)
+	ctx := context.Background()
+	if err := k.admin(ctx, http.MethodPost, "/config", body); err != nil {
+		return err
+	}
+	return k.ready(ctx)
 }
 
 // Log implements [Gateway].

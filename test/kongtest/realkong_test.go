@@ -1,115 +1,126 @@
 package kongtest
 
 import (
-	"encoding/json"
-	"fmt"
-	"net/http"
+	"errors"
+	"io"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// runFakeKong plays the kong command: it notes its arguments in $KONG_NOTES,
-// and what it starts has an admin API and an error log.
-func runFakeKong(args []string) {
-	notes, err := os.OpenFile(os.Getenv("KONG_NOTES"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// copySelf copies the test binary to names in a new directory that Kong's user
+// can use, too, and returns the directory.
+func copySelf(t *testing.T, names ...string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kongtest")
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	fmt.Fprintln(notes, strings.Join(args, " "))
-	switch args[0] {
-	case "start":
-		conf, _ := os.ReadFile(args[2])
-		if os.Getenv("KONG_BROKEN") != "" {
-			fmt.Println("Error: no such luck")
-			os.Exit(1)
-		}
-		admin := regexp.MustCompile(`admin_listen = (\S+)`).FindSubmatch(conf)[1]
-		daemon := exec.Command(os.Args[0], "daemon", string(admin))
-		daemon.Stdout = os.Stdout // held, as Kong's do
-		if err := daemon.Start(); err != nil {
-			panic(err)
-		}
-		os.MkdirAll(filepath.Join(args[4], "logs"), 0o700)
-		os.WriteFile(filepath.Join(args[4], "logs", "error.log"), []byte("[notice] started\n"), 0o600)
-		os.WriteFile(filepath.Join(args[4], "pid"), []byte(strconv.Itoa(daemon.Process.Pid)), 0o600)
-	case "stop":
-		data, _ := os.ReadFile(filepath.Join(args[2], "pid"))
-		pid, _ := strconv.Atoi(string(data))
-		if pid == 0 {
-			fmt.Println("Error: not running")
-			os.Exit(1)
-		}
-		syscall.Kill(pid, syscall.SIGTERM)
-	case "daemon":
-		http.HandleFunc("GET /status", func(http.ResponseWriter, *http.Request) {})
-		http.HandleFunc("POST /config", func(w http.ResponseWriter, r *http.Request) {
-			var body struct{ Config string }
-			json.NewDecoder(r.Body).Decode(&body)
-			fmt.Fprintf(notes, "config %s\n", body.Config)
-			if body.Config == "bad" {
-				http.Error(w, "declarative config is invalid", http.StatusBadRequest)
-				return
-			}
-			w.WriteHeader(http.StatusCreated)
-		})
-		go http.ListenAndServe(args[1], nil)
-		stop := make(chan os.Signal, 1)
-		signal.Notify(stop, syscall.SIGTERM)
-		<-stop
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(dir, names[0])
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(first, program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names[1:] {
+		if err := os.Link(first, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
+// TestRealKong: a Kong that KONG_BIN names serves when Start returns, also the
+// plugin's routes, as the user that its workers have and with no umask.
 func TestRealKong(t *testing.T) {
-	notes := filepath.Join(t.TempDir(), "notes")
-	t.Setenv("KONG_NOTES", notes)
-	t.Setenv("KONG_BIN", linkSelf(t, "kong"))
-	g, err := Start(t.Context(), Options{Config: []byte("first"), Plugin: "bin/probe"})
+	dir := copySelf(t, "kong", "probe")
+	t.Setenv("KONG_BIN", filepath.Join(dir, "kong"))
+	g, err := Start(t.Context(), Options{
+		Config: tokenRoute("http://127.0.0.1:1"), Plugin: filepath.Join(dir, "probe"), Env: []string{"A=b c#", "GORACE=" + noRacePause},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k := g.(*realKong)
-	if data, _ := os.ReadFile(filepath.Join(k.prefix, "kong.yml")); string(data) != "first" {
-		t.Errorf("kong.yml: %s", data)
+	for range 4 {
+		if answer := answerOf(t, g.URL()+"/oauth2/token"); !strings.HasPrefix(answer, "A=b c#\n") {
+			t.Errorf("answer %q", answer)
+		}
 	}
-	if g.Log() != "[notice] started\n" {
-		t.Errorf("log: %q", g.Log())
+	if answer := answerOf(t, g.TLSURL()+"/none"); !strings.Contains(answer, "no Route matched") {
+		t.Errorf("answer %q", answer)
 	}
-	if !strings.HasPrefix(g.URL(), "http://127.0.0.1:") || !strings.HasPrefix(g.TLSURL(), "https://127.0.0.1:") {
-		t.Errorf("%s %s", g.URL(), g.TLSURL())
+	owner, mode := ownerOf(t, k.socket)
+	if want := workersUID(t); owner != want || mode != 0o777 {
+		t.Errorf("the socket is user %d's and its mode %v, want %d and 0777", owner, mode, want)
 	}
-	if err := g.Reload([]byte("good")); err != nil {
+	if owner, mode := ownerOf(t, k.prefix); owner != workersUID(t) || mode&0o022 != 0 {
+		t.Errorf("the prefix is user %d's and its mode %v", owner, mode)
+	}
+	if err := g.Reload(tokenRoute("http://127.0.0.1:2")); err != nil {
 		t.Error(err)
 	}
-	if err := g.Reload([]byte("bad")); err == nil || !strings.Contains(err.Error(), "declarative config is invalid") {
+	if err := g.Reload([]byte("bad")); err == nil || !strings.Contains(err.Error(), "400") {
 		t.Errorf("a refused configuration: %v", err)
 	}
 	if err := g.Close(); err != nil {
 		t.Error(err)
-	}
-	got, _ := os.ReadFile(notes)
-	got = regexp.MustCompile(`127.0.0.1:\d+`).ReplaceAll(got, []byte("ADMIN"))
-	want := strings.ReplaceAll("start -c PREFIX/kong.conf -p PREFIX\ndaemon ADMIN\nconfig good\nconfig bad\nstop -p PREFIX\n", "PREFIX", k.prefix)
-	if string(got) != want {
-		t.Errorf("kong did\n%s, want\n%s", got, want)
 	}
 	if _, err := os.Stat(k.prefix); !os.IsNotExist(err) {
 		t.Errorf("prefix left behind: %v", err)
 	}
 }
 
+// answerOf returns the body that a GET of url gets.
+func answerOf(t *testing.T, url string) string {
+	t.Helper()
+	res, err := newClient(t).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func ownerOf(t *testing.T, path string) (uid uint32, mode os.FileMode) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Uid, info.Mode().Perm()
+}
+
+// workersUID is the user that a Kong which this process starts runs as.
+func workersUID(t *testing.T) uint32 {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return uint32(os.Geteuid())
+	}
+	user, err := workersUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user.Uid
+}
+
 func TestRealKongThatDoesNotStart(t *testing.T) {
-	t.Setenv("KONG_NOTES", filepath.Join(t.TempDir(), "notes"))
-	t.Setenv("KONG_BROKEN", "1")
-	t.Setenv("KONG_BIN", linkSelf(t, "kong"))
-	g, err := Start(t.Context(), Options{})
-	if err == nil || g != nil || !strings.Contains(err.Error(), "no such luck") {
+	t.Setenv("KONG_BIN", filepath.Join(copySelf(t, "kong"), "kong"))
+	g, err := Start(t.Context(), Options{Config: []byte("bad")})
+	if err == nil || g != nil || !strings.Contains(err.Error(), "declarative config is invalid") {
 		t.Errorf("%v, %v", g, err)
 	}
 }

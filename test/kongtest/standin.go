@@ -26,6 +26,8 @@ import (
 //   - Regular expressions are Go's.
 type StandIn struct {
 	prefix  string // of Kong: the socket and large request bodies are in it
+	ports   kongPorts
+	stays   bool // the prefix, which somebody else made
 	socket  string
 	nodeID  string
 	info    *pluginInfo // nil without a plugin
@@ -61,11 +63,11 @@ func StartStandIn(ctx context.Context, o Options) (*StandIn, error) {
 	if o.Plugin == "" {
 		return newStandIn(o, nil, "", time.Minute)
 	}
-	bin, err := filepath.Abs(o.Plugin)
-	if err != nil {
+	var err error
+	if o.Plugin, err = filepath.Abs(o.Plugin); err != nil {
 		return nil, err
 	}
-	info, err := queryPlugin(ctx, bin)
+	info, err := queryPlugin(ctx, filepath.Base(o.Plugin), queryCommand(o))
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func StartStandIn(ctx context.Context, o Options) (*StandIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.process, err = startProcess(s, bin, o); err == nil {
+	if s.process, err = startProcess(s, startCommand(o, s.prefix, "-i", "PWD="+s.prefix)); err == nil {
 		err = s.process.ready(ctx)
 	}
 	if err != nil {
@@ -86,15 +88,15 @@ func StartStandIn(ctx context.Context, o Options) (*StandIn, error) {
 // listens on socket, or will on the prefix's if socket is empty. timeout
 // bounds every event.
 func newStandIn(o Options, info *pluginInfo, socket string, timeout time.Duration) (*StandIn, error) {
-	prefix, err := os.MkdirTemp("", "kong") // short: a socket's path has at most 107 bytes
-	if err != nil {
+	s := &StandIn{socket: socket, info: info, pdkCalls: map[string]int{}}
+	if err := s.settle(o.installed); err != nil {
 		return nil, err
 	}
-	s := &StandIn{prefix: prefix, socket: socket, info: info, nodeID: entityID("nodes", prefix), pdkCalls: map[string]int{}}
+	s.nodeID = entityID("nodes", s.prefix)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.sequence.Store(1)
 	if info != nil && socket == "" {
-		s.socket = filepath.Join(prefix, info.Name+".socket")
+		s.socket = filepath.Join(s.prefix, info.Name+".socket")
 	}
 	for i := range max(o.Workers, 0) {
 		s.addWorker(i, timeout)
@@ -103,13 +105,24 @@ func newStandIn(o Options, info *pluginInfo, socket string, timeout time.Duratio
 		s.addWorker(0, timeout)
 		s.addWorker(1, timeout)
 	}
-	if err := s.Reload(o.Config); err != nil {
-		return nil, errors.Join(err, s.Close())
+	err := s.Reload(o.Config)
+	if err == nil {
+		s.front, err = listen(s)
 	}
-	if s.front, err = listen(s); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// settle gives s the place that in says, or a prefix of its own.
+func (s *StandIn) settle(in *installed) (err error) {
+	if in != nil {
+		s.prefix, s.ports, s.log.also, s.stays = in.prefix, in.ports, in.log, true
+		return nil
+	}
+	s.prefix, err = os.MkdirTemp("", "kong") // short: a socket's path has at most 107 bytes
+	return err
 }
 
 func (s *StandIn) addWorker(number int, timeout time.Duration) {

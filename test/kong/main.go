@@ -1,0 +1,11 @@
+// Command kong stands for the kong command: with KONG_BIN naming it, the suite
+// runs as on a real Kong, with the stand-in in a process of its own.
+package main
+
+import (
+	"os"
+
+	"m2m-token-enricher/test/kongtest"
+)
+
+func main() { os.Exit(kongtest.Command(os.Args[1:], os.Stdout)) }
