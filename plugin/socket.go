@@ -17,13 +17,15 @@ import (
 // socketPathLimit is how many bytes the path of a Unix socket may have.
 const socketPathLimit = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// A socket is bound as .m2XXXX/s beside its path: no name could be shorter than
-// what the path must have room for anyway.
+// A socket is bound as .m2XXXX/s beside its path. The name is short because that
+// path has the same limit.
 const (
 	makingPrefix = ".m2"
 	makingRandom = 4           // characters after it
 	unnamed      = "s"         // the socket before it is renamed
-	leftoverAge  = time.Minute // after which nobody makes a socket in it any more; it takes less than a millisecond
+	leftoverAge  = time.Minute // of a directory that a killed process left; a socket takes less than a millisecond
+
+	directoryLimit = socketPathLimit - len("/"+makingPrefix+"/"+unnamed) - makingRandom // bytes
 )
 
 // socket is a Unix socket that accepts only processes which may reach it: those
@@ -76,11 +78,12 @@ func listenAt(address string, users []uint32) (net.Listener, error) {
 
 // listenUnix listens at path with a socket of that mode.
 func listenUnix(path string, mode os.FileMode) (*net.UnixListener, error) {
-	if len(path) > socketPathLimit {
-		return nil, fmt.Errorf("%s has %d bytes, but a socket's path has at most %d bytes: choose a shorter directory", path, len(path), socketPathLimit)
+	parent := filepath.Dir(path)
+	if len(path) > socketPathLimit || len(parent) > directoryLimit {
+		return nil, fmt.Errorf("%s: a Unix socket's path can have at most %d bytes, and its directory's %d; choose a shorter directory", path, socketPathLimit, directoryLimit)
 	}
-	removeLeftovers(filepath.Dir(path))
-	dir, err := privateDirectory(filepath.Dir(path))
+	removeLeftovers(parent)
+	dir, err := privateDirectory(parent)
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ func TestRealKong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = g.Close() }) // if the test doesn't come to it
 	k := g.(*realKong)
 	for range 4 {
 		if answer := answerOf(t, g.URL()+"/oauth2/token"); !strings.HasPrefix(answer, "A=b c#\n") {
