@@ -233,7 +233,7 @@ func (c *Config) derive() {
 		return
 	}
 	if c.Prefix == "" {
-		c.Prefix = "m2m:" + strings.ToLower(u.Hostname()) + ":"
+		c.Prefix = derivedPrefix(u)
 	}
 	if c.ManagementAudiences == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".kinde.com") {
 		c.ManagementAudiences = []string{"https://" + strings.ToLower(u.Host) + "/api"}

@@ -180,6 +180,8 @@ func TestMistakes(t *testing.T) {
 		{"issuer with query", []any{"issuer", "https://a.kinde.com?x"}, "config.issuer: must have no user, query or fragment"},
 		{"jwks_uri", []any{"jwks_uri", "http://idp.example.com/jwks"}, "config.jwks_uri: must be an https URL, or http on loopback"},
 		{"no prefix", []any{"issuer", "accounts", "jwks_uri", "https://a/jwks", "management_audiences", []any{}}, "config.prefix: required"},
+		{"prefix without an end", []any{"prefix", "m2m:kc"}, "config.prefix: must end in a separator"},
+		{"prefix within another's records", []any{"prefix", "m2m:kc:app:"}, `config.prefix: must not have the part "app"`},
 		{"no management audience", []any{"issuer", "https://idp.example.com"}, "config.management_audiences: required, since the issuer isn't a *.kinde.com host"},
 		{"like kinde", []any{"issuer", "https://evilkinde.com"}, "config.management_audiences: required"},
 		{"signing issuer", []any{"signing.issuer", "http://gateway"}, "config.signing.issuer: must be an https URL"},

@@ -60,7 +60,7 @@ func root() Field {
 			Description: "Bytes that an enriched token may have. A header line of most servers ends at 8 kB."},
 		signingField(), redisField(),
 		{Name: "prefix", Type: "string", LenMax: 256,
-			Description: "Start of every key in Redis. Unset: m2m:, the issuer's host and a colon."},
+			Description: "Start of every key in Redis. Ends in a separator such as a colon; no part before a colon is app, org, user or written. Unset: m2m:, the issuer's host and a colon."},
 		cacheField(),
 		relationField("organization", "application.org_code", []any{"org_code"}),
 		relationField("user", "application.user_id", []any{}),

@@ -59,6 +59,8 @@ func (c *Config) validateProvider(mistake reporter) {
 	}
 	if c.Prefix == "" && !isURL {
 		mistake("prefix", "required, since the issuer has no host to derive it from")
+	} else if err := ValidPrefix(c.Prefix); err != nil {
+		mistake("prefix", "%v", err)
 	}
 	if c.ManagementAudiences == nil && isURL {
 		mistake("management_audiences", "required, since the issuer isn't a *.kinde.com host; [] if there are none")

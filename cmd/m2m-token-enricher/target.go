@@ -56,14 +56,26 @@ func (t *target) store() (*records.Store, *schema.Config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	prefix := t.prefix
-	if cfg != nil {
-		prefix = cmp.Or(prefix, cfg.Prefix)
-	}
-	if prefix == "" {
-		return nil, nil, usageError{errors.New("-c KONG_YML or --prefix is needed")}
+	prefix, err := t.validPrefix(cfg)
+	if err != nil {
+		return nil, nil, err
 	}
 	return records.Open(redis, prefix), cfg, nil
+}
+
+// validPrefix returns the start of every key: that of the flag, or else the one
+// that is configured.
+func (t *target) validPrefix(cfg *schema.Config) (string, error) {
+	if t.prefix != "" {
+		if err := schema.ValidPrefix(t.prefix); err != nil {
+			return "", usageError{fmt.Errorf("--prefix %q: %w", t.prefix, err)}
+		}
+		return t.prefix, nil
+	}
+	if cfg == nil {
+		return "", usageError{errors.New("-c KONG_YML or --prefix is needed")}
+	}
+	return cfg.Prefix, nil
 }
 
 // overridden returns the configuration in the file with what flags and the
@@ -80,7 +92,9 @@ func (t *target) overridden() (*schema.Config, error) {
 	if changed.Redis, err = t.redis(cfg); err != nil {
 		return nil, err
 	}
-	changed.Prefix = cmp.Or(t.prefix, cfg.Prefix)
+	if changed.Prefix, err = t.validPrefix(cfg); err != nil {
+		return nil, err
+	}
 	return &changed, nil
 }
 

@@ -47,6 +47,8 @@ func TestCommandLine(t *testing.T) {
 		{"keys without a file", "keys generate", 2, "", "usage: m2m-token-enricher keys generate"},
 		{"keys of an unknown type", "keys generate --type dsa /tmp/x", 1, "", `not "dsa"`},
 		{"check", "check", 2, "", "usage: m2m-token-enricher check"},
+		{"a record below a prefix that has no end", "app get --prefix m2m a", 2, "", `--prefix "m2m": must end in a separator`},
+		{"a folder below another prefix's records", "sync file --prefix m2m:app: x", 2, "", `below the prefix "m2m:"; choose another word`},
 		{"check nothing", "check /nonexistent.yml", 1, "", "/nonexistent.yml"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
