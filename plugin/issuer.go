@@ -63,8 +63,8 @@ type metadata struct {
 // how clients authenticate there.
 func (i issuer) document(cfg *schema.Config, ring *jws.Ring, provider jws.Metadata) ([]byte, error) {
 	endpoint, err := url.Parse(provider.TokenEndpoint)
-	if err != nil || endpoint.Path == "" {
-		return nil, fmt.Errorf("the provider's metadata has no token endpoint: %q", provider.TokenEndpoint)
+	if err != nil || endpoint.Host == "" || !strings.HasPrefix(endpoint.Path, "/") { // else the path could continue the gateway's host
+		return nil, fmt.Errorf("the provider's metadata has no URL of a token endpoint: %q", provider.TokenEndpoint)
 	}
 	return json.Marshal(metadata{
 		Issuer:         cfg.Signing.Issuer,

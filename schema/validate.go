@@ -3,7 +3,6 @@ package schema
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -67,22 +66,6 @@ func (c *Config) validateProvider(mistake reporter) {
 	} else if c.ManagementAudiences == nil {
 		mistake("management_audiences", "required; [] if there are none")
 	}
-}
-
-// Fetchable returns an error if keys must not be fetched from s, which isn't
-// an https URL nor an http URL on loopback.
-func Fetchable(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil {
-		return errors.New("not an https URL")
-	}
-	host := u.Hostname()
-	ip := net.ParseIP(host)
-	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
-	if u.Scheme == "https" || (u.Scheme == "http" && loopback) {
-		return nil
-	}
-	return errors.New("not an https URL, nor http on loopback")
 }
 
 func (c *Config) validateSigning(mistake reporter) {

@@ -121,3 +121,15 @@ func TestDiscoveryRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestDiscoveryLeadsNoStrangerInside: the document of an issuer elsewhere
+// doesn't choose what the gateway asks on its own host.
+func TestDiscoveryLeadsNoStrangerInside(t *testing.T) {
+	const issuer = "https://example.kinde.com"
+	for _, uri := range []string{"http://localhost:8001/config", "https://localhost:8444/config", "http://127.0.0.1:8001/"} {
+		text := fmt.Appendf(nil, `{"issuer":%q,"jwks_uri":%q}`, issuer, uri)
+		if _, err := parseMetadata(text, issuer); err == nil || !strings.Contains(err.Error(), "jwks_uri") {
+			t.Errorf("%s: %v", uri, err)
+		}
+	}
+}

@@ -73,7 +73,8 @@ func (p *Provider) getMetadata(ctx context.Context) (Metadata, error) {
 }
 
 // parseMetadata reads the discovery document of issuer, which must name it
-// exactly (RFC 8414, section 3.3).
+// exactly (RFC 8414, section 3.3) and may lead only where [schema.FetchableFor]
+// allows.
 func parseMetadata(text []byte, issuer string) (Metadata, error) {
 	var document struct {
 		Issuer         string   `json:"issuer"`
@@ -89,7 +90,7 @@ func parseMetadata(text []byte, issuer string) (Metadata, error) {
 	if document.Issuer != issuer {
 		return Metadata{}, fmt.Errorf("it is that of issuer %q", document.Issuer)
 	}
-	if err := schema.Fetchable(document.JWKSURI); err != nil {
+	if err := schema.FetchableFor(issuer, document.JWKSURI); err != nil {
 		return Metadata{}, fmt.Errorf("jwks_uri %q: %w", document.JWKSURI, err)
 	}
 	return Metadata{document.JWKSURI, document.TokenEndpoint, document.AuthMethods, document.AuthAlgorithms, document.Scopes}, nil

@@ -1,0 +1,54 @@
+package schema
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// Fetchable returns an error if keys must not be fetched from s, which isn't
+// an https URL nor an http URL on loopback.
+func Fetchable(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil {
+		return errors.New("not an https URL")
+	}
+	host := u.Hostname()
+	ip := net.ParseIP(host)
+	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
+	if u.Scheme == "https" || (u.Scheme == "http" && loopback) {
+		return nil
+	}
+	return errors.New("not an https URL, nor http on loopback")
+}
+
+// FetchableFor returns an error if keys must not be fetched from s because the
+// metadata of issuer names it: if s isn't [Fetchable], or is on the gateway's
+// own host while issuer isn't. A stranger's document must not choose what the
+// gateway asks there. Any other https URL may be named: its server has to prove
+// the name by a certificate that the gateway trusts.
+func FetchableFor(issuer, s string) error {
+	if err := Fetchable(s); err != nil {
+		return err
+	}
+	if ownHost(s) && !ownHost(issuer) {
+		return errors.New("on loopback, where only an issuer on loopback may lead")
+	}
+	return nil
+}
+
+// ownHost reports whether the host of s is, by its name alone, the one that the
+// gateway runs on: loopback addresses, those that stand for any address, and
+// localhost with all names below it (RFC 6761, section 6.3).
+func ownHost(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil {
+		return false
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback() || ip.IsUnspecified()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
