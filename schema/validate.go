@@ -4,25 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 )
-
-// reserved are the claims that nobody but the provider may set: they say who
-// the caller is, for whom the token is and how it was obtained (RFC 7519
-// section 4.1, RFC 8693, RFC 9068, OpenID Connect Core, and what Entra, Okta
-// and Auth0 use alike).
-var reserved = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "client_id", "cid", "appid", "sid", "act", "may_act", "cnf",
-	"gty", "scp", "scope", "authorization_details", "idtyp", "oid", "tid", "token_use", "auth_time", "acr", "amr",
-	"nonce", "at_hash", "sub_id", "events",
-}
-
-// authorization are the claims by which APIs commonly decide what a caller may
-// do.
-var authorization = []string{
-	"roles", "groups", "permissions", "entitlements", "realm_access", "resource_access", "wids", "feature_flags",
-}
 
 // validate reports every mistake that Kong's schema can't say.
 func (c *Config) validate() error {
@@ -103,13 +86,13 @@ func (c *Config) validateSources(mistake reporter) {
 
 func (c *Config) validateClaim(i int, claim Claim, mistake reporter) {
 	path := fmt.Sprintf("claims[%d]", i)
-	anyCase := func(name string) bool { return strings.EqualFold(name, claim.Name) }
+	standing := standingOf(claim.Name)
 	switch {
-	case slices.ContainsFunc(reserved, anyCase):
+	case standing == reservedClaim:
 		mistake(path+".name", "%q is reserved for the provider", claim.Name)
-	case len(c.ClientIDClaim) > 0 && anyCase(c.ClientIDClaim[0]):
+	case len(c.ClientIDClaim) > 0 && strings.EqualFold(c.ClientIDClaim[0], claim.Name):
 		mistake(path+".name", "%q is the configured client_id_claim", claim.Name)
-	case slices.ContainsFunc(authorization, anyCase) && !c.AllowAuthorizationClaims:
+	case standing == authorizationClaim && !c.AllowAuthorizationClaims:
 		mistake(path+".name", "%q decides what a caller may do; set allow_authorization_claims to allow it", claim.Name)
 	}
 	for j, other := range c.Claims[:i] {
