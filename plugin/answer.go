@@ -30,14 +30,13 @@ func answer(k *kong, r enrich.Result) {
 	}
 	switch r.Action {
 	case enrich.Pass:
-		if r.Token { // RFC 6749, section 5.1
-			k.setHeader("Cache-Control", "no-store")
-			k.setHeader("Pragma", "no-cache")
+		if r.Token {
+			k.forbidKeeping()
 		}
 	case enrich.Replace:
-		k.exit(r.Status, r.Body, changed)
+		k.exit(r.Status, r.Body, k.without(changed))
 	default:
-		k.exit(r.Status, r.OAuthError(requestID), refused(r))
+		k.exit(r.Status, r.OAuthError(requestID), k.without(refused(r)))
 	}
 }
 

@@ -117,6 +117,7 @@ func (i *instance) phase(name string, k *kong) {
 
 // response enriches the token in the upstream's answer.
 func (i *instance) response(k *kong) {
+	k.answered = true
 	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
 		x, err := k.exchange()
 		ctx = k.observation.trace(ctx)
@@ -179,7 +180,7 @@ func tellOf(k *kong, what string, warning error) {
 func (i *instance) fail(k *kong, err error) {
 	r := enrich.Refusal(enrich.InternalError, 0, err)
 	if i.cfg != nil && !i.cfg.EnforcesAll() {
-		r.Action = enrich.Pass
+		r.Action, r.Token = enrich.Pass, k.answered // nobody knows that it has none
 	}
 	answer(k, r)
 }

@@ -136,7 +136,7 @@ func TestCheckReportsEverything(t *testing.T) {
 	}
 }
 
-// TestFewQuestions: an enriched token costs two getters in access, three and an
+// TestFewQuestions: an enriched token costs two getters in access, four and an
 // exit in response, in one batch each and one write for the answer. What a
 // decision doesn't need isn't asked.
 func TestFewQuestions(t *testing.T) {
@@ -165,12 +165,12 @@ func TestFewQuestions(t *testing.T) {
 			return nil
 		})
 	})
-	if len(response.calls) != 4 || response.writes != 2 {
+	if len(response.calls) != 5 || response.writes != 2 {
 		t.Errorf("response: %v in %d writes", response.calls, response.writes)
 	}
 	failed := &kongSide{replies: map[string]proto.Message{"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 503}}}
 	failed.handle(t, i.response)
-	if len(failed.calls) != 4 || failed.writes != 2 || failed.exit != nil { // the outcome is shared with later plugins
+	if len(failed.calls) != 5 || failed.writes != 2 || failed.exit != nil { // the outcome is shared with later plugins
 		t.Errorf("an upstream's error: %v in %d writes", failed.calls, failed.writes)
 	}
 }

@@ -19,8 +19,10 @@ const maxRequestSize = 64 << 10
 // kong is what a handler asks of Kong during one event. All PDK calls are
 // here. A kong must not be used by several goroutines, nor after exit.
 type kong struct {
-	wire   *wire
-	exited bool
+	wire     *wire
+	exited   bool
+	answered bool     // by the upstream: this is the response phase
+	kept     []string // its headers by which a cache could keep the answer; nil before they are asked for
 
 	observation *observation
 	lines       *lines // nil: every line is written
@@ -82,6 +84,7 @@ func (k *kong) exchange() (x enrich.Exchange, err error) {
 	k.wire.ask("kong.service.response.get_status", nothing)
 	k.wire.ask("kong.service.response.get_raw_body", nothing)
 	k.wire.ask("kong.request.get_raw_body", nothing)
+	k.askHeaders()
 	if k.observation.traced() {
 		k.wire.ask("kong.nginx.get_var", stringMessage("http_traceparent"))
 	}
@@ -94,6 +97,9 @@ func (k *kong) exchange() (x enrich.Exchange, err error) {
 		return x, err
 	}
 	if x.Request.Body, x.Request.BodyError, err = k.requestBody(); err != nil {
+		return x, err
+	}
+	if x.Response.HeadersError, err = k.readHeaders(); err != nil {
 		return x, err
 	}
 	if k.observation.traced() {

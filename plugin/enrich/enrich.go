@@ -69,10 +69,10 @@ func (e *Enricher) Enrich(ctx context.Context, x Exchange) Result {
 // an outcome.
 func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	response, err := readResponse(x)
+	r.Token = response.mayCarry
 	if err != nil {
 		return err
 	}
-	r.Token = true
 	request, err := readRequest(x)
 	if err != nil {
 		return err

@@ -54,6 +54,7 @@ type Response struct {
 	Status          int
 	ContentEncoding string
 	Body            []byte
+	HeadersError    error // why a cache could keep it whatever is answered, if it could
 }
 
 // Action is what to do with the upstream's answer.
@@ -83,7 +84,7 @@ type Result struct {
 	Action   Action
 	Status   int
 	Body     []byte // of Replace
-	Token    bool   // the answer carries a token, so it must not be stored
+	Token    bool   // the upstream's answer has a token, or may have one, so no cache may keep it
 	ClientID string // of the verified token, "" before it is verified
 	Cause    error  // for the operator; holds no token, secret or record content
 

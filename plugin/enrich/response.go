@@ -28,16 +28,18 @@ var tokenMembers = []string{"access_token", "id_token", "refresh_token"}
 
 // tokenResponse is an upstream answer that carries a token.
 type tokenResponse struct {
-	body   *splice.Object
-	status int
+	body     *splice.Object
+	status   int
+	mayCarry bool // a token: it has one, or can't be understood
 }
 
 // readResponse ends the exchange if the upstream's answer carries no token or
 // can't be understood.
 func readResponse(x *Exchange) (tokenResponse, error) {
-	r := tokenResponse{status: x.Response.Status}
+	r := tokenResponse{status: x.Response.Status, mayCarry: true}
 	switch {
 	case r.status >= 400:
+		r.mayCarry = false
 		return r, &end{outcome: UpstreamError}
 	case r.status < 200 || r.status >= 300:
 		return r, endWith(BadTokenResponse, "the upstream answered status %d", r.status)
@@ -52,6 +54,7 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 		return r, endWith(BadTokenResponse, "the upstream's body: %w", err)
 	}
 	if len(text) == 0 && x.Request.Method == http.MethodOptions {
+		r.mayCarry = false
 		return r, &end{outcome: NotTokenResponse} // a CORS preflight
 	}
 	r.body, err = splice.Parse(text)
@@ -68,8 +71,12 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 		}
 		carries = carries || !blank(r.body.Get(name))
 	}
-	if !carries {
+	r.mayCarry = carries
+	switch {
+	case !carries:
 		return r, &end{outcome: NotTokenResponse}
+	case x.Response.HeadersError != nil:
+		return r, endWith(BadTokenResponse, "the upstream's headers: %w", x.Response.HeadersError)
 	}
 	return r, nil
 }

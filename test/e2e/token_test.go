@@ -125,6 +125,64 @@ func TestHeadersOfAnEnrichedAnswer(t *testing.T) {
 	}
 }
 
+// TestNoCacheKeepsAToken: whatever the provider tells caches, any of them, an
+// answer of the token endpoint isn't kept, whether it is enriched, passed or
+// refused.
+func TestNoCacheKeepsAToken(t *testing.T) {
+	forCaches := []string{"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "A-Cache-Of-Tomorrow-Cache-Control", "Surrogate-Control", "Edge-Control", "X-Accel-Expires", "Expires"}
+	ask := func(w *world, body string, parameters ...string) answer {
+		w.provider.Misbehave(idptest.Fault{Answer: func(rw http.ResponseWriter, _ *http.Request) {
+			for _, name := range append(forCaches, "Cache-Control") {
+				rw.Header().Add(name, "public")
+				rw.Header().Add(name, "max-age=600")
+			}
+			rw.Header().Set("Surrogate-Key", "kept")
+			_, _ = rw.Write([]byte(body))
+		}})
+		a := w.ask(form(parameters...))
+		w.unstored(a)
+		for _, name := range forCaches {
+			if v := a.Header.Values(name); len(v) > 0 {
+				w.Errorf("%s: %v", name, v)
+			}
+		}
+		if a.Header.Get("Surrogate-Key") != "kept" {
+			w.Errorf("headers %v", a.Header)
+		}
+		return a
+	}
+	token := func(w *world, audience string) string {
+		token, err := w.provider.Sign(w.provider.Claims(client, []string{audience}, nil))
+		if err != nil {
+			w.Fatal(err)
+		}
+		return fmt.Sprintf(` {"access_token":%q}`, token)
+	}
+	passed := func(w *world, body string, parameters ...string) {
+		w.Helper()
+		if a := ask(w, body, parameters...); a.StatusCode != 200 || string(a.body) != body {
+			w.Errorf("changed: %d %s", a.StatusCode, a.body)
+		}
+	}
+	w := newWorld(t, nil)
+	w.Run("enriched", func(*testing.T) { w.enriched(ask(w, token(w, "https://a"))) })
+	w.Run("management audience", func(*testing.T) { passed(w, token(w, w.provider.ManagementAudience())) })
+	w.Run("another grant", func(*testing.T) { passed(w, `{"access_token":"x"}`, "grant_type", "password") })
+	w.Run("not an object", func(*testing.T) { passed(w, `[{"access_token":"x"}]`) })
+	w.Run("refused", func(*testing.T) {
+		w.refused(ask(w, `{"access_token":"opaque"}`), 502, "server_error", "opaque_token")
+	})
+	w.Run("policy continue", func(*testing.T) {
+		w := newWorld(w.T, func(c map[string]any) { c["failure_policy"] = "continue" })
+		passed(w, `{"access_token":"opaque"}`)
+	})
+	w.Run("observed", func(*testing.T) {
+		w := newWorld(w.T, func(c map[string]any) { c["mode"] = "observe" })
+		passed(w, token(w, "https://a"))
+		passed(w, `{"access_token":"x","Access_Token":"y"}`)
+	})
+}
+
 func TestCompressedAnswers(t *testing.T) {
 	w := newWorld(t, nil)
 	body := func() []byte {

@@ -67,15 +67,17 @@ func (x *exchange) rawBody() (proto.Message, error) {
 	}, nil
 }
 
-// headersMessage returns up to limit headers as Lua tables hold them: a string,
-// or a list if there are several values.
+// headersMessage returns up to limit lines of headers as Lua tables hold them: a
+// string, or a list if there are several values.
 func headersMessage(h map[string][]string, limit int, key func(string) string) *structpb.Struct {
 	if limit <= 0 {
 		limit = defaultMaxHeaders
 	}
 	s := &structpb.Struct{Fields: map[string]*structpb.Value{}}
 	for name, values := range h {
-		if len(values) == 0 || len(s.Fields) == limit {
+		values = values[:min(len(values), limit)]
+		limit -= len(values)
+		if len(values) == 0 {
 			continue
 		}
 		if len(values) == 1 {

@@ -1,0 +1,134 @@
+package plugin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// controls are parts of the names of headers that direct caches: each may
+// have a field of its own, NAME-Cache-Control (RFC 9213, section 2.1).
+var controls = [][]byte{[]byte("cache-control"), []byte("surrogate-control"), []byte("edge-control")}
+
+// keeping reports whether the header called name, in lower case, may say that a
+// cache keeps the answer, or for how long, whatever Cache-Control says. That
+// itself is overruled.
+func keeping(name []byte) bool {
+	if !bytes.Contains(name, []byte("control")) {
+		return bytes.HasSuffix(name, []byte("expires")) || bytes.HasSuffix(name, []byte("ttl"))
+	}
+	name = bytes.ReplaceAll(name, []byte("_"), []byte("-"))
+	return string(name) != "cache-control" && slices.ContainsFunc(controls, func(c []byte) bool { return bytes.Contains(name, c) })
+}
+
+// deletable reports whether Kong deletes the header called name when asked to:
+// OpenResty takes _ for -, and bytes that aren't UTF-8 spoil all headers of an
+// exit.
+func deletable(name []byte) bool {
+	return !slices.ContainsFunc(name, func(c byte) bool { return c <= ' ' || c > '~' || c == '_' })
+}
+
+// askHeaders asks for the headers of the answer, which are the upstream's.
+func (k *kong) askHeaders() {
+	k.kept = []string{}
+	k.wire.ask("kong.response.get_headers", intMessage(maxHeaders))
+}
+
+// readHeaders reads the reply to askHeaders and keeps the names of those that
+// must go from an answer with a token. unclear is why they can't all be known,
+// or not be deleted.
+func (k *kong) readHeaders() (unclear, err error) {
+	reply, err := k.wire.reply()
+	if err == nil {
+		unclear, err = k.keepNames(reply)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask Kong for the answer's headers: %w", err)
+	}
+	return unclear, nil
+}
+
+// keepNames reads a google.protobuf.Struct of strings and lists of strings.
+func (k *kong) keepNames(message []byte) (unclear, err error) {
+	var lines int
+	var inner error
+	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
+		if n != 1 || typ != protowire.BytesType {
+			return
+		}
+		entry, _ := protowire.ConsumeBytes(raw)
+		name, count, entryErr := nameAndLines(entry)
+		lines += count
+		inner = errors.Join(inner, entryErr)
+		switch {
+		case !keeping(name):
+		case deletable(name):
+			k.kept = append(k.kept, string(name))
+		default:
+			unclear = errors.New("a header for caches can't be deleted")
+		}
+	})
+	if lines >= maxHeaders {
+		unclear = errors.New("too many headers")
+	}
+	return unclear, errors.Join(err, inner)
+}
+
+// nameAndLines reads an entry of a Struct: the name of a header and the number
+// of its lines.
+func nameAndLines(entry []byte) (name []byte, lines int, err error) {
+	var inner error
+	err = fields(entry, func(n protowire.Number, typ protowire.Type, raw []byte) {
+		if typ != protowire.BytesType {
+			return
+		}
+		content, _ := protowire.ConsumeBytes(raw)
+		switch n {
+		case 1:
+			name = content
+		case 2:
+			lines, inner = linesOf(content)
+		}
+	})
+	return name, lines, errors.Join(err, inner)
+}
+
+// linesOf returns how many lines a header has by its google.protobuf.Value.
+func linesOf(value []byte) (lines int, err error) {
+	list, err := field(value, 6)
+	if list == nil || err != nil {
+		return 1, err
+	}
+	err = fields(list, func(protowire.Number, protowire.Type, []byte) { lines++ })
+	return lines, err
+}
+
+// without returns headers that also delete those by which a cache could keep
+// the upstream's answer.
+func (k *kong) without(headers headerFields) headerFields {
+	if len(k.kept) == 0 {
+		return headers
+	}
+	more := map[string][]string{}
+	for _, name := range k.kept {
+		more[name] = []string{}
+	}
+	return append(slices.Clip(headers), newHeaderFields(more)...)
+}
+
+// forbidKeeping makes the upstream's answer, which stays otherwise, one that no
+// cache keeps (RFC 6749, section 5.1).
+func (k *kong) forbidKeeping() {
+	if k.kept == nil { // the exchange wasn't asked for
+		k.askHeaders()
+		_, _ = k.readHeaders() // what is known then goes
+	}
+	k.setHeader("Cache-Control", "no-store")
+	k.setHeader("Pragma", "no-cache")
+	for _, name := range k.kept {
+		k.wire.tell("kong.response.clear_header", stringMessage(name))
+	}
+}
