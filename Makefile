@@ -43,6 +43,7 @@ test-pkcs11: needs
 # detector, which needs cgo.
 test-libcrypto: needs
 	CGO_ENABLED=0 $(GO) test -tags libcrypto ./plugin/jws/... ./plugin/enrich
+	CGO_ENABLED=0 $(GO) test -tags libcrypto -run LoadNoLibrary ./cmd/m2m-token-enricher
 	$(GO) test -race -tags libcrypto ./plugin/jws/libcrypto
 
 # The suite as on a real Kong: the stand-in is a process of its own, started and

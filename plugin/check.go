@@ -24,6 +24,7 @@ type Finding struct {
 // Check tries a configuration as an operator writes it: its rules, the
 // gateway's keys, the provider's keys and Redis. It serves no request.
 func Check(ctx context.Context, given map[string]any) []Finding {
+	jws.Accelerate() // as the server does
 	cfg, err := validated(schema.Written(given))
 	if err != nil {
 		return each("configuration", err)

@@ -49,6 +49,7 @@ type Audit struct {
 // Serve runs the plugin server until ctx ends: then no more events begin, and
 // those that run end.
 func Serve(ctx context.Context, o Options) error {
+	jws.Accelerate() // before the first key is read
 	path := filepath.Join(o.Prefix, Name+".socket")
 	listener, err := openSocket(path, o.SocketUsers...)
 	if err != nil {

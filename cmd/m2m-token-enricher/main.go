@@ -102,6 +102,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 		usage(flags, stdout)
 		return 0
 	case *version:
+		jws.Accelerate() // to say what would sign
 		fmt.Fprintf(stdout, "%s %s (%s), signatures by %s\n", plugin.Name, plugin.Version, runtime.Version(), jws.Signatures())
 		return 0
 	case *dump:

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,12 @@ const (
 )
 
 var testNow = time.Unix(1_800_000_000, 0)
+
+// TestMain lets a build with the tag libcrypto test with that library.
+func TestMain(m *testing.M) {
+	jws.Accelerate()
+	os.Exit(m.Run())
+}
 
 // providerKey signs the provider's tokens. One for all tests: making RSA keys
 // is slow.

@@ -9,31 +9,63 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"m2m-token-enricher/plugin/jws/libcrypto"
 )
 
-// crypto3 is OpenSSL's libcrypto, if this build can load it and the system has
-// it. It takes little more than half of the time for RSA that Go's own takes.
-var crypto3 = sync.OnceValues(func() (*libcrypto.Library, error) { return libcrypto.Open() })
+// crypto3 is what makes and verifies signatures beside Go's own code. Until
+// Accelerate it is nothing.
+var crypto3 atomic.Pointer[engine]
+
+// engine is OpenSSL's libcrypto, or why there is none.
+type engine struct {
+	library *libcrypto.Library
+	missing error
+}
+
+var findEngine = sync.OnceValue(func() *engine {
+	l, err := libcrypto.Open()
+	return &engine{l, err}
+})
+
+// Accelerate loads OpenSSL's libcrypto, if this build can and the system has it,
+// for the keys that are read from now on. It takes little more than half of the
+// time for RSA that Go's own takes. It is for the process that serves, and for
+// those that say how that one would sign. What reads keys otherwise, such as a
+// command of root's, needs no library in its memory.
+func Accelerate() { crypto3.Store(findEngine()) }
 
 // Signatures says for people what makes and verifies signatures, on one line.
 func Signatures() string {
-	l, err := crypto3()
-	if err != nil {
-		return "crypto/rsa and crypto/ecdsa: " + strings.ReplaceAll(err.Error(), "\n", "; ") // of each place
+	const own = "crypto/rsa and crypto/ecdsa"
+	switch e := crypto3.Load(); {
+	case e == nil:
+		return own
+	case e.missing != nil:
+		return own + ": " + strings.ReplaceAll(e.missing.Error(), "\n", "; ") // of each place
+	default:
+		return fmt.Sprintf("%s (%s)", e.library.Version(), e.library.Path())
 	}
-	return fmt.Sprintf("%s (%s)", l.Version(), l.Path())
+}
+
+// loaded returns the library, nil where there is none.
+func loaded() *libcrypto.Library {
+	if e := crypto3.Load(); e != nil {
+		return e.library
+	}
+	return nil
 }
 
 // accelerated returns key in the library's memory, or key itself where that
 // can't be: Go's own signs as well, only slower.
 func accelerated(key crypto.Signer) crypto.Signer {
-	l, err := crypto3()
-	if err != nil {
+	l := loaded()
+	if l == nil {
 		return key
 	}
 	var held *libcrypto.Key
+	var err error
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
 		held, err = l.RSA(k)
@@ -62,8 +94,8 @@ func acceleratedPublic(key crypto.PublicKey) *libcrypto.PublicKey {
 	if !ok {
 		return nil
 	}
-	l, err := crypto3()
-	if err != nil {
+	l := loaded()
+	if l == nil {
 		return nil
 	}
 	held, err := l.RSAPublic(public)

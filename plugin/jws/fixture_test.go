@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,12 @@ import (
 )
 
 const issuer = "https://idp.example"
+
+// TestMain lets a build with the tag libcrypto test with that library.
+func TestMain(m *testing.M) {
+	Accelerate()
+	os.Exit(m.Run())
+}
 
 // start is when the tests begin.
 var start = time.Unix(1_800_000_000, 0)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/ebitengine/purego"
 )
@@ -17,12 +16,14 @@ import (
 // soname is what OpenSSL 3 calls its library on Linux.
 const soname = "libcrypto.so.3"
 
-// load loads a library, with all that it needs. Its names stay its own.
+// loads says that this build can load a library.
+const loads = true
+
+// load loads the library at an absolute path, with all that it needs. Its names
+// stay its own.
 func load(path string) (handle uintptr, err error) {
-	if strings.Contains(path, "/") { // else the linker looks for it
-		if err := examine(path); err != nil {
-			return 0, err
-		}
+	if err := examine(path); err != nil {
+		return 0, err
 	}
 	runtime.LockOSThread() // the linker's error is kept per thread
 	defer runtime.UnlockOSThread()

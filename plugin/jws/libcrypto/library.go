@@ -16,13 +16,17 @@ import (
 	"sync/atomic"
 )
 
-// Where a libcrypto is.
-const (
-	// KongPath is Kong's own, in its packages and images.
-	KongPath = "/usr/local/kong/lib/libcrypto.so.3"
-	// SystemName is the system's, wherever the dynamic linker finds it.
-	SystemName = "libcrypto.so.3"
-)
+// KongPath is where Kong's packages and images have their own libcrypto.
+const KongPath = "/usr/local/kong/lib/libcrypto.so.3"
+
+// SystemPaths are where Debian and Ubuntu, Red Hat and Amazon Linux, and others
+// have the system's. They stand in place of the dynamic linker's search, which
+// the environment can lead elsewhere.
+var SystemPaths = []string{
+	"/usr/lib/" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu/libcrypto.so.3",
+	"/usr/lib64/libcrypto.so.3",
+	"/usr/lib/libcrypto.so.3",
+}
 
 var (
 	// ErrUnsupported is that this build can't load a library.
@@ -49,12 +53,16 @@ type Library struct {
 }
 
 // Open loads the first of paths that is OpenSSL 3, or of KongPath and
-// SystemName if there are none. A library runs code when it is loaded: a path
-// must be as trustworthy as the program's own. The error says of each path why
-// it isn't used; it wraps ErrUnsupported in a build that can't load any.
+// SystemPaths if there are none. A library runs code when it is loaded: one that
+// somebody other than root and this process's user could replace isn't. The error
+// says of each path why it isn't used; it is ErrUnsupported in a build that can't
+// load any.
 func Open(paths ...string) (*Library, error) {
+	if !loads {
+		return nil, ErrUnsupported
+	}
 	if len(paths) == 0 {
-		paths = []string{KongPath, SystemName}
+		paths = append([]string{KongPath}, SystemPaths...)
 	}
 	var errs []error
 	for _, path := range paths {
@@ -62,16 +70,17 @@ func Open(paths ...string) (*Library, error) {
 		if err == nil {
 			return library, nil
 		}
-		if errors.Is(err, ErrUnsupported) {
-			return nil, err
-		}
 		errs = append(errs, fmt.Errorf("load %s: %w", path, err))
 	}
 	return nil, errors.Join(errs...)
 }
 
 func open(path string) (*Library, error) {
-	handle, err := load(path)
+	whole, err := trusted(path)
+	if err != nil {
+		return nil, err
+	}
+	handle, err := load(whole)
 	if err != nil {
 		return nil, err
 	}

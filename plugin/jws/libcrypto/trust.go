@@ -1,0 +1,61 @@
+package libcrypto
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// trusted returns path without links, if nobody but root and the user of this
+// process can replace the file there: neither the file nor a directory above it
+// is another user's, or may be written by one.
+//
+// It is enough to look at names before the linker opens them. What passes can't
+// be changed meanwhile by anybody whom it is to be safe from, and a link on the
+// way doesn't count, since the linker gets the path without links.
+func trusted(path string) (string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return "", err
+	}
+	for at := path; ; at = filepath.Dir(at) {
+		info, err := os.Lstat(at)
+		if err != nil {
+			return "", err
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return "", fmt.Errorf("the owner of %s is unknown", at)
+		}
+		if reason := distrust(info.Mode(), int(stat.Uid), int(stat.Gid), os.Geteuid()); reason != "" {
+			return "", fmt.Errorf("%s %s, who could replace the library: chown it to root and chmod it to 0755", at, reason)
+		}
+		if at == filepath.Dir(at) {
+			return path, nil
+		}
+	}
+}
+
+// distrust says why a file or directory of mode, owner and group isn't safe for
+// a process of user, "" if it is. Root's group counts as root: Kong's images let
+// it write what is kong's. It doesn't for a process of root's, which has more
+// rights than the group. In a directory with the sticky bit only owners rename.
+func distrust(mode fs.FileMode, owner, group, user int) string {
+	sticky := mode.IsDir() && mode&fs.ModeSticky != 0
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return "became a link of somebody"
+	case owner != 0 && owner != user:
+		return fmt.Sprintf("belongs to another user (uid %d)", owner)
+	case mode&0o002 != 0 && !sticky:
+		return fmt.Sprintf("may be written by other users (mode %04o)", mode.Perm())
+	case mode&0o020 != 0 && !sticky && (group != 0 || user == 0):
+		return fmt.Sprintf("may be written by the users of a group (mode %04o, gid %d)", mode.Perm(), group)
+	}
+	return ""
+}
