@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/visible"
 )
 
 const goodConfig = `{"issuer":"https://example.kinde.com","redis":{"host":"127.0.0.1","port":1},
@@ -172,5 +173,27 @@ func TestFewQuestions(t *testing.T) {
 	failed.handle(t, i.response)
 	if len(failed.calls) != 5 || failed.writes != 2 || failed.exit != nil { // the outcome is shared with later plugins
 		t.Errorf("an upstream's error: %v in %d writes", failed.calls, failed.writes)
+	}
+}
+
+// TestLogIsOneLine: what a client, a provider or a collector says can't begin a
+// line of Kong's log or steer a terminal that shows it.
+func TestLogIsOneLine(t *testing.T) {
+	const forged = "x\n2026/01/01 [error] forged\x1b[31m\u2028\u202e\xff"
+	k := &kongSide{}
+	k.handle(t, func(side *kong) {
+		report(side, enrich.Result{Outcome: enrich.InternalError, ClientID: forged, Cause: errors.New(forged)}, forged)
+		tellOf(side, "traces", errors.Join(errors.New(forged), errors.New("\u009b")))
+		side.notice("signs=" + forged)
+		side.warn(forged)
+		side.fail(forged)
+	})
+	if len(k.log) != 5 {
+		t.Fatalf("%d lines: %q", len(k.log), k.log)
+	}
+	for _, line := range k.log {
+		if line != visible.Line(line) || !strings.Contains(line, `\x1b[31m`) {
+			t.Errorf("the line is %q", line)
+		}
 	}
 }

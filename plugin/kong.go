@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/visible"
 )
 
 // maxRequestSize is the number of bytes that a token request's body may have.
@@ -253,9 +254,14 @@ func (k *kong) requestID() (id string) {
 	return id
 }
 
-// notice, warn and fail write to Kong's log, at levels that its default shows.
-func (k *kong) notice(line string) { k.wire.tell("kong.log.notice", listMessage(line)) }
-func (k *kong) warn(line string)   { k.wire.tell("kong.log.warn", listMessage(line)) }
-func (k *kong) fail(line string)   { k.wire.tell("kong.log.err", listMessage(line)) }
+// notice, warn and fail write one line to Kong's log, at levels that its default
+// shows.
+func (k *kong) notice(line string) { k.log("notice", line) }
+func (k *kong) warn(line string)   { k.log("warn", line) }
+func (k *kong) fail(line string)   { k.log("err", line) }
+
+func (k *kong) log(level, line string) {
+	k.wire.tell("kong.log."+level, listMessage(visible.Line(line)))
+}
 
 func sortedNames(headers map[string][]string) []string { return slices.Sorted(maps.Keys(headers)) }

@@ -2,7 +2,10 @@
 package test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,20 +19,21 @@ const module = "m2m-token-enricher"
 var arrows = map[string][]string{
 	"schema":                 {},
 	"plugin/splice":          {},
+	"plugin/visible":         {},
 	"plugin/jws/libcrypto":   {},
 	"plugin/jws":             {"schema", "plugin/splice", "plugin/jws/libcrypto"},
 	"plugin/enrich":          {"schema", "plugin/splice", "plugin/jws"},
 	"plugin/metrics":         {},
 	"plugin/traces":          {},
-	"plugin/audit":           {},
+	"plugin/audit":           {"plugin/visible"},
 	"plugin/rotation":        {"plugin/splice", "plugin/jws"},
 	"cache/connect":          {"schema"},
 	"cache":                  {"schema", "cache/connect"},
 	"cache/records":          {"schema", "cache/connect"},
 	"cache/reconcile":        {"schema", "cache/records"},
 	"cache/kinde":            {"schema", "cache/records", "cache/reconcile"},
-	"plugin":                 {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit"},
-	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws", "plugin/enrich", "plugin/rotation", "cache/records", "cache/reconcile", "cache/kinde"},
+	"plugin":                 {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible"},
+	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws", "plugin/enrich", "plugin/rotation", "plugin/visible", "cache/records", "cache/reconcile", "cache/kinde"},
 }
 
 // owners are the only packages of the product that may import a module.
@@ -111,6 +115,33 @@ func TestProductUsesNoTestCode(t *testing.T) {
 	for _, dep := range goList(t, "-deps", "./cmd/...") {
 		if strings.HasPrefix(dep, module+"/test") || dep == "testing" || strings.Contains(dep, "miniredis") {
 			t.Errorf("the binary holds %s", dep)
+		}
+	}
+}
+
+// TestOneWayToTheTerminal: lines for people are written by plugin/visible alone,
+// which escapes what is in them, but for places that write something else.
+func TestOneWayToTheTerminal(t *testing.T) {
+	printing := regexp.MustCompile(`\bfmt\.F?[Pp]rint\w*\(|\bos\.(Stdout|Stderr)\b|\bprintln\(|"kong\.log\.`)
+	others := map[string]string{
+		"plugin/visible/visible.go":      "it is the way",
+		"plugin/kong.go":                 "through visible.Line to Kong's log",
+		"cmd/m2m-token-enricher/main.go": "hands the outputs over",
+		"plugin/answer.go":               "makes a text",
+		"plugin/metrics/serve.go":        "answers over HTTP",
+		"cache/reconcile/directory.go":   "makes a digest",
+	}
+	top := goList(t, "-m", "-f", "{{.Dir}}")[0]
+	for _, line := range goList(t, "-f", `{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}} {{end}}`, "./schema", "./plugin/...", "./cache/...", "./cmd/...") {
+		for _, path := range strings.Fields(line) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, _ := filepath.Rel(top, path)
+			if found := printing.Find(text); found != nil && others[name] == "" {
+				t.Errorf("%s has %s: print with plugin/visible", name, found)
+			}
 		}
 	}
 }

@@ -7,18 +7,18 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"m2m-token-enricher/plugin"
+	"m2m-token-enricher/plugin/visible"
 )
 
 // check tries every block of the plugin in a declarative configuration of
 // Kong.
 func check(args []string, stdout, stderr io.Writer) int {
 	if len(args) != 1 {
-		fmt.Fprintf(stderr, "usage: %s check KONG_YML\n", plugin.Name)
+		visible.Fprintf(stderr, "usage: %s check KONG_YML\n", plugin.Name)
 		return 2
 	}
 	blocks, err := readBlocks(args[0])
@@ -30,11 +30,10 @@ func check(args []string, stdout, stderr io.Writer) int {
 		for _, f := range plugin.Check(context.Background(), b.config) {
 			if f.Mistake != nil {
 				code = 1
-				cause := strings.ReplaceAll(f.Mistake.Error(), "\n", "; ") // one line each
-				fmt.Fprintf(stdout, "mistake  %s: %s: %s\n", b.path, f.What, cause)
+				visible.Fprintf(stdout, "mistake  %s: %s: %v\n", b.path, f.What, f.Mistake)
 				continue
 			}
-			fmt.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)
+			visible.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)
 		}
 	}
 	return code

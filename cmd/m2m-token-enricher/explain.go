@@ -15,6 +15,7 @@ import (
 
 	"m2m-token-enricher/plugin"
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/schema"
 )
 
@@ -124,24 +125,21 @@ func (r *explainRun) show(x *plugin.Explanation) error {
 		for _, name := range slices.Sorted(maps.Keys(x.Records[kind])) {
 			value := "(missing)"
 			if text := x.Records[kind][name]; text != nil {
-				value = *text
+				value = visible.Value(*text)
 			}
-			fmt.Fprintf(r.print.out, "%s.%s = %s\n", kind, name, value)
+			visible.Fprintf(r.print.out, "%s.%s = %s\n", kind, visible.Word(name), value)
 		}
 	}
-	fmt.Fprintf(r.print.out, "outcome: %s", x.Outcome)
-	if x.Action == "pass" {
-		fmt.Fprint(r.print.out, ", the provider's answer passes")
-	}
-	fmt.Fprintln(r.print.out)
+	passes := map[bool]string{true: ", the provider's answer passes"}[x.Action == "pass"]
+	visible.Fprintf(r.print.out, "outcome: %s%s\n", x.Outcome, passes)
 	if x.Cause != "" {
-		fmt.Fprintf(r.print.out, "why: %s\n", strings.ReplaceAll(x.Cause, "\n", "; "))
+		visible.Fprintf(r.print.out, "why: %s\n", strings.ReplaceAll(x.Cause, "\n", "; "))
 	}
 	if x.Outcome != string(enrich.Enriched) {
-		fmt.Fprintf(r.print.out, "what to do: %s\n", enrich.Outcome(x.Outcome).Advice())
+		visible.Fprintf(r.print.out, "what to do: %s\n", enrich.Outcome(x.Outcome).Advice())
 	}
 	for _, name := range x.Added {
-		fmt.Fprintf(r.print.out, "+ %s: %s\n", name, x.Claims[name])
+		visible.Fprintf(r.print.out, "+ %s: %s\n", visible.Word(name), x.Claims[name])
 	}
 	return nil
 }
@@ -184,11 +182,11 @@ func (r *explainRun) inspect(url, file string) error {
 	if r.print.json {
 		return r.print.value(i)
 	}
-	fmt.Fprintf(r.print.out, "header: %s\nclaims: %s\nsigned by: %s\n", i.Header, i.Payload, i.SignedBy)
+	visible.Fprintf(r.print.out, "header: %s\nclaims: %s\nsigned by: %s\n", i.Header, i.Payload, i.SignedBy)
 	if i.Accepted {
-		fmt.Fprintln(r.print.out, "an API that trusts the gateway's keys accepts it, if it is in aud")
+		visible.Fprintf(r.print.out, "an API that trusts the gateway's keys accepts it, if it is in aud\n")
 		return nil
 	}
-	fmt.Fprintf(r.print.out, "an API that trusts the gateway's keys refuses it: %s\n", i.Why)
+	visible.Fprintf(r.print.out, "an API that trusts the gateway's keys refuses it: %s\n", i.Why)
 	return nil
 }

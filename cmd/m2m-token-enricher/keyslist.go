@@ -11,6 +11,7 @@ import (
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/rotation"
+	"m2m-token-enricher/plugin/visible"
 )
 
 // Bounds of what a gateway publishes.
@@ -40,19 +41,18 @@ func (r *keysRun) list() error {
 
 func (r *keysRun) printTable(s *rotation.Set, published []string) error {
 	table := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
-	header := "KID\tALG\tROLE\tSINCE\tAGE\tDUE"
+	visible.Fprintf(table, "KID\tALG\tROLE\tSINCE\tAGE\tDUE")
 	if r.url != "" {
-		header += "\tPUBLISHED"
+		visible.Fprintf(table, "\tPUBLISHED")
 	}
-	fmt.Fprintln(table, header)
 	for _, k := range s.Keys {
 		since, age := r.since(k)
-		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", k.ID, k.Algorithm, k.Role, since, age, r.due(s, k))
+		visible.Fprintf(table, "\n%s\t%s\t%s\t%s\t%s\t%s", k.ID, k.Algorithm, k.Role, since, age, r.due(s, k))
 		if r.url != "" {
-			row += map[bool]string{true: "\tyes", false: "\tno"}[slices.Contains(published, k.ID)]
+			visible.Fprintf(table, "\t%s", map[bool]string{true: "yes", false: "no"}[slices.Contains(published, k.ID)])
 		}
-		fmt.Fprintln(table, row)
 	}
+	visible.Fprintf(table, "\n")
 	return table.Flush()
 }
 

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/rotation"
+	"m2m-token-enricher/plugin/visible"
 )
 
 func (r *keysRun) generate() error {
@@ -85,8 +85,8 @@ func (r *keysRun) public() error {
 	if err != nil {
 		return err
 	}
-	r.say("%s", s.Public())
-	return nil
+	_, err = r.stdout.Write(append(s.Public(), '\n'))
+	return err
 }
 
-func (r *keysRun) say(format string, args ...any) { fmt.Fprintf(r.stdout, format+"\n", args...) }
+func (r *keysRun) say(format string, args ...any) { visible.Fprintf(r.stdout, format+"\n", args...) }

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
+	"log"
 	"math"
 	"os"
 	"os/signal"
@@ -19,6 +19,7 @@ import (
 
 	"m2m-token-enricher/plugin"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/visible"
 )
 
 const about = `m2m-token-enricher is a plugin of Kong Gateway: it adds claims to machine-to-machine
@@ -52,6 +53,7 @@ Flags:
 `
 
 func main() {
+	log.SetOutput(visible.Log(os.Stderr)) // also for net/http
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -92,9 +94,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	dump := flags.Bool("dump", false, "Print what Kong must know of the plugin")
 	version := flags.Bool("version", false, "Print the version")
 	help := flags.Bool("help", false, "Print this")
-	flags.SetOutput(stderr)
-	flags.Usage = func() { usage(flags, stderr) }
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args, func() { usage(flags, stderr) }, stderr); err != nil {
 		return 2
 	}
 	switch {
@@ -103,18 +103,18 @@ func serve(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case *version:
 		jws.Accelerate() // to say what would sign
-		fmt.Fprintf(stdout, "%s %s (%s), signatures by %s\n", plugin.Name, plugin.Version, runtime.Version(), jws.Signatures())
+		visible.Fprintf(stdout, "%s %s (%s), signatures by %s\n", plugin.Name, plugin.Version, runtime.Version(), jws.Signatures())
 		return 0
 	case *dump:
 		return done(plugin.Dump(stdout), stderr)
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "%s: unknown command %q; see -help\n", plugin.Name, flags.Arg(0))
+		visible.Fprintf(stderr, "%s: unknown command %q; see -help\n", plugin.Name, flags.Arg(0))
 		return 2
 	case flags.NFlag() == 0:
 		usage(flags, stderr)
 		return 2
 	case megabytes < 1 || megabytes > 1<<20 || o.Audit.Keep < 1:
-		fmt.Fprintf(stderr, "%s: -audit-size must be from 1 to %d, -audit-keep 1 or more\n", plugin.Name, 1<<20)
+		visible.Fprintf(stderr, "%s: -audit-size must be from 1 to %d, -audit-keep 1 or more\n", plugin.Name, 1<<20)
 		return 2
 	}
 	o.Audit.MaxSize = megabytes << 20
@@ -145,7 +145,7 @@ func addUser(list *[]uint32) func(text string) error {
 }
 
 func usage(flags *flag.FlagSet, w io.Writer) {
-	fmt.Fprint(w, about)
+	_, _ = io.WriteString(w, about)
 	flags.SetOutput(w)
 	flags.PrintDefaults()
 }
@@ -153,7 +153,7 @@ func usage(flags *flag.FlagSet, w io.Writer) {
 // done reports err, if there is one, and returns the exit code.
 func done(err error, stderr io.Writer) int {
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", plugin.Name, err)
+		visible.Fprintf(stderr, "%s: %v\n", plugin.Name, err)
 		return 1
 	}
 	return 0

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
 
 	"m2m-token-enricher/cache/reconcile"
 	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/schema"
 )
 
@@ -19,9 +20,14 @@ type printer struct {
 }
 
 func (p *printer) value(v any) error {
-	enc := json.NewEncoder(p.out)
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := p.out.Write(visible.JSON(text.Bytes()))
+	return err
 }
 
 // groupOf is the name of the commands on records of kind.
@@ -49,19 +55,20 @@ func (p *printer) change(kind schema.Kind, c records.Change) error {
 	case len(c.Before) == 0:
 		sign = "+"
 	}
-	fmt.Fprintf(p.out, "%s %s %s\n", sign, groupOf(kind), c.ID)
+	visible.Fprintf(p.out, "%s %s %s\n", sign, groupOf(kind), visible.Value(c.ID))
 	all := maps.Clone(c.After)
 	maps.Copy(all, c.Before)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		before, had := c.Before[name]
 		after, has := c.After[name]
+		name = visible.Word(name)
 		switch {
 		case !had:
-			fmt.Fprintf(p.out, "  + %s=%s\n", name, after)
+			visible.Fprintf(p.out, "  + %s=%s\n", name, visible.Value(after))
 		case !has:
-			fmt.Fprintf(p.out, "  - %s=%s\n", name, before)
+			visible.Fprintf(p.out, "  - %s=%s\n", name, visible.Value(before))
 		case before != after:
-			fmt.Fprintf(p.out, "  ~ %s=%s, was %s\n", name, after, before)
+			visible.Fprintf(p.out, "  ~ %s=%s, was %s\n", name, visible.Value(after), visible.Value(before))
 		}
 	}
 	return nil
@@ -72,8 +79,8 @@ func (p *printer) gone(kind schema.Kind, id string) error {
 	if p.json {
 		return p.value(map[string]string{"kind": groupOf(kind), "deleted": id})
 	}
-	_, err := fmt.Fprintf(p.out, "- %s %s\n", groupOf(kind), id)
-	return err
+	visible.Fprintf(p.out, "- %s %s\n", groupOf(kind), visible.Value(id))
+	return nil
 }
 
 // summary shows what a run did, or would do.
@@ -88,7 +95,7 @@ func (p *printer) summary(s reconcile.Summary, dryRun bool) error {
 	would := map[bool]string{true: "would be "}[dryRun]
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		c := counts[name]
-		fmt.Fprintf(p.out, "%s: %s%d new, %d changed, %d unchanged, %d deleted\n", name, would, c.New, c.Changed, c.Unchanged, c.Deleted)
+		visible.Fprintf(p.out, "%s: %s%d new, %d changed, %d unchanged, %d deleted\n", name, would, c.New, c.Changed, c.Unchanged, c.Deleted)
 	}
 	return nil
 }

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"m2m-token-enricher/plugin/visible"
 )
 
 // progress counts the bytes that are written to it and shows how far they are,
@@ -39,7 +40,7 @@ func (p *progress) say(format string, args ...any) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
-	fmt.Fprintf(p.stderr, format, args...)
+	visible.Fprintf(p.stderr, format, args...)
 }
 
 func (p *progress) end() {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/schema"
 )
 
@@ -93,7 +94,7 @@ func (r *recordsRun) get(args []string) error {
 		return r.print.value(records.Entry{ID: args[0], Properties: properties})
 	}
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		fmt.Fprintf(r.print.out, "%s=%s\n", name, properties[name])
+		visible.Fprintf(r.print.out, "%s=%s\n", visible.Word(name), visible.Value(properties[name]))
 	}
 	return nil
 }
@@ -141,7 +142,7 @@ func (r *recordsRun) list([]string) error {
 	return r.each(func(ids []string) error {
 		for _, id := range ids {
 			if !r.print.json {
-				fmt.Fprintln(r.print.out, id)
+				visible.Fprintf(r.print.out, "%s\n", visible.Value(id))
 			} else if err := r.print.value(map[string]string{"id": id}); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/plugin/visible"
 )
 
 // importFile says which rows of which file are imported.
@@ -92,5 +93,5 @@ func (r *recordsRun) printSummary(s records.Summary) {
 		return
 	}
 	would := map[bool]string{true: "would be "}[r.dryRun]
-	fmt.Fprintf(r.print.out, "%s%d new, %d changed, %d unchanged, %d bad\n", would, s.New, s.Changed, s.Unchanged, s.Bad)
+	visible.Fprintf(r.print.out, "%s%d new, %d changed, %d unchanged, %d bad\n", would, s.New, s.Changed, s.Unchanged, s.Bad)
 }

@@ -15,6 +15,7 @@ import (
 
 	"m2m-token-enricher/cache/reconcile"
 	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/schema"
 )
 
@@ -45,7 +46,7 @@ type syncRun struct {
 func onSync(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	run := &syncRun{ctx: ctx, stderr: stderr, log: slog.New(slog.NewTextHandler(stderr, nil))}
+	run := &syncRun{ctx: ctx, stderr: stderr, log: slog.New(slog.NewTextHandler(visible.Log(stderr), nil))}
 	run.print.out = stdout
 	return runVerb("sync", run.verbs(), args, stderr)
 }

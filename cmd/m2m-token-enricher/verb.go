@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"m2m-token-enricher/plugin"
+	"m2m-token-enricher/plugin/visible"
 )
 
 // verb is one command of a group, such as "keys add".
@@ -35,22 +36,22 @@ func runVerb(group string, verbs map[string]verb, args []string, stderr io.Write
 	}
 	v, ok := verbs[name]
 	if !ok {
-		fmt.Fprintln(stderr, "usage:")
+		visible.Fprintf(stderr, "usage:\n")
 		for _, name := range slices.Sorted(maps.Keys(verbs)) {
-			fmt.Fprintf(stderr, "  %s %s %s %s\n", plugin.Name, group, name, verbs[name].usage)
+			visible.Fprintf(stderr, "  %s %s %s %s\n", plugin.Name, group, name, verbs[name].usage)
 		}
 		return 2
 	}
 	set := flag.NewFlagSet(group+" "+name, flag.ContinueOnError)
-	set.SetOutput(stderr)
-	set.Usage = func() {
-		fmt.Fprintf(stderr, "usage: %s %s %s %s\n", plugin.Name, group, name, v.usage)
+	usage := func() {
+		visible.Fprintf(stderr, "usage: %s %s %s %s\n", plugin.Name, group, name, v.usage)
+		set.SetOutput(stderr)
 		set.PrintDefaults()
 	}
 	for _, define := range v.flags {
 		define(set)
 	}
-	rest, err := parseAnywhere(set, args[1:])
+	rest, err := parseAnywhere(set, args[1:], usage, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
@@ -58,7 +59,7 @@ func runVerb(group string, verbs map[string]verb, args []string, stderr io.Write
 		return 2
 	}
 	if len(rest) < v.least || len(rest) > v.most {
-		set.Usage()
+		usage()
 		return 2
 	}
 	err = v.run(rest)
@@ -72,12 +73,27 @@ func runVerb(group string, verbs map[string]verb, args []string, stderr io.Write
 	return code
 }
 
+// parse parses flags and says what is wrong with them. The package flag would
+// repeat an argument as it is.
+func parse(set *flag.FlagSet, args []string, usage func(), stderr io.Writer) error {
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	err := set.Parse(args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		visible.Fprintf(stderr, "%v\n", err)
+	}
+	if err != nil {
+		usage()
+	}
+	return err
+}
+
 // kidLength is the length of an RFC 7638 thumbprint in base64url.
 const kidLength = 43
 
 // parseAnywhere parses flags that stand before, between or after the
 // arguments, and returns the arguments. After "--" there are arguments only.
-func parseAnywhere(set *flag.FlagSet, args []string) ([]string, error) {
+func parseAnywhere(set *flag.FlagSet, args []string, usage func(), stderr io.Writer) ([]string, error) {
 	var rest, last []string
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, last = args[:i], args[i+1:]
@@ -90,7 +106,7 @@ func parseAnywhere(set *flag.FlagSet, args []string) ([]string, error) {
 		return kid
 	})
 	for {
-		if err := set.Parse(args); err != nil {
+		if err := parse(set, args, usage, stderr); err != nil {
 			return nil, err
 		}
 		if set.NArg() == 0 {

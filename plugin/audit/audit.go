@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"m2m-token-enricher/plugin/visible"
 )
 
 // Bounds of what waits for the file.
@@ -176,7 +178,7 @@ func (w *writer) add(e Entry) {
 		w.log.missed.Add(1)
 		return
 	}
-	w.lines = append(append(w.lines, line...), '\n')
+	w.lines = append(append(w.lines, visible.JSON(line)...), '\n')
 	w.entries++
 	if len(w.lines) >= maxBatch {
 		w.flush()
