@@ -4,14 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -24,7 +19,9 @@ const (
 	// hangs holds up nobody for longer; the ring from before serves meanwhile.
 	keyFilePatience = 100 * time.Millisecond
 	// firstReadPatience is the same while there is no ring to serve.
-	firstReadPatience = time.Second
+	firstReadPatience = 2 * time.Second
+	// readTime is how long a read may take before the log warns of it.
+	readTime = 10 * time.Second
 	// warnAgain is how often a warning is repeated while its cause lasts.
 	warnAgain = time.Hour
 )
@@ -45,6 +42,7 @@ type KeyFile struct {
 	changed time.Time     // when its file was
 	failure error         // why the last content isn't the ring
 	exposed error         // that others may read or change the file
+	hangs   bool          // the read under way takes longer than readTime
 	warned  time.Time     // when the present warning was given out last
 }
 
@@ -85,23 +83,36 @@ func (f *KeyFile) State() (*Ring, time.Time) {
 }
 
 // Warning returns what an operator should know of a file whose ring is in use:
-// that its present content is not that ring, or that others may read or change
-// it. It does so once, and again every hour while that lasts; otherwise it
-// returns nil.
+// that its present content is not that ring, that reading it takes without an
+// end, or that others may read or change it. It does so once, and again every
+// hour while that lasts; otherwise it returns nil.
 func (f *KeyFile) Warning(ctx context.Context) error {
 	f.follow(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	now := f.now()
+	f.noteHanging(now)
 	warning := f.exposed
-	if f.failure != nil {
+	switch {
+	case f.hangs:
+		warning = fmt.Errorf("the signing keys are those from before: reading %s hasn't ended within %v: its file system or its library hangs", f.path, readTime)
+	case f.failure != nil:
 		warning = fmt.Errorf("the signing keys are those from before: %w", f.failure)
 	}
-	now := f.now()
 	if f.ring == nil || warning == nil || (!f.warned.IsZero() && now.Sub(f.warned) < warnAgain) {
 		return nil
 	}
 	f.warned = now
 	return warning
+}
+
+// noteHanging notes whether the read under way hangs. A change of that is worth
+// a warning of its own.
+func (f *KeyFile) noteHanging(now time.Time) {
+	hangs := f.reading != nil && now.Sub(f.begun) >= readTime
+	if hangs != f.hangs {
+		f.hangs, f.warned = hangs, time.Time{}
+	}
 }
 
 // follow starts a read if it is time for one, and waits a little for the one
@@ -142,7 +153,7 @@ func (f *KeyFile) due(now time.Time) bool {
 
 func (f *KeyFile) reread(done chan struct{}) {
 	defer close(done)
-	c, err := safely(func() (content, error) { return f.read(), nil })
+	c, err := safely(func() (content, error) { return f.settled(), nil })
 	if err != nil {
 		c.err = err
 	}
@@ -153,15 +164,6 @@ func (f *KeyFile) reread(done chan struct{}) {
 		return
 	}
 	f.take(c)
-}
-
-// content is what a read found.
-type content struct {
-	text    []byte
-	changed time.Time // of the file; zero if there is none
-	ring    *Ring     // of a token; else text is to be parsed
-	exposed error
-	err     error
 }
 
 // take makes c the present content.
@@ -182,47 +184,3 @@ func (f *KeyFile) take(c content) {
 }
 
 func sameError(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
-
-func readKeyFile(path string) content {
-	file, err := os.Open(path)
-	if err != nil {
-		return content{err: err} // it names the path
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return content{err: err}
-	}
-	text, err := io.ReadAll(io.LimitReader(file, MaxRingSize+1))
-	if err != nil {
-		return content{err: fmt.Errorf("read %s: %w", path, err)}
-	}
-	if len(bytes.TrimSpace(text)) == 0 {
-		return content{err: errors.New(path + " is empty")}
-	}
-	return content{text: text, changed: info.ModTime(), exposed: exposure(path, info)}
-}
-
-// exposure warns of private keys that others than their owner may read or
-// change, by PostgreSQL's rule for its ssl_key_file.
-func exposure(path string, info fs.FileInfo) error {
-	user := os.Geteuid()
-	owner := user
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		owner = int(stat.Uid)
-	}
-	if !isExposed(info.Mode(), owner, user) {
-		return nil
-	}
-	return fmt.Errorf("%s may be read or changed by others than its owner (mode %04o)", path, info.Mode().Perm())
-}
-
-// isExposed says whether a file of owner's grants others more than it must for
-// user to read it. What is root's can only be read by its group, as the Secret
-// of a pod with an fsGroup; what is the user's own needs no group.
-func isExposed(mode fs.FileMode, owner, user int) bool {
-	if owner == 0 && user != 0 {
-		return mode.Perm()&0o037 != 0
-	}
-	return mode.Perm()&0o077 != 0
-}

@@ -2,7 +2,6 @@ package jws
 
 import (
 	"os"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -56,37 +55,5 @@ func TestKeyFileWhenTheClockStepsBack(t *testing.T) {
 	f.want("ES256")
 	f.write(set(t, private(edKey())))
 	f.advance(-time.Hour)
-	f.want("EdDSA")
-}
-
-// TestKeyFileOnAHungMount: the ring from before serves, and nobody waits for
-// long. A pipe without a writer hangs like a mount.
-func TestKeyFileOnAHungMount(t *testing.T) {
-	f := newKeyFile(t)
-	f.write(set(t, private(ecKey())))
-	f.want("ES256")
-	if err := os.Remove(f.path); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(f.path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f.advance(keyFilePoll)
-	for range 100 {
-		f.want("ES256") // a hundred waits of the patience would take 10 s
-		f.advance(keyFilePatience + 1)
-	}
-	pipe, err := os.OpenFile(f.path, os.O_WRONLY, 0) // lets the read go on
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := pipe.WriteString(set(t, private(edKey()))); err != nil {
-		t.Fatal(err)
-	}
-	f.KeyFile.mu.Lock()
-	reading := f.reading
-	f.KeyFile.mu.Unlock()
-	pipe.Close()
-	<-reading
 	f.want("EdDSA")
 }

@@ -34,15 +34,11 @@ func (u tokenURI) pin() (pin, error) {
 	if u.pinValue != "" {
 		return pin{value: u.pinValue}, nil
 	}
-	file, err := os.Open(u.pinSource)
+	file, info, err := openRegular(u.pinSource)
 	if err != nil {
 		return pin{}, fmt.Errorf("pin-source: %w", err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return pin{}, fmt.Errorf("pin-source: %w", err)
-	}
 	text, err := io.ReadAll(io.LimitReader(file, maxPIN+1))
 	if err != nil {
 		return pin{}, fmt.Errorf("pin-source: %w", err)

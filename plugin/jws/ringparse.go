@@ -27,7 +27,7 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	switch {
 	case len(text) == 0:
 		return nil, errors.New("no keys: it is empty")
-	case bytes.HasPrefix(text, []byte("-----BEGIN")):
+	case isPEM(text):
 		return parsePEM(text)
 	}
 	var set struct {
@@ -47,6 +47,8 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	}
 	return keys, nil
 }
+
+func isPEM(text []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN")) }
 
 func parsePEM(text []byte) ([]jose.JSONWebKey, error) {
 	var keys []jose.JSONWebKey

@@ -1,0 +1,252 @@
+package jws
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func pemOf(t *testing.T, keys ...any) string {
+	t.Helper()
+	var text strings.Builder
+	for _, key := range keys {
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	}
+	return text.String()
+}
+
+// written is a key file and when it was written, by the clock of the test.
+type written struct {
+	*KeyFile
+	t *testing.T
+}
+
+func newWritten(t *testing.T) *written {
+	return &written{NewKeyFile(filepath.Join(t.TempDir(), "keys.pem"), "", time.Now), t}
+}
+
+func (w *written) write(text string, age time.Duration) {
+	w.t.Helper()
+	if err := os.WriteFile(w.path, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	at := time.Now().Add(-age)
+	if err := os.Chtimes(w.path, at, at); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// count is of the keys that are published to a request that waits a little; 0
+// without a ring.
+func (w *written) count() int {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime/8)
+	defer cancel()
+	ring, err := w.Ring(ctx)
+	if err != nil {
+		return 0
+	}
+	return len(ring.Keys())
+}
+
+// TestKeyFileWhilePEMIsWritten: a PEM file has no end mark, so that a part of it
+// may look whole. A part is never published, and the whole is soon.
+func TestKeyFileWhilePEMIsWritten(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before, part, whole string
+		want                int
+	}{
+		"the first ring":   {"", pemOf(t, ecKey()), pemOf(t, ecKey(), edKey(), rsaKey()), 3},
+		"a key is added":   {pemOf(t, ecKey(), edKey()), pemOf(t, ecKey()), pemOf(t, ecKey(), edKey(), rsaKey()), 3},
+		"a key is removed": {pemOf(t, ecKey(), edKey(), rsaKey()), pemOf(t, edKey()), pemOf(t, edKey(), rsaKey()), 2},
+		"in three parts":   {pemOf(t, ecKey(), edKey(), rsaKey()), pemOf(t, edKey(), ecKey())[:200], pemOf(t, edKey()), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, before := newWritten(t), 0
+				if tt.before != "" {
+					f.write(tt.before, time.Minute)
+					before = f.count()
+				}
+				time.Sleep(keyFilePoll)
+				begun := time.Now()
+				f.write(tt.part, 0)
+				for range 2 { // less than settleTime
+					if n := f.count(); n != before {
+						t.Fatalf("%d keys while it is written, want %d", n, before)
+					}
+					time.Sleep(settleTime / 4)
+				}
+				f.write(tt.whole, 0)
+				for f.count() == before {
+					if time.Since(begun) > 10*time.Second {
+						t.Fatal("the new ring isn't there after 10 s")
+					}
+					time.Sleep(settleTime / 4)
+				}
+				if n := f.count(); n != tt.want {
+					t.Errorf("%d keys, want %d", n, tt.want)
+				}
+				if err := f.Warning(context.Background()); err != nil {
+					t.Errorf("Warning = %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestKeyFileSettled: what was written a while ago, and what has an end mark, is
+// taken at the first read: the first request after a change has the new keys.
+func TestKeyFileSettled(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		age  time.Duration
+	}{
+		"PEM of a minute ago": {pemOf(t, edKey()), time.Minute},
+		"JSON of just now":    {set(t, private(edKey())), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newWritten(t)
+				f.write(pemOf(t, ecKey(), edKey()), time.Minute)
+				if n := f.count(); n != 2 {
+					t.Errorf("%d keys, want 2", n)
+				}
+				time.Sleep(time.Hour)
+				f.write(tt.text, tt.age)
+				if n := f.count(); n != 1 {
+					t.Errorf("%d keys, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// TestKeyFileThatKeepsChanging: the ring from before serves, and the log says why.
+func TestKeyFileThatKeepsChanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newWritten(t)
+		f.write(pemOf(t, ecKey(), edKey()), time.Minute)
+		f.count()
+		time.Sleep(keyFilePoll)
+		var warning error
+		for i := range 40 {
+			f.write(pemOf(t, []any{ecKey(), edKey()}[i%2]), 0)
+			if n := f.count(); n != 2 {
+				t.Fatalf("%d keys, want 2", n)
+			}
+			if err := f.Warning(context.Background()); err != nil {
+				warning = err
+			}
+			time.Sleep(settleTime / 2)
+		}
+		if warning == nil || !strings.Contains(warning.Error(), "keeps changing") {
+			t.Errorf("Warning = %v", warning)
+		}
+		time.Sleep(2 * settleTime)
+	})
+}
+
+// TestKeyFileThatIsNoFile: what could be waited for without an end isn't opened
+// as a key file, and the log says so.
+func TestKeyFileThatIsNoFile(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a device":    func(path string) error { return os.Symlink("/dev/zero", path) },
+		"a link to a pipe": func(path string) error {
+			if err := syscall.Mkfifo(path+".pipe", 0o600); err != nil {
+				return err
+			}
+			return os.Symlink(path+".pipe", path)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newKeyFile(t)
+			if err := put(f.path); err != nil {
+				t.Fatal(err)
+			}
+			f.wantNone("is not a regular file")
+			if err := os.Remove(f.path); err != nil {
+				t.Fatal(err)
+			}
+			f.write(set(t, private(ecKey())))
+			f.advance(retryInterval)
+			f.want("ES256")
+			if err := os.Remove(f.path); err != nil {
+				t.Fatal(err)
+			}
+			_ = os.Remove(f.path + ".pipe")
+			if err := put(f.path); err != nil {
+				t.Fatal(err)
+			}
+			f.advance(keyFilePoll)
+			f.want("ES256")
+			f.wantWarning("is not a regular file")
+			f.wantWarning("")
+			f.advance(warnAgain)
+			f.wantWarning("is not a regular file")
+		})
+	}
+}
+
+// TestKeyFileOnAHungMount: whatever a read waits for, a file's server or a
+// token's library, the ring from before serves, nobody waits for long, one read
+// is under way at most, and the log says so once an hour.
+func TestKeyFileOnAHungMount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newWritten(t)
+		f.write(set(t, private(ecKey())), time.Minute)
+		f.count()
+		var under atomic.Int32
+		read, resume := f.read, make(chan struct{})
+		f.read = func() content {
+			under.Add(1)
+			<-resume
+			return read()
+		}
+		warnings, begun := 0, time.Now()
+		for time.Since(begun) < 2*warnAgain+time.Minute {
+			time.Sleep(keyFilePoll)
+			before := time.Now()
+			if n := f.count(); n != 1 {
+				t.Fatalf("%d keys, want 1", n)
+			}
+			if waited := time.Since(before); waited > keyFilePatience {
+				t.Fatalf("a request waited for %v", waited)
+			}
+			err := f.Warning(context.Background())
+			if err == nil {
+				continue
+			}
+			warnings++
+			if since := time.Since(begun); warnings == 1 && since > 2*keyFilePoll+readTime || !strings.Contains(err.Error(), "hasn't ended") {
+				t.Errorf("Warning after %v: %v", since, err)
+			}
+		}
+		if warnings != 3 || under.Load() != 1 {
+			t.Errorf("%d warnings and %d reads, want 3 and 1", warnings, under.Load())
+		}
+		f.write(set(t, private(edKey()), private(ecKey())), 0)
+		close(resume)
+		synctest.Wait()
+		if n := f.count(); n != 2 {
+			t.Errorf("%d keys, want 2", n)
+		}
+		if err := f.Warning(context.Background()); err != nil {
+			t.Errorf("Warning = %v", err)
+		}
+	})
+}
