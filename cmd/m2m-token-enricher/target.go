@@ -40,7 +40,7 @@ func (t *target) flags(set *flag.FlagSet) {
 	set.IntVar(&t.database, "database", -1, "number of the database")
 	set.StringVar(&t.username, "username", "", "ACL user; also in "+usernameVariable)
 	set.StringVar(&t.passwordFile, "password-file", "", "file with the password; the password itself in "+passwordVariable)
-	set.StringVar(&t.prefix, "prefix", "", "start of every key")
+	set.StringVar(&t.prefix, "prefix", "", "start of every key; it ends in a separator such as a colon")
 	set.BoolVar(&t.ssl, "ssl", false, "connect with TLS")
 	set.StringVar(&t.caFile, "ca-file", "", "PEM file with the CAs to trust, instead of the configured")
 }
