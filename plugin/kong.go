@@ -150,61 +150,56 @@ func (k *kong) texts(questions ...question) error {
 	return nil
 }
 
+// reply hands the next reply to read, which says whether it is one to this
+// question.
+func (k *kong) reply(what string, read func(message []byte) error) error {
+	if err := k.wire.reply(read); err != nil {
+		return fmt.Errorf("ask Kong for %s: %w", what, err)
+	}
+	return nil
+}
+
 // bytes reads the reply that is a String or a ByteString.
-func (k *kong) bytes(what string) ([]byte, error) {
-	reply, err := k.wire.reply()
-	if err == nil {
-		reply, err = field(reply, 1)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask Kong for %s: %w", what, err)
-	}
-	return reply, nil
+func (k *kong) bytes(what string) (text []byte, err error) {
+	err = k.reply(what, func(message []byte) (err error) {
+		text, err = field(message, 1)
+		return err
+	})
+	return text, err
 }
 
 // headers reads the reply that is a Struct of headers.
-func (k *kong) headers(what string) (headers, error) {
-	reply, err := k.wire.reply()
-	var h headers
-	if err == nil {
-		h, err = readHeaders(reply)
-	}
-	if err != nil {
-		return h, fmt.Errorf("ask Kong for %s: %w", what, err)
-	}
-	return h, nil
+func (k *kong) headers(what string) (h headers, err error) {
+	err = k.reply(what, func(message []byte) (err error) {
+		h, err = readHeaders(message)
+		return err
+	})
+	return h, err
 }
 
 // number reads the reply that is an Int.
-func (k *kong) number(what string) (uint64, error) {
-	reply, err := k.wire.reply()
-	var n uint64
-	if err == nil {
-		n, err = varint(reply, 1)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("ask Kong for %s: %w", what, err)
-	}
-	return n, nil
+func (k *kong) number(what string) (n uint64, err error) {
+	err = k.reply(what, func(message []byte) (err error) {
+		n, err = varint(message, 1)
+		return err
+	})
+	return n, err
 }
 
 // requestBody reads the reply that is a RawBodyResult: the request's body, or
 // why it can't be read.
 func (k *kong) requestBody() (body []byte, unreadable, err error) {
-	reply, err := k.wire.reply()
 	var path, failure []byte
-	if err == nil {
-		body, err = field(reply, 1)
-	}
-	if err == nil {
-		path, err = field(reply, 2)
-	}
-	if err == nil {
-		failure, err = field(reply, 3)
-	}
+	err = k.reply("the request's body", func(message []byte) error {
+		var contentErr, pathErr, failureErr error
+		body, contentErr = field(message, 1)
+		path, pathErr = field(message, 2)
+		failure, failureErr = field(message, 3)
+		return errors.Join(contentErr, pathErr, failureErr)
+	})
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("ask Kong for the request's body: %w", err)
+		return nil, nil, err
 	case path != nil: // nginx wrote it to a file
 		body, unreadable = readFile(string(path))
 	case failure != nil:

@@ -13,29 +13,37 @@ import (
 
 var errMessage = errors.New("not a message of the plugin protocol")
 
+// wellFormed returns an error if message isn't a message, whatever its fields.
+func wellFormed(message []byte) error {
+	return fields(message, func(protowire.Number, protowire.Type, []byte) error { return nil })
+}
+
 // field returns the bytes of the field called number, the last if it comes
-// again, and nil if it doesn't come.
+// again, and nil if it doesn't come. A field of another type is an error.
 func field(message []byte, number protowire.Number) (value []byte, err error) {
-	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
-		if n == number && typ == protowire.BytesType {
-			value, _ = protowire.ConsumeBytes(raw)
+	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) (err error) {
+		if n == number {
+			value, err = bytesOf(typ, raw)
 		}
+		return err
 	})
 	return value, err
 }
 
 // varint is field for an integer, 0 if it doesn't come.
 func varint(message []byte, number protowire.Number) (value uint64, err error) {
-	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
-		if n == number && typ == protowire.VarintType {
-			value, _ = protowire.ConsumeVarint(raw)
+	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) (err error) {
+		if n == number {
+			value, err = varintOf(typ, raw)
 		}
+		return err
 	})
 	return value, err
 }
 
-// fields calls each with every field of message.
-func fields(message []byte, each func(n protowire.Number, typ protowire.Type, raw []byte)) error {
+// fields calls each with every field of message, until one returns an error. A
+// number that each doesn't know isn't one: a later Kong may have more fields.
+func fields(message []byte, each func(n protowire.Number, typ protowire.Type, raw []byte) error) error {
 	for len(message) > 0 {
 		number, typ, n := protowire.ConsumeTag(message)
 		if n < 0 {
@@ -45,10 +53,28 @@ func fields(message []byte, each func(n protowire.Number, typ protowire.Type, ra
 		if n = protowire.ConsumeFieldValue(number, typ, message); n < 0 {
 			return errMessage
 		}
-		each(number, typ, message[:n])
+		if err := each(number, typ, message[:n]); err != nil {
+			return err
+		}
 		message = message[n:]
 	}
 	return nil
+}
+
+func bytesOf(typ protowire.Type, raw []byte) ([]byte, error) {
+	if typ != protowire.BytesType {
+		return nil, errMessage
+	}
+	value, _ := protowire.ConsumeBytes(raw) // it was consumed before
+	return value, nil
+}
+
+func varintOf(typ protowire.Type, raw []byte) (uint64, error) {
+	if typ != protowire.VarintType {
+		return 0, errMessage
+	}
+	value, _ := protowire.ConsumeVarint(raw)
+	return value, nil
 }
 
 func nothing(out []byte) []byte { return out }
@@ -129,12 +155,14 @@ type headers struct {
 // readHeaders reads a google.protobuf.Struct whose values are strings and lists
 // of strings, with names in lower case.
 func readHeaders(message []byte) (h headers, err error) {
-	var inner error
-	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
-		if n != 1 || typ != protowire.BytesType {
-			return
+	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) error {
+		if n != 1 {
+			return nil
 		}
-		entry, _ := protowire.ConsumeBytes(raw)
+		entry, err := bytesOf(typ, raw)
+		if err != nil {
+			return err
+		}
 		name, nameErr := field(entry, 1)
 		value, valueErr := field(entry, 2)
 		texts, textErr := textsOf(value)
@@ -142,9 +170,9 @@ func readHeaders(message []byte) (h headers, err error) {
 		if to := h.named(string(name)); to != nil {
 			*to = texts
 		}
-		inner = errors.Join(inner, nameErr, valueErr, textErr)
+		return errors.Join(nameErr, valueErr, textErr)
 	})
-	return h, errors.Join(err, inner)
+	return h, err
 }
 
 func (h *headers) named(name string) *[]string {
@@ -161,28 +189,56 @@ func (h *headers) named(name string) *[]string {
 	return nil
 }
 
-// textsOf reads a google.protobuf.Value that is a string or a list of them.
+// textsOf reads a google.protobuf.Value that is a string or a list of strings.
+// A list in a list is passed over: Kong nests none.
 func textsOf(value []byte) (texts []string, err error) {
-	var inner error
-	err = fields(value, func(n protowire.Number, typ protowire.Type, raw []byte) {
-		if typ != protowire.BytesType {
-			return
+	text, list, err := kindsOf(value)
+	if text != nil {
+		texts = append(texts, string(text))
+	}
+	if err != nil {
+		return texts, err
+	}
+	err = fields(list, func(n protowire.Number, typ protowire.Type, raw []byte) error {
+		if n != 1 {
+			return nil
 		}
-		text, _ := protowire.ConsumeBytes(raw)
+		element, err := bytesOf(typ, raw)
+		if err != nil {
+			return err
+		}
+		text, _, err := kindsOf(element)
+		if text != nil {
+			texts = append(texts, string(text))
+		}
+		return err
+	})
+	return texts, err
+}
+
+// valueTypes are the types of a google.protobuf.Value's kinds: null, number,
+// string, bool, struct and list.
+var valueTypes = []protowire.Type{
+	1: protowire.VarintType, 2: protowire.Fixed64Type, 3: protowire.BytesType,
+	4: protowire.VarintType, 5: protowire.BytesType, 6: protowire.BytesType,
+}
+
+// kindsOf returns the string and the list of a google.protobuf.Value, nil if it
+// is of another kind.
+func kindsOf(value []byte) (text, list []byte, err error) {
+	err = fields(value, func(n protowire.Number, typ protowire.Type, raw []byte) error {
+		if int(n) < len(valueTypes) && typ != valueTypes[n] {
+			return errMessage
+		}
 		switch n {
 		case 3:
-			texts = append(texts, string(text))
+			text, _ = protowire.ConsumeBytes(raw)
 		case 6:
-			inner = fields(text, func(n protowire.Number, typ protowire.Type, raw []byte) {
-				if n == 1 && typ == protowire.BytesType {
-					element, _ := protowire.ConsumeBytes(raw)
-					one, err := textsOf(element)
-					texts, inner = append(texts, one...), errors.Join(inner, err)
-				}
-			})
+			list, _ = protowire.ConsumeBytes(raw)
 		}
+		return nil
 	})
-	return texts, errors.Join(err, inner)
+	return text, list, err
 }
 
 // exitMessage writes ExitArgs.
@@ -206,13 +262,14 @@ type call struct {
 
 // readCall reads an RpcCall.
 func readCall(message []byte) (c call, err error) {
-	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
-		switch {
-		case n == 1 && typ == protowire.VarintType:
-			c.sequence, _ = protowire.ConsumeVarint(raw)
-		case n == 36 && typ == protowire.BytesType:
-			c.event, _ = protowire.ConsumeBytes(raw)
+	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) (err error) {
+		switch n {
+		case 1:
+			c.sequence, err = varintOf(typ, raw)
+		case 36:
+			c.event, err = bytesOf(typ, raw)
 		}
+		return err
 	})
 	return c, err
 }

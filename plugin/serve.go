@@ -170,17 +170,20 @@ func (s *server) connection(conn net.Conn) {
 			return
 		}
 		message, err := w.frame()
-		if err != nil || !s.mark(conn, true) || conn.SetDeadline(time.Now().Add(eventTime)) != nil {
+		if !s.mark(conn, true) || conn.SetDeadline(time.Now().Add(eventTime)) != nil {
 			return
 		}
-		if !s.call(w, message) {
+		if err != nil || !s.call(w, message) {
+			w.hangUp()
 			return
 		}
 	}
 }
 
-// call answers one call of Kong's, and returns false when the connection is at
-// its end.
+// call answers one call of Kong's, and returns false when the connection must
+// end. A call that can't be read gets no answer: nothing says what Kong called,
+// and a return would be taken for an event that was handled, by which the
+// provider's token passes.
 func (s *server) call(w *wire, message []byte) bool {
 	c, err := readCall(message)
 	switch {
@@ -220,10 +223,11 @@ func (s *server) command(w *wire, message []byte) bool {
 	return w.flush() == nil
 }
 
-// event runs a handler, and returns false when Kong ends the connection because
-// the handler answered the client, or when the instance isn't known: Kong then
-// starts it again and repeats the event. In every other case the event must end
-// in order, or Kong repeats it for ever.
+// event runs a handler, and returns false when the connection must end: the
+// handler answered the client, or a reply left the wire in doubt, or the
+// instance isn't known. Of an unknown instance Kong gets no answer, so that it
+// starts the instance again and repeats the event. In every other case the
+// event must end in order, or Kong repeats it for ever.
 func (s *server) event(w *wire, c call) bool {
 	id, phase, err := readEvent(c.event)
 	if err != nil {
@@ -238,7 +242,6 @@ func (s *server) event(w *wire, c call) bool {
 	k := &kong{wire: w}
 	runSafely(k, func() { s.handle(i, phase, k) })
 	if k.exited {
-		w.hangUp()
 		return false
 	}
 	w.putText("") // ends the event
