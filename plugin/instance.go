@@ -22,12 +22,13 @@ import (
 // worker, and anew at each rebuild of its configuration. Handlers run in
 // parallel.
 type instance struct {
-	id          int32
-	fingerprint [sha256.Size]byte
-	cfg         *schema.Config
-	mistakes    error          // why the configuration can't be used
-	running     *runningConfig // nil if it can't
-	all         *instances
+	id       int32
+	identity [sha256.Size]byte // of the configuration, its secrets included
+	label    string            // see name
+	cfg      *schema.Config
+	mistakes error          // why the configuration can't be used
+	running  *runningConfig // nil if it can't
+	all      *instances
 
 	started, used time.Time    // guarded by all.mu
 	placed        bool         // in all.heirs, now or before, or too late for it; guarded by all.mu
@@ -39,16 +40,17 @@ type instance struct {
 // request with a 500 and the operator would never learn why. The events say it
 // instead.
 func newInstance(all *instances, config []byte) *instance {
-	i := &instance{all: all, fingerprint: sha256.Sum256(config)}
+	i := &instance{all: all, identity: sha256.Sum256(config), label: "invalid"}
 	i.safely(func() error {
 		var err error
 		i.cfg, err = validated(schema.Delivered(config))
 		return err
 	})
 	if i.mistakes == nil {
-		i.fingerprint = i.cfg.Fingerprint // without what Kong puts beside the configuration
+		i.identity = i.cfg.Identity // without what Kong puts beside the configuration
+		i.label = hex.EncodeToString(i.cfg.Fingerprint[:4])
 	}
-	i.id = instanceID(i.fingerprint)
+	i.id = instanceID(i.identity)
 	return i
 }
 
@@ -86,8 +88,10 @@ func (i *instance) close() {
 	}
 }
 
-// name is short, and the same in every process.
-func (i *instance) name() string { return hex.EncodeToString(i.fingerprint[:4]) }
+// name is short, and the same in every process. It is shown, and so covers no
+// secret: instances whose configurations differ in secrets alone have one name,
+// and so have those that can't be used, in which a secret may be anywhere.
+func (i *instance) name() string { return i.label }
 
 func (i *instance) status() *kong_plugin_protocol.InstanceStatus {
 	return &kong_plugin_protocol.InstanceStatus{Name: Name, InstanceId: i.id, StartedAt: i.started.Unix()}

@@ -3,6 +3,8 @@ package plugin
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,13 +33,17 @@ type instances struct {
 	lines     *lines
 
 	mu    sync.Mutex
-	known map[int32]*instance
+	known map[int32]*instance      // by id
+	ended map[string]metrics.State // what those counted that are gone, by the name that another one has
 	heirs succession
 	swept time.Time
 }
 
 func newInstances() *instances {
-	return &instances{now: time.Now, open: open, lines: newLines(time.Now), known: map[int32]*instance{}, heirs: succession{}}
+	return &instances{
+		now: time.Now, open: open, lines: newLines(time.Now),
+		known: map[int32]*instance{}, ended: map[string]metrics.State{}, heirs: succession{},
+	}
 }
 
 // start starts the instance with the configuration that Kong delivers, unless
@@ -47,7 +53,7 @@ func (is *instances) start(config []byte) *instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	now := is.now()
-	for is.known[i.id] != nil && is.known[i.id].fingerprint != i.fingerprint {
+	for is.known[i.id] != nil && is.known[i.id].identity != i.identity {
 		i.id = max(1, i.id+1) // another configuration has this one
 	}
 	if is.known[i.id] == nil {
@@ -65,8 +71,8 @@ func (is *instances) start(config []byte) *instance {
 // instanceID makes an id of what the configuration is. So all workers, and the
 // processes before and after a reload, have the same one for the same
 // configuration.
-func instanceID(fingerprint [sha256.Size]byte) int32 {
-	return int32(max(1, binary.BigEndian.Uint32(fingerprint[:])>>1))
+func instanceID(identity [sha256.Size]byte) int32 {
+	return int32(max(1, binary.BigEndian.Uint32(identity[:])>>1))
 }
 
 // find returns the instance called id, nil if it isn't known. It is then in
@@ -93,10 +99,27 @@ func (is *instances) sweep(now time.Time) {
 		if i.busy.Load() == 0 && now.Sub(i.used) >= is.limit(i) {
 			delete(is.known, id)
 			is.heirs.remove(i)
-			is.observers.metrics.Forget(i.name())
+			is.forget(i)
 			go i.close()
 		}
 	}
+}
+
+// forget drops what was counted of i, which isn't known any more. While another
+// one has its name the counts stay: a counter that falls counts as one that began
+// anew.
+func (is *instances) forget(i *instance) {
+	name := i.name()
+	for _, other := range is.known {
+		if other.name() == name {
+			if i.running != nil {
+				is.ended[name] = is.ended[name].Join(i.running.state(name).Counts())
+			}
+			return
+		}
+	}
+	delete(is.ended, name)
+	is.observers.metrics.Forget(name)
 }
 
 // limit is how long i may be unused.
@@ -117,21 +140,26 @@ func (is *instances) Instances() int {
 // Missed implements [metrics.Source].
 func (is *instances) Missed() uint64 { return is.observers.audit.Missed() }
 
-// States implements [metrics.Source].
+// States implements [metrics.Source]. Instances with one name have one state.
 func (is *instances) States() []metrics.State {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	is.sweep(is.now())
-	var states []metrics.State
+	states := map[string]metrics.State{}
 	for _, i := range is.known {
 		if i.running == nil {
 			continue
 		}
-		s := i.running.state(i.name())
+		name := i.name()
+		s := i.running.state(name)
 		if s.NotReady != nil {
 			go i.running.warm() // without a request nothing else would
 		}
-		states = append(states, s)
+		if before, ok := states[name]; ok {
+			states[name] = before.Join(s)
+		} else {
+			states[name] = s.Join(is.ended[name])
+		}
 	}
-	return states
+	return slices.Collect(maps.Values(states))
 }

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -72,9 +73,75 @@ func TestSameID(t *testing.T) {
 	}
 }
 
+// TestNamesakes: configurations that differ in a secret alone are two, under one
+// name: their series are one, and stay while one of them does.
+func TestNamesakes(t *testing.T) {
+	is := newTestInstances(t)
+	scrape := scrapes(t, is)
+	now := time.Now()
+	is.now = func() time.Time { return now }
+	good, _ := able(t)
+	withPassword := func(password string) *instance {
+		i := awaken(t, is.start([]byte(strings.Replace(good, `"port":1`, `"port":1,"password":"`+password+`"`, 1))))
+		(&kongSide{}).handle(t, func(k *kong) { i.phase("response", k) })
+		_, _ = i.running.records.Record(t.Context(), schema.Application, "a") // no Redis is there
+		return i
+	}
+	old := withPassword("hunter2")
+	now = now.Add(unusedAfter / 2)
+	heir := withPassword("letmein")
+	if old == heir || old.id == heir.id || old.running == heir.running || old.name() != heir.name() {
+		t.Fatalf("they are %d, %s and %d, %s", old.id, old.name(), heir.id, heir.name())
+	}
+	outcomes := fmt.Sprintf(`m2m_outcomes_total{action="refuse",config=%q,outcome="bad_token_response"} 2`, heir.name())
+	misses := fmt.Sprintf("m2m_cache_misses_total{config=%q} 2", heir.name())
+	both := scrape()
+	for _, text := range []string{outcomes, misses, fmt.Sprintf("m2m_ready{config=%q,", heir.name()), "m2m_instances 2"} {
+		if strings.Count(both, text) != 1 {
+			t.Errorf("%d times in the scrape: %s", strings.Count(both, text), text)
+		}
+	}
+	now = now.Add(unusedAfter / 2)
+	is.find(heir.id) // the old one isn't in use
+	if one := scrape(); !strings.Contains(one, outcomes) || !strings.Contains(one, misses) || !strings.Contains(one, "m2m_instances 1") {
+		t.Errorf("the counts went with the old one:\n%s", one)
+	}
+	now = now.Add(unusedAfter)
+	is.find(0) // nothing is in use
+	if none := scrape(); strings.Contains(none, heir.name()) || len(is.ended) != 0 {
+		t.Errorf("the counts stay: %v", is.ended)
+	}
+}
+
+// TestInvalidHasNoFingerprint: a secret may be anywhere in a configuration that
+// can't be used.
+func TestInvalidHasNoFingerprint(t *testing.T) {
+	for _, config := range []string{"{", strings.Replace(goodConfig, "http://127.0.0.1:1", "https://user:hunter2@keys.example", 1)} {
+		if i := start(t, config); i.mistakes == nil || i.name() != "invalid" {
+			t.Errorf("%s is called %s: %v", config, i.name(), i.mistakes)
+		}
+	}
+}
+
 // TestForgotten: an instance that is gone leaves no counts behind.
 func TestForgotten(t *testing.T) {
 	is := newTestInstances(t)
+	scrape := scrapes(t, is)
+	i := is.start([]byte(goodConfig))
+	(&kongSide{}).handle(t, func(k *kong) { i.phase("response", k) })
+	if !strings.Contains(scrape(), "m2m_outcomes_total{") {
+		t.Error("nothing was counted")
+	}
+	is.now = func() time.Time { return time.Now().Add(2 * unusedAfter) }
+	is.start([]byte(observing))
+	if strings.Contains(scrape(), "m2m_outcomes_total{") {
+		t.Error("the counts stay")
+	}
+}
+
+// scrapes gives instances metrics, and returns what scrapes them.
+func scrapes(t *testing.T, is *instances) (scrape func() string) {
+	t.Helper()
 	is.observers.metrics = metrics.New(metrics.Build{}, is)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,8 +153,9 @@ func TestForgotten(t *testing.T) {
 		defer close(done)
 		is.observers.metrics.Serve(ctx, func() (net.Listener, error) { return listener, nil }, func(line string) { t.Error(line) })
 	}()
-	defer func() { end(); <-done }()
-	counted := func() bool {
+	t.Cleanup(func() { end(); <-done })
+	return func() string {
+		t.Helper()
 		resp, err := http.Get("http://" + listener.Addr().String() + "/metrics")
 		if err != nil {
 			t.Fatal(err)
@@ -95,18 +163,8 @@ func TestForgotten(t *testing.T) {
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
 		if err != nil || !strings.Contains(string(body), "m2m_instances ") {
-			t.Fatalf("the scrape has no instances: %v", err)
+			t.Fatalf("the scrape has no instances: %v\n%s", err, body)
 		}
-		return strings.Contains(string(body), "m2m_outcomes_total{")
-	}
-	i := is.start([]byte(goodConfig))
-	(&kongSide{}).handle(t, func(k *kong) { i.phase("response", k) })
-	if !counted() {
-		t.Error("nothing was counted")
-	}
-	is.now = func() time.Time { return time.Now().Add(2 * unusedAfter) }
-	is.start([]byte(observing))
-	if counted() {
-		t.Error("the counts stay")
+		return string(body)
 	}
 }

@@ -41,9 +41,14 @@ type Config struct {
 	AllowAuthorizationClaims bool     `json:"allow_authorization_claims"` // roles, groups and the like may be set
 	Claims                   []Claim  `json:"claims"`
 
-	// Fingerprint identifies the configuration: two that are written alike
-	// have the same. It covers the secrets, which it doesn't reveal.
+	// Fingerprint names the configuration, also where everybody reads it: it
+	// covers no field that may have a secret, because a secret could be guessed
+	// by it. Two that are written alike have the same.
 	Fingerprint [sha256.Size]byte `json:"-"`
+
+	// Identity covers the secrets, too: two that aren't written alike have
+	// another one. It must not be shown.
+	Identity [sha256.Size]byte `json:"-"`
 }
 
 // Signing says with which keys tokens are signed and how the keys are
@@ -167,14 +172,6 @@ const (
 	TypeJSON    = "json"
 )
 
-// Secret is a text that must not be shown. Formatting and marshalling it
-// gives a placeholder.
-type Secret string
-
-func (Secret) String() string               { return "[redacted]" }
-func (Secret) GoString() string             { return "[redacted]" }
-func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
-
 // Delivered decodes a configuration as Kong delivers it in start_instance:
 // complete but for what the operator left unset, and with members of Kong's
 // own beside it, which are ignored. The error joins every mistake.
@@ -214,7 +211,11 @@ func Written(given map[string]any) (*Config, error) {
 	if err != nil {
 		return nil, errors.Join(mistakes, fmt.Errorf("encode the configuration: %w", err))
 	}
-	cfg := &Config{Fingerprint: sha256.Sum256(canonical)}
+	public, err := json.Marshal(root().public(complete))
+	if err != nil {
+		return nil, errors.Join(mistakes, fmt.Errorf("encode the configuration: %w", err))
+	}
+	cfg := &Config{Fingerprint: sha256.Sum256(public), Identity: sha256.Sum256(canonical)}
 	if err := json.Unmarshal(canonical, cfg); err != nil {
 		if mistakes == nil {
 			mistakes = fmt.Errorf("decode the configuration: %w", err)

@@ -16,30 +16,6 @@ type Source interface {
 	Missed() uint64
 }
 
-// State is what one running configuration is like.
-type State struct {
-	Config string // a short name that is the same in every process
-	Issuer string
-	Cache  Cache
-
-	Keys    []Key     // of the gateway's ring; none if there is no usable one
-	KeyFile time.Time // when the ring's file was changed; zero if it never was read
-
-	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was
-	ProviderFailed uint64    // fetches that failed
-	NotReady       error     // why no token can be enriched now, nil if one can
-}
-
-// Key is a key of the ring.
-type Key struct{ ID, Algorithm, Role string }
-
-// Cache is what the records' tier did and holds.
-type Cache struct {
-	Hits, Misses, Stale uint64
-	Entries, Bytes      int
-	Errors              map[string]uint64 // by kind
-}
-
 var (
 	instances = describe("instances", "Plugin instances that Kong has started, each configuration once.")
 	missed    = describe("audit_missed_total", "Tokens that were issued but are missing in the audit log.")

@@ -195,3 +195,27 @@ func TestAddressInUse(t *testing.T) {
 	cancel()
 	<-ended
 }
+
+// TestJoin: configurations of one name count together, show a key once, are as
+// old as the oldest and ready if both are; one that has ended leaves its counts.
+func TestJoin(t *testing.T) {
+	other := running
+	other.Cache.Errors = map[string]uint64{"timeout": 1, "auth": 2}
+	other.Keys = []Key{{"kid-1", "RS256", "signing"}, {"kid-3", "ES256", "published"}}
+	other.ProviderKeys, other.NotReady = time.Time{}, errors.New("no keys of the provider's")
+	got := running.Join(other)
+	if got.Cache.Hits != 14 || got.Cache.Entries != 4 || got.Cache.Errors["timeout"] != 5 || got.Cache.Errors["auth"] != 2 || got.ProviderFailed != 10 {
+		t.Errorf("counts %+v, %d", got.Cache, got.ProviderFailed)
+	}
+	if len(got.Keys) != 3 || got.ProviderKeys != running.ProviderKeys || got.NotReady == nil || len(running.Cache.Errors) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	ended := running.Join(other.Counts())
+	if ended.Cache.Hits != 14 || ended.Cache.Entries != 2 || len(ended.Keys) != 2 || ended.NotReady != nil {
+		t.Errorf("after one has ended: %+v", ended)
+	}
+	if first := (State{}).Join(running); first.Config != running.Config {
+		t.Errorf("with nothing: %+v", first)
+	}
+	scrape(t, New(Build{}, stub{got}), "text/plain") // fails if a series is there twice
+}

@@ -1,0 +1,79 @@
+package metrics
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+)
+
+// State is what the running configurations of one name are like: one, unless
+// some differ in secrets alone.
+type State struct {
+	Config string // a short name that is the same in every process
+	Issuer string
+	Cache  Cache
+
+	Keys    []Key     // of the gateway's ring; none if there is no usable one
+	KeyFile time.Time // when the ring's file was changed; zero if it never was read
+
+	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was
+	ProviderFailed uint64    // fetches that failed
+	NotReady       error     // why no token can be enriched now, nil if one can
+}
+
+// Key is a key of the ring.
+type Key struct{ ID, Algorithm, Role string }
+
+// Cache is what the records' tier did and holds.
+type Cache struct {
+	Hits, Misses, Stale uint64
+	Entries, Bytes      int
+	Errors              map[string]uint64 // by kind
+}
+
+// Join returns the state of two configurations of one name: what they counted
+// together, the oldest keys, and ready if both are.
+func (s State) Join(other State) State {
+	if s.Config == "" {
+		return other
+	}
+	s.Cache = s.Cache.join(other.Cache)
+	s.Keys = slices.Clone(s.Keys)
+	for _, key := range other.Keys {
+		if !slices.Contains(s.Keys, key) {
+			s.Keys = append(s.Keys, key)
+		}
+	}
+	s.KeyFile = earlier(s.KeyFile, other.KeyFile)
+	s.ProviderKeys = earlier(s.ProviderKeys, other.ProviderKeys)
+	s.ProviderFailed += other.ProviderFailed
+	s.NotReady = errors.Join(s.NotReady, other.NotReady)
+	return s
+}
+
+// Counts is what remains of a configuration that has ended.
+func (s State) Counts() State {
+	s.Cache.Entries, s.Cache.Bytes = 0, 0
+	return State{Config: s.Config, Issuer: s.Issuer, Cache: s.Cache, ProviderFailed: s.ProviderFailed}
+}
+
+func (c Cache) join(other Cache) Cache {
+	c.Hits, c.Misses, c.Stale = c.Hits+other.Hits, c.Misses+other.Misses, c.Stale+other.Stale
+	c.Entries, c.Bytes = c.Entries+other.Entries, c.Bytes+other.Bytes
+	errs := map[string]uint64{}
+	maps.Copy(errs, c.Errors)
+	for kind, n := range other.Errors {
+		errs[kind] += n
+	}
+	c.Errors = errs
+	return c
+}
+
+// earlier returns the earlier of two times; zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
