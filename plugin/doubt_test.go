@@ -25,6 +25,7 @@ type outOfStep struct {
 
 func newOutOfStep() outOfStep {
 	o := outOfStep{instances: newInstances()}
+	o.instances.lastID = 0 // so that hostileText calls known ones
 	begun := time.Now()
 	o.instances.now = func() time.Time { return begun } // none becomes unused
 	for _, config := range modeConfigs {

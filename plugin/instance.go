@@ -22,7 +22,7 @@ import (
 // worker, and anew at each rebuild of its configuration. Handlers run in
 // parallel.
 type instance struct {
-	id       int32
+	id       int32             // of the known ones; see [instances.newID]
 	identity [sha256.Size]byte // of the configuration, its secrets included
 	label    string            // see name
 	cfg      *schema.Config
@@ -50,7 +50,6 @@ func newInstance(all *instances, config []byte) *instance {
 		i.identity = i.cfg.Identity // without what Kong puts beside the configuration
 		i.label = hex.EncodeToString(i.cfg.Fingerprint[:4])
 	}
-	i.id = instanceID(i.identity)
 	return i
 }
 

@@ -1,9 +1,11 @@
 package plugin
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -32,16 +34,17 @@ type instances struct {
 	observers observers
 	lines     *lines
 
-	mu    sync.Mutex
-	known map[int32]*instance      // by id
-	ended map[string]metrics.State // what those counted that are gone, by the name that another one has
-	heirs succession
-	swept time.Time
+	mu     sync.Mutex
+	lastID int32
+	known  map[int32]*instance      // by id
+	ended  map[string]metrics.State // what those counted that are gone, by the name that another one has
+	heirs  succession
+	swept  time.Time
 }
 
 func newInstances() *instances {
 	return &instances{
-		now: time.Now, open: open, lines: newLines(time.Now),
+		now: time.Now, open: open, lines: newLines(time.Now), lastID: randomID(),
 		known: map[int32]*instance{}, ended: map[string]metrics.State{}, heirs: succession{},
 	}
 }
@@ -53,26 +56,47 @@ func (is *instances) start(config []byte) *instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	now := is.now()
-	for is.known[i.id] != nil && is.known[i.id].identity != i.identity {
-		i.id = max(1, i.id+1) // another configuration has this one
-	}
-	if is.known[i.id] == nil {
-		i.started = now
+	if before := is.with(i.identity); before != nil {
+		i = before
+	} else {
+		i.id, i.started = is.newID(), now
 		i.run()
 		is.known[i.id] = i
 	}
-	i = is.known[i.id]
 	i.used = now
 	is.heirs.put(readDelivery(config), i, now)
 	is.sweep(now)
 	return i
 }
 
-// instanceID makes an id of what the configuration is. So all workers, and the
-// processes before and after a reload, have the same one for the same
-// configuration.
-func instanceID(identity [sha256.Size]byte) int32 {
-	return int32(max(1, binary.BigEndian.Uint32(identity[:])>>1))
+// with returns the known instance of a configuration, nil if there is none.
+func (is *instances) with(identity [sha256.Size]byte) *instance {
+	for _, i := range is.known {
+		if i.identity == identity {
+			return i
+		}
+	}
+	return nil
+}
+
+// newID returns an id that no known instance has. Ids are counted from a random
+// start, so that one of another process means nothing here: Kong's workers keep
+// theirs when the process is replaced. That n old ids and m known ones have one
+// in common has a probability of (n+m)/2³¹ at most, a millionth for a thousand
+// of each.
+func (is *instances) newID() int32 {
+	for {
+		is.lastID = is.lastID%math.MaxInt32 + 1 // Kong takes 0 for none
+		if is.known[is.lastID] == nil {
+			return is.lastID
+		}
+	}
+}
+
+func randomID() int32 {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	return int32(binary.BigEndian.Uint32(random[:]) >> 1)
 }
 
 // find returns the instance called id, nil if it isn't known. It is then in

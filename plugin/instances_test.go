@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -62,14 +63,22 @@ func TestStartedOnce(t *testing.T) {
 	}
 }
 
-// TestSameID: two configurations whose ids would be the same are two instances.
-func TestSameID(t *testing.T) {
-	is := newTestInstances(t)
-	id := newInstance(is, []byte(goodConfig)).id
-	is.known[id] = &instance{all: is, id: id, used: time.Now()} // of another configuration
+// TestIDs: an id is of one instance, and of none in another process.
+func TestIDs(t *testing.T) {
+	is, other := newTestInstances(t), newTestInstances(t)
 	first := is.start([]byte(goodConfig))
-	if first.id != id+1 || first.running == nil || is.start([]byte(goodConfig)) != first {
-		t.Errorf("it is %d, beside %d", first.id, id)
+	if i := other.start([]byte(goodConfig)); i.id == first.id || other.find(first.id) != nil {
+		t.Errorf("%d is an instance in two processes", first.id)
+	}
+	is.lastID = math.MaxInt32 - 1
+	for _, want := range []int32{math.MaxInt32, 1} {
+		if id := is.newID(); id != want {
+			t.Errorf("the id is %d, want %d", id, want)
+		}
+	}
+	is.lastID = first.id - 1
+	if second := is.start([]byte(observing)); second.id != first.id%math.MaxInt32+1 || is.find(first.id) != first {
+		t.Errorf("%d comes after %d, which is in use", second.id, first.id)
 	}
 }
 

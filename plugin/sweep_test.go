@@ -41,8 +41,8 @@ func TestUnusedInstancesGo(t *testing.T) {
 	}
 	await.Nil(t, unused.closed)
 	again := is.start([]byte(observing))
-	if again == unused || again.id != unused.id || again.running == unused.running {
-		t.Error("what was unused isn't opened again")
+	if again == unused || again.id == unused.id || again.running == unused.running {
+		t.Error("what was unused isn't opened again, under an id of its own")
 	}
 }
 
