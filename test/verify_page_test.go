@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"maps"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -134,5 +135,30 @@ func TestVerifyPageSnippets(t *testing.T) {
 	want := []string{"csharp", "go", "java", "js", "nginx", "python", "sh", "yaml"}
 	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, want) || seen["yaml"] != 3 {
 		t.Errorf("the page has snippets in %v", seen)
+	}
+}
+
+// TestVerifyPageNginx: the maps of the nginx snippet take one whole value each.
+// NGINX hands them a list of audiences joined by commas, and compares whatever
+// isn't a case-sensitive regular expression without its case.
+func TestVerifyPageNginx(t *testing.T) {
+	found := regexp.MustCompile(`map \S+ (\S+) \{ default 0; "~(.*)" 1; \}`).FindAllStringSubmatch(block(t, verifyPage, "nginx"), -1)
+	want := map[string]string{"$right_algorithm": "RS256", "$right_issuer": verifyIssuer, "$right_audience": verifyAudience}
+	if len(found) != len(want) {
+		t.Fatalf("%d maps, want %d: %q", len(found), len(want), found)
+	}
+	for _, m := range found {
+		pattern, value := regexp.MustCompile(m[2]), want[m[1]]
+		if !pattern.MatchString(value) {
+			t.Errorf("%s refuses %q", m[1], value)
+		}
+		for _, other := range []string{
+			"", value + "/", value + ".evil.example", value + "\n", " " + value, "x" + value, strings.ToUpper(value) + "x", strings.ReplaceAll(value, ".", "x") + "x",
+			value + ",x", "x," + value, "x," + value + ",y", strings.ToUpper(value[:1]) + strings.ToLower(value[1:]),
+		} {
+			if pattern.MatchString(other) {
+				t.Errorf("%s accepts %q", m[1], other)
+			}
+		}
 	}
 }
