@@ -31,7 +31,7 @@ func answer(k *kong, r enrich.Result) {
 	switch r.Action {
 	case enrich.Pass:
 		if r.Token {
-			k.forbidKeeping()
+			k.forbidStoring()
 		}
 	case enrich.Replace:
 		k.exit(r.Status, r.Body, k.without(changed))

@@ -9,14 +9,14 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// controls are parts of the names of headers that direct caches: each may
+// controls are parts of the names of headers that direct caches: any cache may
 // have a field of its own, NAME-Cache-Control (RFC 9213, section 2.1).
 var controls = [][]byte{[]byte("cache-control"), []byte("surrogate-control"), []byte("edge-control")}
 
-// keeping reports whether the header called name, in lower case, may say that a
+// cacheHeader reports whether the header called name, in lower case, may say that a
 // cache keeps the answer, or for how long, whatever Cache-Control says. That
 // itself is overruled.
-func keeping(name []byte) bool {
+func cacheHeader(name []byte) bool {
 	if !bytes.Contains(name, []byte("control")) {
 		return bytes.HasSuffix(name, []byte("expires")) || bytes.HasSuffix(name, []byte("ttl"))
 	}
@@ -33,17 +33,17 @@ func deletable(name []byte) bool {
 
 // askHeaders asks for the headers of the answer, which are the upstream's.
 func (k *kong) askHeaders() {
-	k.kept = []string{}
+	k.cacheHeaders = []string{}
 	k.wire.ask("kong.response.get_headers", intMessage(maxHeaders))
 }
 
-// readHeaders reads the reply to askHeaders and keeps the names of those that
-// must go from an answer with a token. unclear is why they can't all be known,
-// or not be deleted.
-func (k *kong) readHeaders() (unclear, err error) {
+// readCacheHeaders reads the reply to askHeaders and remembers the names of the
+// headers that must go from an answer with a token. unclear is why some of them
+// are unknown or can't be deleted.
+func (k *kong) readCacheHeaders() (unclear, err error) {
 	reply, err := k.wire.reply()
 	if err == nil {
-		unclear, err = k.keepNames(reply)
+		unclear, err = k.parseCacheHeaders(reply)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask Kong for the answer's headers: %w", err)
@@ -51,8 +51,8 @@ func (k *kong) readHeaders() (unclear, err error) {
 	return unclear, nil
 }
 
-// keepNames reads a google.protobuf.Struct of strings and lists of strings.
-func (k *kong) keepNames(message []byte) (unclear, err error) {
+// parseCacheHeaders reads a google.protobuf.Struct of strings and lists of strings.
+func (k *kong) parseCacheHeaders(message []byte) (unclear, err error) {
 	var lines int
 	var inner error
 	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
@@ -64,9 +64,9 @@ func (k *kong) keepNames(message []byte) (unclear, err error) {
 		lines += count
 		inner = errors.Join(inner, entryErr)
 		switch {
-		case !keeping(name):
+		case !cacheHeader(name):
 		case deletable(name):
-			k.kept = append(k.kept, string(name))
+			k.cacheHeaders = append(k.cacheHeaders, string(name))
 		default:
 			unclear = errors.New("a header for caches can't be deleted")
 		}
@@ -109,26 +109,26 @@ func linesOf(value []byte) (lines int, err error) {
 // without returns headers that also delete those by which a cache could keep
 // the upstream's answer.
 func (k *kong) without(headers headerFields) headerFields {
-	if len(k.kept) == 0 {
+	if len(k.cacheHeaders) == 0 {
 		return headers
 	}
 	more := map[string][]string{}
-	for _, name := range k.kept {
+	for _, name := range k.cacheHeaders {
 		more[name] = []string{}
 	}
 	return append(slices.Clip(headers), newHeaderFields(more)...)
 }
 
-// forbidKeeping makes the upstream's answer, which stays otherwise, one that no
+// forbidStoring makes the upstream's answer, which stays otherwise, one that no
 // cache keeps (RFC 6749, section 5.1).
-func (k *kong) forbidKeeping() {
-	if k.kept == nil { // the exchange wasn't asked for
+func (k *kong) forbidStoring() {
+	if k.cacheHeaders == nil { // the exchange wasn't asked for
 		k.askHeaders()
-		_, _ = k.readHeaders() // what is known then goes
+		_, _ = k.readCacheHeaders() // what is known then goes
 	}
 	k.setHeader("Cache-Control", "no-store")
 	k.setHeader("Pragma", "no-cache")
-	for _, name := range k.kept {
+	for _, name := range k.cacheHeaders {
 		k.wire.tell("kong.response.clear_header", stringMessage(name))
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-func TestKeeping(t *testing.T) {
+func TestCacheHeader(t *testing.T) {
 	for name, want := range map[string]bool{
 		"cdn-cache-control": true, "cloudflare-cdn-cache-control": true, "vercel-cdn-cache-control": true, "x-litespeed-cache-control": true,
 		"a-cache-of-tomorrow-cache-control": true, "surrogate-control": true, "edge-control": true, "x-accel-expires": true, "expires": true,
@@ -19,7 +19,7 @@ func TestKeeping(t *testing.T) {
 		"cache-control": false, "pragma": false, "vary": false, "surrogate-key": false, "cache-tag": false, "x-accel-buffering": false,
 		"access-control-allow-origin": false, "x-dns-prefetch-control": false, "set-cookie": false, "date": false, "": false,
 	} {
-		if got := keeping([]byte(name)); got != want {
+		if got := cacheHeader([]byte(name)); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -83,8 +83,8 @@ func TestPassedInDoubt(t *testing.T) {
 	}
 }
 
-// FuzzKeepNames: what is read by hand is what the protocol's own types read.
-func FuzzKeepNames(f *testing.F) {
+// FuzzCacheHeaders: what is read by hand is what the protocol's own types read.
+func FuzzCacheHeaders(f *testing.F) {
 	for _, headers := range []map[string]any{{"cdn-cache-control": "a", "x": []any{"a", "b"}}, {"expires": []any{}}} {
 		s, err := structpb.NewStruct(headers)
 		if err != nil {
@@ -98,14 +98,14 @@ func FuzzKeepNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		k := &kong{}
-		_, err := k.keepNames(message)
+		_, err := k.parseCacheHeaders(message)
 		var s structpb.Struct
 		if proto.Unmarshal(message, &s) != nil || err != nil {
 			return
 		}
 		for name := range s.Fields {
-			if keeping([]byte(name)) && deletable([]byte(name)) && !slices.Contains(k.kept, name) {
-				t.Fatalf("%q isn't among %q", name, k.kept)
+			if cacheHeader([]byte(name)) && deletable([]byte(name)) && !slices.Contains(k.cacheHeaders, name) {
+				t.Fatalf("%q isn't among %q", name, k.cacheHeaders)
 			}
 		}
 	})

@@ -20,10 +20,10 @@ const maxRequestSize = 64 << 10
 // kong is what a handler asks of Kong during one event. All PDK calls are
 // here. A kong must not be used by several goroutines, nor after exit.
 type kong struct {
-	wire     *wire
-	exited   bool
-	answered bool     // by the upstream: this is the response phase
-	kept     []string // its headers by which a cache could keep the answer; nil before they are asked for
+	wire         *wire
+	exited       bool
+	answered     bool     // by the upstream: this is the response phase
+	cacheHeaders []string // its headers by which a cache could keep the answer; nil before they are asked for
 
 	observation *observation
 	lines       *lines // nil: every line is written
@@ -100,7 +100,7 @@ func (k *kong) exchange() (x enrich.Exchange, err error) {
 	if x.Request.Body, x.Request.BodyError, err = k.requestBody(); err != nil {
 		return x, err
 	}
-	if x.Response.HeadersError, err = k.readHeaders(); err != nil {
+	if x.Response.HeadersError, err = k.readCacheHeaders(); err != nil {
 		return x, err
 	}
 	if k.observation.traced() {
