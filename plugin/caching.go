@@ -3,7 +3,6 @@ package plugin
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -41,28 +40,28 @@ func (k *kong) askHeaders() {
 // headers that must go from an answer with a token. unclear is why some of them
 // are unknown or can't be deleted.
 func (k *kong) readCacheHeaders() (unclear, err error) {
-	reply, err := k.wire.reply()
-	if err == nil {
-		unclear, err = k.parseCacheHeaders(reply)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask Kong for the answer's headers: %w", err)
-	}
-	return unclear, nil
+	err = k.reply("the answer's headers", func(message []byte) (err error) {
+		unclear, err = k.parseCacheHeaders(message)
+		return err
+	})
+	return unclear, err
 }
 
 // parseCacheHeaders reads a google.protobuf.Struct of strings and lists of strings.
 func (k *kong) parseCacheHeaders(message []byte) (unclear, err error) {
-	var lines int
-	var inner error
-	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) {
-		if n != 1 || typ != protowire.BytesType {
-			return
+	lines := 0
+	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) error {
+		if n != 1 {
+			return nil
 		}
-		entry, _ := protowire.ConsumeBytes(raw)
-		name, count, entryErr := nameAndLines(entry)
+		entry, err := bytesOf(typ, raw)
+		if err != nil {
+			return err
+		}
+		name, nameErr := field(entry, 1)
+		value, valueErr := field(entry, 2)
+		count, countErr := linesOf(value)
 		lines += count
-		inner = errors.Join(inner, entryErr)
 		switch {
 		case !cacheHeader(name):
 		case deletable(name):
@@ -70,39 +69,21 @@ func (k *kong) parseCacheHeaders(message []byte) (unclear, err error) {
 		default:
 			unclear = errors.New("a header for caches can't be deleted")
 		}
+		return errors.Join(nameErr, valueErr, countErr)
 	})
 	if lines >= maxHeaders {
 		unclear = errors.New("too many headers")
 	}
-	return unclear, errors.Join(err, inner)
-}
-
-// nameAndLines reads an entry of a Struct: the name of a header and the number
-// of its lines.
-func nameAndLines(entry []byte) (name []byte, lines int, err error) {
-	var inner error
-	err = fields(entry, func(n protowire.Number, typ protowire.Type, raw []byte) {
-		if typ != protowire.BytesType {
-			return
-		}
-		content, _ := protowire.ConsumeBytes(raw)
-		switch n {
-		case 1:
-			name = content
-		case 2:
-			lines, inner = linesOf(content)
-		}
-	})
-	return name, lines, errors.Join(err, inner)
+	return unclear, err
 }
 
 // linesOf returns how many lines a header has by its google.protobuf.Value.
 func linesOf(value []byte) (lines int, err error) {
-	list, err := field(value, 6)
+	_, list, err := kindsOf(value)
 	if list == nil || err != nil {
 		return 1, err
 	}
-	err = fields(list, func(protowire.Number, protowire.Type, []byte) { lines++ })
+	err = fields(list, func(protowire.Number, protowire.Type, []byte) error { lines++; return nil })
 	return lines, err
 }
 
