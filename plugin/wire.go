@@ -215,19 +215,26 @@ func (w *wire) write() error {
 	return nil
 }
 
-// hangUp ends the connection. It sends what waits and closes its own direction,
-// by which Kong knows not to use the connection again. What Kong still sends is
-// discarded until Kong closes its direction, too, or the deadline. Discarding
-// begins first because Kong may be sending a long reply, and reads only when
-// that is sent. Closing with bytes unread would be a reset for Kong, which could
-// cost it what was sent.
+// hangUp ends the connection: it sends what waits, and discards what Kong still
+// sends until Kong closes the connection, or the deadline. Kong may be sending a
+// long reply, which it ends before it reads: then both are done at once. Closing
+// with bytes unread would be a reset for Kong, which could cost it what was sent.
 func (w *wire) hangUp() {
-	var discarding sync.WaitGroup
-	discarding.Go(func() { _, _ = io.Copy(io.Discard, w.in) })
-	_ = w.write() // an error closes the connection, which ends the discarding
-	if conn, ok := w.conn.(interface{ CloseWrite() error }); ok {
+	var ending sync.WaitGroup
+	if inStep := w.doubt == nil && len(w.owed) <= 1; inStep { // an exit has no reply
+		w.end()
+	} else {
+		ending.Go(w.end)
+	}
+	_, _ = io.Copy(io.Discard, w.in)
+	ending.Wait()
+	_ = w.conn.Close()
+}
+
+// end sends what waits and closes this direction of the connection, by which
+// Kong knows not to use it again.
+func (w *wire) end() {
+	if conn, ok := w.conn.(interface{ CloseWrite() error }); w.write() == nil && ok {
 		_ = conn.CloseWrite()
 	}
-	discarding.Wait()
-	_ = w.conn.Close()
 }
