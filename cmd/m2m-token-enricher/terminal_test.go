@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,19 +57,24 @@ func TestTerminal(t *testing.T) {
 	server := redistest.Start(t)
 	c, dir, ctx := terminal{t}, t.TempDir(), context.Background()
 	keyFile, _ := newFile(t)
+	published := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		run([]string{"keys", "public", keyFile}, w, io.Discard)
+	}))
+	defer published.Close()
 	config := filepath.Join(dir, "kong.yml")
 	must(t, os.WriteFile(config, fmt.Appendf(nil, `
 plugins:
 - name: m2m-token-enricher
   config:
     issuer: https://127.0.0.1:1
+    jwks_uri: %s
     redis: {host: 127.0.0.1, port: %d}
     prefix: "p:"
     management_audiences: [https://example.com/api]
     organization: {from: application.org_code}
     signing: {jwks_file: %s}
     claims: [{name: v, from: application.v}]
-`, server.Port(), keyFile), 0o600))
+`, published.URL, server.Port(), keyFile), 0o600))
 	target := func(command string, args ...string) []string {
 		return slices.Concat(strings.Fields(command), []string{"-c", config}, args)
 	}
@@ -90,6 +99,11 @@ plugins:
 		c.run(0, 1, target("app delete --dry-run", "--", text)...)
 		c.run(1, 2, target("app delete --dry-run", "--", text, "missing"+text)...)
 
+		token := filepath.Join(dir, "token")
+		must(t, os.WriteFile(token, []byte(unsigned(t, map[string]string{"alg": "ES256", "x": text}, map[string]string{"v": text})), 0o600))
+		c.run(3, 4, target("inspect", "--url", published.URL, token)...)
+		c.run(3, 0, target("explain", "--token", token)...)
+
 		name := "missing" + strings.ReplaceAll(text, "\x00", "")
 		c.run(1, 1, "check", filepath.Join(dir, name))
 		c.run(1, 1, "keys", "list", filepath.Join(dir, name))
@@ -107,6 +121,19 @@ plugins:
 			}
 		}
 	}
+}
+
+// unsigned returns a token with a signature that is nobody's. Its JSON has no
+// escape where JSON needs none.
+func unsigned(t *testing.T, header, payload map[string]string) string {
+	t.Helper()
+	var parts []string
+	for _, part := range []map[string]string{header, payload} {
+		text, err := json.Marshal(part)
+		must(t, err)
+		parts = append(parts, base64.RawURLEncoding.EncodeToString(text))
+	}
+	return strings.Join(parts, ".") + ".AAAA"
 }
 
 // readBack returns the value of the line that begins with name.

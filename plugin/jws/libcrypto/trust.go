@@ -33,7 +33,7 @@ func trusted(path string) (string, error) {
 			return "", fmt.Errorf("the owner of %s is unknown", at)
 		}
 		if reason := distrust(info.Mode(), int(stat.Uid), int(stat.Gid), os.Geteuid()); reason != "" {
-			return "", fmt.Errorf("%s %s, who could replace the library: chown it to root and chmod it to 0755", at, reason)
+			return "", fmt.Errorf("%s %s", at, reason)
 		}
 		if at == filepath.Dir(at) {
 			return path, nil
@@ -51,11 +51,11 @@ func distrust(mode fs.FileMode, owner, group, user int) string {
 	case mode&fs.ModeSymlink != 0:
 		return "became a link of somebody"
 	case owner != 0 && owner != user:
-		return fmt.Sprintf("belongs to another user (uid %d)", owner)
+		return fmt.Sprintf("belongs to another user (uid %d), who could replace the library: run as that user, or give it to root", owner)
 	case mode&0o002 != 0 && !sticky:
-		return fmt.Sprintf("may be written by other users (mode %04o)", mode.Perm())
+		return fmt.Sprintf("may be written by other users (mode %04o), who could replace the library: chmod o-w", mode.Perm())
 	case mode&0o020 != 0 && !sticky && (group != 0 || user == 0):
-		return fmt.Sprintf("may be written by the users of a group (mode %04o, gid %d)", mode.Perm(), group)
+		return fmt.Sprintf("may be written by the users of a group (mode %04o, gid %d), who could replace the library: chmod g-w", mode.Perm(), group)
 	}
 	return ""
 }
