@@ -100,13 +100,18 @@ func (k *honestKong) answer(method string, args []byte) {
 	case truncatedReply:
 		reply = append(binary.LittleEndian.AppendUint32(nil, uint32(len(calls)+1)), calls...)
 	}
-	statement := strings.HasPrefix(method, "kong.log.") || strings.HasPrefix(method, "kong.ctx.")
-	k.spoiled = k.spoiled || kind > mistypedReply || kind == mistypedReply && !statement // whose replies have no fields
+	k.spoiled = k.spoiled || kind > mistypedReply || kind == mistypedReply && !isStatement(method)
 	k.write(reply)
 	if kind >= oversizedReply && !k.dead {
 		k.dead = true
 		k.err = k.conn.(*net.UnixConn).CloseWrite()
 	}
+}
+
+// isStatement reports whether a reply to method has no fields.
+func isStatement(method string) bool {
+	return strings.HasPrefix(method, "kong.log.") || strings.HasPrefix(method, "kong.ctx.") ||
+		method == "kong.response.set_header" || method == "kong.response.clear_header"
 }
 
 func (k *honestKong) write(frame []byte) {
@@ -147,6 +152,8 @@ func replyTo(method, text string) proto.Message {
 		return &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{Content: []byte(text)}}
 	case "kong.request.get_headers":
 		return &structpb.Struct{Fields: map[string]*structpb.Value{"upgrade": structpb.NewStringValue(answerTo(method, ""))}}
+	case "kong.response.get_headers":
+		return &structpb.Struct{Fields: map[string]*structpb.Value{"cdn-cache-control": structpb.NewStringValue(answerTo(method, ""))}}
 	}
 	return &kong_plugin_protocol.ByteString{V: []byte(text)}
 }
