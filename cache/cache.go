@@ -3,7 +3,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -23,9 +22,8 @@ type Records struct {
 	now     func() time.Time
 	jitter  func() float64 // in [0, 1)
 	tier    *tier
-	pause   pause
-	slots   chan struct{} // one for each question that may be under way
-	tracker *tracker      // nil without cache.invalidation
+	nodes   *nodes
+	tracker *tracker // nil without cache.invalidation
 	stats   stats
 
 	ctx     context.Context
@@ -40,6 +38,10 @@ type source interface {
 	count(ctx context.Context, limit int) (int, error)
 	close() error
 }
+
+// sharded is a source on several servers: node returns the address of the one
+// that has key, "" if it isn't known, without asking any.
+type sharded interface{ node(key string) string }
 
 // New returns the records that cfg says. It doesn't wait for a connection.
 func New(cfg *schema.Config) *Records {
@@ -57,7 +59,7 @@ func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records
 		store: store, where: connect.Describe(cfg.Redis), cfg: cfg.Cache, prefix: cfg.Prefix, budget: connect.Budget(cfg.Redis),
 		now: now, jitter: rand.Float64,
 		tier:  newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
-		slots: make(chan struct{}, max(1, cfg.Redis.PoolSize)),
+		nodes: newNodes(max(1, cfg.Redis.PoolSize)),
 		ctx:   ctx, cancel: cancel,
 	}
 }
@@ -137,56 +139,6 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 	case <-ctx.Done():
 		return entry{}, fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, ctx.Err())
 	}
-}
-
-// Why Redis isn't even asked.
-var (
-	errBusy   = errors.New("every connection is busy")
-	errPaused = errors.New("it failed")
-)
-
-// question asks the store as soon as there is room and no pause.
-func (r *Records) question(key string, kind schema.Kind, id string) (entry, error) {
-	ctx, cancel := context.WithTimeout(r.ctx, r.budget)
-	defer cancel()
-	select {
-	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
-	case <-ctx.Done(): // says nothing of Redis, so no pause begins
-		return entry{}, fmt.Errorf("%s: %w: %w, all %d", key, schema.ErrUnavailable, errBusy, cap(r.slots))
-	}
-	asked := r.now()
-	if !r.pause.over(asked, r.budget) {
-		return entry{}, fmt.Errorf("%s: %w: %w less than %v ago", key, schema.ErrUnavailable, errPaused, pauseAfterFailure)
-	}
-	record, err := r.fetchSafely(ctx, key, kind, id)
-	if errors.Is(err, schema.ErrUnavailable) {
-		r.pause.begin(r.now())
-		return entry{}, err
-	}
-	r.pause.end()
-	return entry{record: record, err: err, asked: asked, life: r.life(err)}, nil
-}
-
-// life is how long an answer is fresh: up to a tenth less than configured, so
-// that what was asked together isn't asked together again.
-func (r *Records) life(err error) time.Duration {
-	ttl := seconds(r.cfg.TTL)
-	if err != nil {
-		ttl = seconds(r.cfg.NegativeTTL)
-	}
-	return ttl - time.Duration(r.jitter()*float64(ttl/10))
-}
-
-// fetchSafely is the store's fetch, but for a panic in the driver: it would end
-// the process, since a fetch runs in a goroutine of its own.
-func (r *Records) fetchSafely(ctx context.Context, key string, kind schema.Kind, id string) (record schema.Record, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			record, err = nil, fmt.Errorf("%s: %w: panic of type %T", key, schema.ErrUnavailable, v)
-		}
-	}()
-	return r.store.fetch(ctx, kind, id)
 }
 
 // Warning returns what an operator should know while records are served: that

@@ -6,9 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -97,46 +95,6 @@ func TestAbsenceNeverAnswersAnOutage(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestPause(t *testing.T) {
-	overScript(t, func(t *testing.T, r *Records, s *scripted) {
-		s.next(nil, errSilent)
-		expect(t, r, s, nil, schema.ErrUnavailable, 1)
-		for range 10 {
-			expect(t, r, s, nil, schema.ErrUnavailable, 1)
-		}
-		pass(time.Second - 1)
-		expect(t, r, s, nil, schema.ErrUnavailable, 1)
-		pass(1)
-
-		// One request tries, while the others are still kept from it.
-		release := make(chan struct{})
-		s.mu.Lock()
-		s.answer = func(_ context.Context, id string) (schema.Record, error) {
-			if id == "trial" {
-				<-release
-			}
-			return good, nil
-		}
-		s.mu.Unlock()
-		var tried sync.WaitGroup
-		tried.Go(func() {
-			if _, err := r.Record(t.Context(), schema.Application, "trial"); err != nil {
-				t.Error(err)
-			}
-		})
-		synctest.Wait()
-		for i := range 5 { // however long it takes
-			if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint("other", i)); !errors.Is(err, schema.ErrUnavailable) {
-				t.Errorf("a request isn't kept from the store: %v", err)
-			}
-			pass(r.budget / 5)
-		}
-		close(release)
-		tried.Wait()
-		expect(t, r, s, good, nil, 3)
-	})
 }
 
 func TestDefiniteAnswersDontPause(t *testing.T) {

@@ -141,7 +141,7 @@ func TestFullPool(t *testing.T) {
 			t.Errorf("who has the connection got %s", got)
 		}
 	})
-	await.True(t, "busy connection", func() bool { return len(r.slots) == 1 })
+	await.True(t, "busy connection", func() bool { return len(r.nodes.at("").slots) == 1 })
 	tr := drive(t, r, nil, "b", "c", "d")
 	tr.require(func(a answer) error {
 		if !errors.Is(a.err, schema.ErrUnavailable) || !errors.Is(a.err, context.DeadlineExceeded) {
@@ -169,11 +169,11 @@ func TestFullPoolEndsQuestions(t *testing.T) {
 		c["redis"].(map[string]any)["keepalive_pool_size"] = 1.0
 	})
 	write(t, server, prefix+"app:a", "region", "a/1")
-	r.slots <- struct{}{}
+	r.nodes.at("").slots <- struct{}{}
 	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) || !strings.Contains(err.Error(), "busy") {
 		t.Errorf("got %v", err)
 	}
-	<-r.slots
+	<-r.nodes.at("").slots
 	if got := region(t, r, "a"); got != "a/1" {
 		t.Errorf("after the wait: %s", got)
 	}

@@ -24,7 +24,9 @@ type seen struct {
 
 func (w *world) lookup(id string) {
 	s := seen{id: id, patience: []time.Duration{10 * time.Millisecond, 400 * time.Millisecond, 2 * time.Second, 5 * time.Second}[w.upTo(4)], begin: time.Now()}
-	w.set(func() { s.failing, s.doubted, s.landed = w.failing, w.doubted, w.ids[id].landed })
+	w.set(func() {
+		s.failing, s.doubted, s.landed = w.failing || w.ids[id].failing, w.doubted, w.ids[id].landed
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
 	record, err := w.r.Record(ctx, schema.Application, id)
@@ -109,8 +111,8 @@ func (w *world) judgeFresh(s *seen, v version, life time.Duration) error {
 }
 
 // silentFor tells whether the caller may take Redis for silent: the last
-// question failed and this caller may be kept from the next, or one failed
-// meanwhile, or didn't end within the half of the caller's time.
+// question failed, or the last one about this record, and this caller may be kept
+// from the next, or one failed meanwhile, or didn't end within the half of the caller's time.
 func (w *world) silentFor(s *seen) bool {
 	return s.failing || !w.failed.Before(s.begin) || s.end.Sub(s.begin) >= s.patience/2
 }

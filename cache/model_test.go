@@ -29,7 +29,7 @@ type world struct {
 	silent  bool // the store refuses
 	hanging bool // the store doesn't even refuse
 	slow    bool
-	failing bool      // the last question failed
+	failing bool      // the last question failed, about whichever record
 	failed  time.Time // when one failed last
 	deaf    bool      // the connection that tells of changes is lost
 	doubted time.Time // when everything became doubtful last
@@ -40,6 +40,7 @@ type world struct {
 type history struct {
 	versions []version
 	landed   question // the last one that was answered
+	failing  bool     // the last question about it failed
 }
 
 type version struct {
@@ -180,16 +181,16 @@ func (w *world) fetch(ctx context.Context, _ schema.Kind, id string) (schema.Rec
 			longest = time.Second
 		}
 	})
-	if err := w.elapse(ctx, w.duration(longest)); err != nil {
+	if err := w.elapse(ctx, id, w.duration(longest)); err != nil {
 		return nil, err
 	}
 	n, kind := w.read(id)
-	if err := w.elapse(ctx, w.duration(longest)); err != nil {
+	if err := w.elapse(ctx, id, w.duration(longest)); err != nil {
 		return nil, err
 	}
 	w.set(func() {
-		w.failing = false
 		h := w.ids[id]
+		w.failing, h.failing = false, false
 		h.landed = question{n, asked}
 		if v := &h.versions[n]; v.asked.Before(asked) {
 			v.asked = asked
@@ -211,7 +212,7 @@ func (w *world) read(id string) (n int, kind string) {
 
 // elapse is a part of the time that the store needs. It fails as soon as ctx
 // ends or Redis is silent.
-func (w *world) elapse(ctx context.Context, d time.Duration) error {
+func (w *world) elapse(ctx context.Context, id string, d time.Duration) error {
 	w.mu.Lock()
 	silent, hanging := w.silent, w.hanging
 	w.mu.Unlock()
@@ -227,7 +228,7 @@ func (w *world) elapse(ctx context.Context, d time.Duration) error {
 	if !silent {
 		return nil
 	}
-	w.set(func() { w.failing, w.failed = true, time.Now() })
+	w.set(func() { w.failing, w.ids[id].failing, w.failed = true, true, time.Now() })
 	return fmt.Errorf("the store: %w", schema.ErrUnavailable)
 }
 

@@ -5,36 +5,89 @@ import (
 	"time"
 )
 
-// pauseAfterFailure is how long Redis is left alone after it didn't answer.
+// pauseAfterFailure is how long a key, or a node, is left alone after it failed.
 const pauseAfterFailure = time.Second
 
-// pause keeps requests from a store that doesn't answer. When its time is over
-// one request may try, while the others go on being kept.
+// maxFailing bounds the keys of a node that are known to fail. Each is asked for
+// once a second even while the node is left alone, so it also bounds what a
+// silent node is asked.
+const maxFailing = 16
+
+// pause keeps requests from a node that doesn't answer, and from a key that
+// fails while the node answers for others:
+//
+//   - A key that failed is left alone for a second, and then asked for once a
+//     second until it is answered. That it fails again says nothing of the node.
+//   - The node is left alone for a second when two different keys failed there
+//     with no answer in between. Then one other key is tried.
+//
+// Safe for concurrent use.
 type pause struct {
-	mu    sync.Mutex
-	until time.Time // zero: none; with a monotonic reading, since clocks are set back
+	mu       sync.Mutex
+	failing  map[string]time.Time // until when each is left alone; at most maxFailing
+	doubted  bool                 // a key failed since the last answer
+	answered time.Time            // last
+	until    time.Time            // zero: no pause; with a monotonic reading, since clocks are set back
 }
 
-// over tells whether a request may be made at now. If it is a trial, it must
-// begin or end the pause within about the time that it may take.
-func (p *pause) over(now time.Time, trial time.Duration) bool {
+// admits reports whether key may be asked for at now. If so, the caller must
+// report within about the time of trial that it failed or was answered.
+func (p *pause) admits(key string, now time.Time, trial time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Before(p.until) {
-		return false
+	until, known := p.failing[key]
+	if !known {
+		until = p.until
 	}
-	if !p.until.IsZero() {
-		p.until = now.Add(trial + pauseAfterFailure)
+	switch {
+	case now.Before(until):
+		return false
+	case known:
+		p.failing[key] = now.Add(trial + pauseAfterFailure)
+	case !until.IsZero():
+		p.until = now.Add(trial + pauseAfterFailure) // for the others
 	}
 	return true
 }
 
-func (p *pause) begin(now time.Time) { p.set(now.Add(pauseAfterFailure)) }
-
-func (p *pause) end() { p.set(time.Time{}) }
-
-func (p *pause) set(until time.Time) {
+// fail says that key, asked for at asked, wasn't answered until now. A node that
+// has answered for another key since then is well.
+func (p *pause) fail(key string, asked, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.until = until
+	_, known := p.failing[key]
+	p.leaveAlone(key, now)
+	if known || p.answered.After(asked) {
+		return
+	}
+	if p.doubted {
+		p.until = now.Add(pauseAfterFailure)
+	}
+	p.doubted = true
+}
+
+// leaveAlone drops the key that failed longest ago if there are too many.
+func (p *pause) leaveAlone(key string, now time.Time) {
+	if p.failing == nil {
+		p.failing = map[string]time.Time{}
+	}
+	p.failing[key] = now.Add(pauseAfterFailure)
+	if len(p.failing) <= maxFailing {
+		return
+	}
+	oldest := key
+	for k, until := range p.failing {
+		if until.Before(p.failing[oldest]) {
+			oldest = k
+		}
+	}
+	delete(p.failing, oldest)
+}
+
+// answer says that key was answered at now.
+func (p *pause) answer(key string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.failing, key)
+	p.doubted, p.answered, p.until = false, now, time.Time{}
 }

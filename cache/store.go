@@ -16,12 +16,14 @@ import (
 // store reads records from Redis.
 type store struct {
 	client     redis.UniversalClient
+	owners     *connect.Owners
 	prefix     string
 	properties map[schema.Kind][]string // the fields that are asked for
 }
 
 func newStore(cfg *schema.Config) *store {
-	return &store{client: connect.Open(cfg.Redis), prefix: cfg.Prefix, properties: declared(cfg)}
+	client, owners := connect.OpenWithOwners(cfg.Redis)
+	return &store{client: client, owners: owners, prefix: cfg.Prefix, properties: declared(cfg)}
 }
 
 // declared lists the properties that cfg names, for each kind, and those that
@@ -53,7 +55,18 @@ func declared(cfg *schema.Config) map[schema.Kind][]string {
 // fetch reads the record of kind that id names. The error wraps
 // schema.ErrNoRecord, schema.ErrInvalidRecord or schema.ErrUnavailable.
 func (s *store) fetch(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
-	key, fields := kind.Key(s.prefix, id), s.properties[kind]
+	s.owners.Look(false)
+	record, err := s.find(ctx, kind.Key(s.prefix, id), s.properties[kind])
+	if errors.Is(err, schema.ErrUnavailable) {
+		s.owners.Look(true)
+	}
+	return record, err
+}
+
+// node returns the address of the server that has key, "" if it isn't known.
+func (s *store) node(key string) string { return s.owners.Of(key) }
+
+func (s *store) find(ctx context.Context, key string, fields []string) (schema.Record, error) {
 	record, err := s.read(ctx, key, fields)
 	if err != nil || len(record) > 0 {
 		return record, err

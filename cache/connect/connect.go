@@ -28,12 +28,6 @@ func (silence) Printf(context.Context, string, ...any) {}
 // for up to a second after Redis is back.
 const uncounted = 1 << 13
 
-// stateAge is how old the client's picture of a cluster may become while it is
-// used. The driver's is a minute, and a master that died isn't a reason for it to
-// look again: until then it would look for its slots where it was. It is no more
-// than a pause, so that the first try after one sees who replaced it.
-const stateAge = time.Second
-
 // Budget is what one command may take: to connect, to send and to receive.
 func Budget(cfg schema.Redis) time.Duration {
 	return milliseconds(cfg.ConnectTimeout + cfg.SendTimeout + cfg.ReadTimeout)

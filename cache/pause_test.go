@@ -1,0 +1,209 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"m2m-token-enricher/schema"
+)
+
+// served reports whether the store is asked for id and answers.
+func served(t *testing.T, r *Records, id string) bool {
+	t.Helper()
+	_, err := r.Record(t.Context(), schema.Application, id)
+	if err != nil && !errors.Is(err, schema.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// failsFor makes every question fail that is about one of ids, and every one if
+// there are none.
+func (s *scripted) failsFor(ids ...string) {
+	bad := map[string]bool{}
+	for _, id := range ids {
+		bad[id] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = func(_ context.Context, id string) (schema.Record, error) {
+		if len(bad) == 0 || bad[id] {
+			return nil, errSilent
+		}
+		return good, nil
+	}
+}
+
+// TestKeyIsLeftAlone: a key that failed isn't asked for again within a second,
+// and keeps no other from being answered.
+func TestKeyIsLeftAlone(t *testing.T) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
+		r.cfg = schema.Cache{}
+		s.failsFor("a")
+		for second := range 20 {
+			for range 10 {
+				expect(t, r, s, nil, schema.ErrUnavailable, 2*second+1)
+			}
+			if !served(t, r, "b") {
+				t.Errorf("second %d: b isn't served", second)
+			}
+			pass(time.Second - 1)
+			expect(t, r, s, nil, schema.ErrUnavailable, 2*second+2)
+			pass(1)
+		}
+		s.next(good, nil)
+		expect(t, r, s, good, nil, 41)
+		expect(t, r, s, good, nil, 42)
+	})
+}
+
+// TestNodeIsLeftAlone: after two keys failed no other is asked for within a
+// second. Then one tries, while the others are still kept.
+func TestNodeIsLeftAlone(t *testing.T) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
+		s.failsFor()
+		for i := range 10 {
+			if served(t, r, fmt.Sprint(i)) {
+				t.Error("an answer of a silent store")
+			}
+		}
+		pass(time.Second - 1)
+		if served(t, r, "new") || s.times() != 2 {
+			t.Errorf("the store was asked %d times, not twice", s.times())
+		}
+		pass(1)
+		release := make(chan struct{})
+		s.mu.Lock()
+		s.answer = func(_ context.Context, id string) (schema.Record, error) {
+			if id == "trial" {
+				<-release
+			}
+			return good, nil
+		}
+		s.mu.Unlock()
+		var tried sync.WaitGroup
+		tried.Go(func() {
+			if !served(t, r, "trial") {
+				t.Error("the trial failed")
+			}
+		})
+		synctest.Wait()
+		for i := range 5 { // however long it takes
+			if served(t, r, fmt.Sprint("other", i)) {
+				t.Error("a request isn't kept from the store")
+			}
+			pass(r.budget / 5)
+		}
+		close(release)
+		tried.Wait()
+		if !served(t, r, "other") || s.times() != 4 {
+			t.Errorf("the store was asked %d times, not 4", s.times())
+		}
+	})
+}
+
+// TestFailingKeysLetTheNodeBe: keys that failed before say nothing more of the
+// node, however many of them are asked for.
+func TestFailingKeysLetTheNodeBe(t *testing.T) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
+		r.cfg = schema.Cache{}
+		bad := []string{"a", "b", "c"}
+		s.failsFor(bad...)
+		served(t, r, "a")
+		served(t, r, "b") // from now on the node is left alone
+		pass(time.Second)
+		for second := range 20 {
+			for _, id := range bad {
+				served(t, r, id)
+			}
+			pass(500 * time.Millisecond)
+			if second > 0 && !served(t, r, "healthy") { // c failed for the first time in second 0
+				t.Errorf("second %d: a healthy record isn't served", second)
+			}
+			pass(500 * time.Millisecond)
+		}
+	})
+}
+
+// TestHangingKey: a question that fails says nothing of a node that answered
+// others meanwhile.
+func TestHangingKey(t *testing.T) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
+		s.answer = func(ctx context.Context, id string) (schema.Record, error) {
+			if id != "a" && id != "b" {
+				return good, nil
+			}
+			<-ctx.Done()
+			return nil, errSilent
+		}
+		var hanging sync.WaitGroup
+		for _, id := range []string{"a", "b"} {
+			hanging.Go(func() { served(t, r, id) })
+		}
+		pass(r.budget / 2)
+		if !served(t, r, "c") {
+			t.Error("not served beside a hanging key")
+		}
+		hanging.Wait()
+		if !served(t, r, "d") {
+			t.Error("not served after keys that hung")
+		}
+	})
+}
+
+// TestWaitForRoomIsNoFailure: who got the last moment of a connection has all of
+// its time, and the store isn't blamed for the wait.
+func TestWaitForRoomIsNoFailure(t *testing.T) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
+		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
+			select {
+			case <-time.After(r.budget / 2):
+				return good, nil
+			case <-ctx.Done():
+				return nil, errSilent
+			}
+		}
+		slots := r.nodes.at("").slots
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+		var waiting sync.WaitGroup
+		for i := range 4 {
+			waiting.Go(func() {
+				if !served(t, r, fmt.Sprint(i)) {
+					t.Errorf("%d isn't served", i)
+				}
+			})
+		}
+		pass(r.budget * 3 / 4)
+		for range cap(slots) {
+			<-slots
+		}
+		waiting.Wait()
+	})
+}
+
+// TestFailingKeysAreBounded in memory.
+func TestFailingKeysAreBounded(t *testing.T) {
+	var p pause
+	now := time.Now()
+	for i := range 10 * maxFailing {
+		p.fail(fmt.Sprint(i), now, now)
+		now = now.Add(time.Millisecond)
+	}
+	if len(p.failing) != maxFailing || p.admits(fmt.Sprint(10*maxFailing-1), now, 0) {
+		t.Errorf("%d keys are known, or not the last ones", len(p.failing))
+	}
+	ns := newNodes(1)
+	for i := range 3 * maxNodes {
+		ns.at(fmt.Sprint(i))
+	}
+	if len(ns.known) > maxNodes {
+		t.Errorf("%d nodes are known", len(ns.known))
+	}
+}
