@@ -55,7 +55,7 @@ func TestClusterReshard(t *testing.T) {
 	c := redistest.StartCluster(t, 3, 0, clusterReader...)
 	r := inCluster(t, c, nil)
 	ids := spread(t, c, 3)
-	tr := drive(t, r, c.Client(), ids...)
+	tr := driveWithin(t, unhurriedly, r, c.Client(), ids...)
 	tr.require(func(a answer) error {
 		if a.err != nil {
 			return errors.New("a moved slot is noticed")
@@ -97,4 +97,68 @@ func TestClusterMasterDies(t *testing.T) {
 	master.Restart()
 	c.WaitReady()
 	tr.recovers(c.Client(), c.Nodes()...)
+}
+
+// TestClusterWithoutAShard: while a master without a replica is away, not one
+// lookup of the other masters' records is refused.
+func TestClusterWithoutAShard(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		away func(*redistest.Cluster, *redistest.Server)
+		pool float64
+	}{
+		"stopped": {func(_ *redistest.Cluster, dead *redistest.Server) { dead.Stop() }, 4},
+		"silent":  {func(_ *redistest.Cluster, dead *redistest.Server) { dead.Pause() }, 4},
+		// Somebody must be asked for what nobody has.
+		"slotless": {func(c *redistest.Cluster, dead *redistest.Server) { unassign(t, c) }, 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := redistest.StartCluster(t, 3, 0, slices.Concat(clusterReader, []string{"--cluster-require-full-coverage", "no"})...)
+			r := inCluster(t, c, func(given map[string]any) {
+				given["redis"].(map[string]any)["timeout"] = 1500.0
+				given["redis"].(map[string]any)["keepalive_pool_size"] = tt.pool
+			})
+			dead := c.Nodes()[0]
+			healthy, lost := byMaster(t, c, dead, 20)
+			tr := driveWithin(t, unhurriedly, r, c.Client(), healthy[:4]...)
+			bad := drive(t, r, c.Client(), lost...)
+			tr.require(func(a answer) error {
+				if a.err != nil {
+					return errors.New("refused, though its master serves")
+				}
+				return nil
+			})
+			tt.away(c, dead)
+			bad.waitFor("failures", &bad.failed, 500)
+			tr.waitFor("answers", &tr.served, 500)
+			tr.stop()
+			bad.stop()
+			closed(t, r, c.Nodes()[1:]...)
+		})
+	}
+}
+
+// byMaster names n applications of the master, and n of the others.
+func byMaster(t *testing.T, c *redistest.Cluster, master *redistest.Server, n int) (others, its []string) {
+	t.Helper()
+	for i := 0; len(others) < n || len(its) < n; i++ {
+		id := fmt.Sprint("app", i)
+		if c.MasterOf(prefix+"app:"+id) == master {
+			its = append(its, id)
+		} else {
+			others = append(others, id)
+		}
+	}
+	return others, its
+}
+
+// unassign takes the slots of the first of three masters from it.
+func unassign(t *testing.T, c *redistest.Cluster) {
+	t.Helper()
+	for _, node := range c.Nodes() {
+		if err := node.Client().ClusterDelSlotsRange(t.Context(), 0, 16384/3-1).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

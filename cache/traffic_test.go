@@ -28,6 +28,10 @@ const (
 	tardiness = 50 * time.Millisecond
 )
 
+// unhurriedly is the patience of traffic of which every request must be served,
+// however late the machine is.
+const unhurriedly = 4 * time.Second
+
 // answer is what one request of the traffic got.
 type answer struct {
 	id         string
@@ -42,6 +46,7 @@ type answer struct {
 type traffic struct {
 	t       *testing.T
 	r       *Records
+	within  time.Duration // how long a request waits
 	ids     []string
 	written map[string]*atomic.Int64
 	check   atomic.Pointer[func(answer) error] // what the test wants beside
@@ -62,8 +67,14 @@ type traffic struct {
 // for each id, and waits until they are served.
 func drive(t *testing.T, r *Records, client redis.Cmdable, ids ...string) *traffic {
 	t.Helper()
+	return driveWithin(t, patience, r, client, ids...)
+}
+
+// driveWithin is drive with requests that wait for within.
+func driveWithin(t *testing.T, within time.Duration, r *Records, client redis.Cmdable, ids ...string) *traffic {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	tr := &traffic{t: t, r: r, ids: ids, written: map[string]*atomic.Int64{}, cancel: cancel}
+	tr := &traffic{t: t, r: r, within: within, ids: ids, written: map[string]*atomic.Int64{}, cancel: cancel}
 	for _, id := range ids {
 		tr.written[id] = &atomic.Int64{}
 	}
@@ -96,7 +107,7 @@ func (tr *traffic) work(ctx context.Context, id string) {
 
 func (tr *traffic) request(ctx context.Context, id string) {
 	check := tr.check.Load()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, tr.within)
 	defer cancel()
 	a := answer{id: id, begin: time.Now()}
 	var record schema.Record
@@ -105,7 +116,7 @@ func (tr *traffic) request(ctx context.Context, id string) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // the test is over
 	}
-	raise(&tr.overdue, a.end.Sub(a.begin)-patience)
+	raise(&tr.overdue, a.end.Sub(a.begin)-tr.within)
 	err := tr.read(&a, record)
 	if err == nil && check != nil && check == tr.check.Load() {
 		err = (*check)(a)
@@ -149,10 +160,10 @@ func (tr *traffic) read(a *answer, record schema.Record) error {
 func (tr *traffic) idle(ctx context.Context) {
 	for ctx.Err() == nil {
 		begin := time.Now()
-		one, cancel := context.WithTimeout(ctx, patience)
+		one, cancel := context.WithTimeout(ctx, tr.within)
 		<-one.Done()
 		cancel()
-		raise(&tr.noise, time.Since(begin)-patience)
+		raise(&tr.noise, time.Since(begin)-tr.within)
 	}
 }
 

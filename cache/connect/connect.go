@@ -93,8 +93,11 @@ func clusterOptions(cfg schema.Redis) *redis.ClusterOptions {
 		WriteTimeout: milliseconds(cfg.SendTimeout), ReadTimeout: milliseconds(cfg.ReadTimeout),
 		ContextTimeoutEnabled: true, MaxRetries: -1, PoolSize: uncounted, MaxIdleConns: cfg.PoolSize,
 		ClusterStateReloadInterval: stateAge,
-		DisableIdentity:            true,
-		MaintNotificationsConfig:   &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		// They would ask some node for COMMAND before a command, one after the
+		// other, and again if that fails: no key was served while it hung.
+		DisableRoutingPolicies:   true,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }
 
