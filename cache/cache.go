@@ -17,6 +17,7 @@ type Records struct {
 	store   source
 	where   string
 	cfg     schema.Cache
+	redis   schema.Redis
 	prefix  string
 	budget  time.Duration // of one question to the store
 	now     func() time.Time
@@ -25,6 +26,9 @@ type Records struct {
 	nodes   *nodes
 	tracker *tracker // nil without cache.invalidation
 	stats   stats
+
+	properties map[schema.Kind][]string // those that a record has
+	copied     chan struct{}            // closed when what another one had is held
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -43,21 +47,37 @@ type source interface {
 // that has key, "" if it isn't known, without asking any.
 type sharded interface{ node(key string) string }
 
-// New returns the records that cfg says. It doesn't wait for a connection.
-func New(cfg *schema.Config) *Records {
+// New returns the records that cfg says. It doesn't wait for a connection. Unless
+// from is nil, the records that it has are taken over: it must serve cfg. They
+// are copied in the background; lookups wait for that.
+func New(cfg *schema.Config, from *Records) *Records {
 	r := newRecords(cfg, newStore(cfg), time.Now)
+	if from != nil {
+		r.copied = make(chan struct{})
+		r.running.Go(func() { // ends, so that from isn't kept
+			defer close(r.copied)
+			r.copy(from)
+		})
+	}
 	if cfg.Cache.Invalidation {
 		r.tracker = newTracker(cfg, r.tier)
-		r.running.Go(func() { r.tracker.run(r.ctx) })
+		r.running.Go(func() {
+			<-r.copied // of what isn't held yet nothing can be told
+			r.tracker.run(r.ctx)
+		})
 	}
 	return r
 }
 
 func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records {
 	ctx, cancel := context.WithCancel(context.Background())
+	nothing := make(chan struct{})
+	close(nothing)
 	return &Records{
-		store: store, where: connect.Describe(cfg.Redis), cfg: cfg.Cache, prefix: cfg.Prefix, budget: connect.Budget(cfg.Redis),
-		now: now, jitter: rand.Float64,
+		store: store, where: connect.Describe(cfg.Redis), cfg: cfg.Cache,
+		redis: cfg.Redis, prefix: cfg.Prefix, properties: declared(cfg), copied: nothing,
+		budget: connect.Budget(cfg.Redis),
+		now:    now, jitter: rand.Float64,
 		tier:  newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
 		nodes: newNodes(max(1, cfg.Redis.PoolSize)),
 		ctx:   ctx, cancel: cancel,
@@ -70,7 +90,13 @@ func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records
 // that last case the record, if it isn't nil, is the last one known: too old to
 // issue a token by, but good enough to refuse one. It must not be modified.
 func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
-	key, now := kind.Key(r.prefix, id), r.now()
+	key := kind.Key(r.prefix, id)
+	select {
+	case <-r.copied:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s: %w: wait for the cached records: %w", key, schema.ErrUnavailable, ctx.Err())
+	}
+	now := r.now()
 	last, held, fresh := r.tier.get(key, now)
 	if fresh {
 		r.stats.hits.Add(1)

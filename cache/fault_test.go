@@ -203,7 +203,7 @@ func TestRefusedForLong(t *testing.T) {
 // TestUnknownHost: a name that doesn't resolve is an outage.
 func TestUnknownHost(t *testing.T) {
 	t.Parallel()
-	r := New(configAt(t, 6379, func(c map[string]any) { c["redis"].(map[string]any)["host"] = "redis.invalid" }))
+	r := New(configAt(t, 6379, func(c map[string]any) { c["redis"].(map[string]any)["host"] = "redis.invalid" }), nil)
 	tr := drive(t, r, nil, "a", "b")
 	tr.require(unserved)
 	tr.waitFor("failures", &tr.failed, 20)

@@ -50,8 +50,8 @@ func (w *world) judge(s *seen, record schema.Record) error {
 		return w.judgeUnavailable(s)
 	}
 	v := w.ids[s.id].versions[s.version]
-	if kinds[v.kind] != nil || s.err != nil {
-		if !errors.Is(s.err, kinds[v.kind]) || s.err == nil {
+	if errorOf[v.kind] != nil || s.err != nil {
+		if !errors.Is(s.err, errorOf[v.kind]) || s.err == nil {
 			return errors.New("not what the store said")
 		}
 		return w.judgeFresh(s, v, seconds(modelled.NegativeTTL))

@@ -54,7 +54,7 @@ type question struct {
 	asked   time.Time
 }
 
-var kinds = map[string]error{"record": nil, "none": schema.ErrNoRecord, "invalid": schema.ErrInvalidRecord}
+var errorOf = map[string]error{"record": nil, "none": schema.ErrNoRecord, "invalid": schema.ErrInvalidRecord}
 
 // TestModel makes random histories and checks every answer in them.
 func TestModel(t *testing.T) {
@@ -198,7 +198,7 @@ func (w *world) fetch(ctx context.Context, _ schema.Kind, id string) (schema.Rec
 	})
 	text := fmt.Sprintf("%s/%d", id, n)
 	if kind != "record" {
-		return nil, fmt.Errorf("version %s: %w", text, kinds[kind])
+		return nil, fmt.Errorf("version %s: %w", text, errorOf[kind])
 	}
 	return schema.Record{"version": text}, nil
 }

@@ -42,7 +42,7 @@ func configAt(t *testing.T, port int, change func(map[string]any)) *schema.Confi
 
 func lookups(t *testing.T, server *redistest.Server, change func(map[string]any)) *Records {
 	t.Helper()
-	r := New(configAt(t, server.Port(), change))
+	r := New(configAt(t, server.Port(), change), nil)
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)
@@ -172,7 +172,7 @@ func TestSilenceIsMetOnce(t *testing.T) {
 			})
 		}
 	})
-	r := New(configAt(t, l.Addr().(*net.TCPAddr).Port, func(c map[string]any) { c["redis"].(map[string]any)["timeout"] = 50.0 }))
+	r := New(configAt(t, l.Addr().(*net.TCPAddr).Port, func(c map[string]any) { c["redis"].(map[string]any)["timeout"] = 50.0 }), nil)
 	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}

@@ -47,7 +47,7 @@ func TestTrustedTLS(t *testing.T) {
 		t.Skip("runs within TestTLS")
 	}
 	for name, trusted := range map[string]bool{"redis.internal": true, "other.internal": false, "": false} {
-		r := New(configAt(t, port, secured(port, "", "", "", name)))
+		r := New(configAt(t, port, secured(port, "", "", "", name)), nil)
 		got, err := r.Record(t.Context(), schema.Application, "a")
 		if (err == nil && got["region"] == "eu") != trusted {
 			t.Errorf("server name %q: got %v, %v", name, got, err)

@@ -30,7 +30,7 @@ func Check(ctx context.Context, given map[string]any) []Finding {
 		return each("configuration", err)
 	}
 	findings := []Finding{{What: fmt.Sprintf("configuration: issuer %s, %d claims, prefix %s", cfg.Issuer, len(cfg.Claims), cfg.Prefix)}}
-	r, err := open(cfg, observers{})
+	r, err := open(cfg, nil, observers{})
 	if err != nil {
 		return append(findings, each("configuration", err)...)
 	}

@@ -90,7 +90,7 @@ func explain(ctx context.Context, cfg *schema.Config, token string, verifier *jw
 	defer cancel()
 	enforced := *cfg
 	enforced.Mode, enforced.EnforceShare = schema.ModeEnforce, 100
-	records := cache.New(&enforced)
+	records := cache.New(&enforced, nil)
 	defer records.Close()
 	seen := &recorder{Records: records, found: map[schema.Kind]schema.Record{}}
 	enricher, err := enrich.New(&enforced, enrich.Dependencies{Verifier: verifier, Ring: signing(cfg), Records: seen, Now: time.Now})

@@ -60,7 +60,7 @@ func (i *instance) run() {
 	}
 	i.safely(func() error {
 		var err error
-		if i.running, err = i.all.open(i.cfg, i.all.observers); err != nil {
+		if i.running, err = i.all.open(i.cfg, i.all.cached(i.cfg), i.all.observers); err != nil {
 			return fmt.Errorf("open the configuration: %w", err)
 		}
 		go i.running.warm()

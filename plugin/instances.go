@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
@@ -30,7 +31,7 @@ const overAfter = 30 * time.Second
 // started it. Safe for concurrent use.
 type instances struct {
 	now       func() time.Time
-	open      func(*schema.Config, observers) (*runningConfig, error)
+	open      func(*schema.Config, *cache.Records, observers) (*runningConfig, error)
 	observers observers
 	lines     *lines
 
@@ -67,6 +68,22 @@ func (is *instances) start(config []byte) *instance {
 	is.heirs.put(readDelivery(config), i, now)
 	is.sweep(now)
 	return i
+}
+
+// cached returns the records of the instance used last that has what cfg needs,
+// nil if none has: a changed configuration begins with what the one before knew,
+// also while Redis is away. The caller holds mu.
+func (is *instances) cached(cfg *schema.Config) *cache.Records {
+	var last *instance
+	for _, i := range is.known {
+		if i.running != nil && i.running.records.Serves(cfg) && (last == nil || i.used.After(last.used)) {
+			last = i
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	return last.running.records
 }
 
 // with returns the known instance of a configuration, nil if there is none.

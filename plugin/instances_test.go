@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
@@ -37,8 +38,8 @@ func start(t *testing.T, config string) *instance {
 func withoutEnricher(t *testing.T, config string) *instance {
 	is := newTestInstances(t)
 	open := is.open
-	is.open = func(cfg *schema.Config, o observers) (*runningConfig, error) {
-		r, err := open(cfg, o)
+	is.open = func(cfg *schema.Config, from *cache.Records, o observers) (*runningConfig, error) {
+		r, err := open(cfg, from, o)
 		r.enricher = nil
 		return r, err
 	}

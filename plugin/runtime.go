@@ -29,13 +29,14 @@ type runningConfig struct {
 }
 
 // open starts nothing that fails later than now: clients connect when they are
-// used. The error joins every mistake in cfg.
-func open(cfg *schema.Config, watching observers) (*runningConfig, error) {
+// used. The records that from has are taken over, unless it is nil. The error joins
+// every mistake in cfg.
+func open(cfg *schema.Config, from *cache.Records, watching observers) (*runningConfig, error) {
 	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, watching.traces.Transport(), time.Now)
 	r := &runningConfig{
 		cfg:      cfg,
 		provider: provider,
-		records:  cache.New(cfg),
+		records:  cache.New(cfg, from),
 		keys:     jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now),
 	}
 	dependencies := enrich.Dependencies{

@@ -107,7 +107,7 @@ func records(b *testing.B, server *redistest.Server, tier map[string]any) *cache
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := cache.New(cfg)
+	r := cache.New(cfg, nil)
 	b.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			b.Error(err)
