@@ -47,8 +47,8 @@ const (
 const (
 	MaxIDSize       = 256  // bytes of a client id, an organization's code or a user's identifier
 	MaxPropertySize = 4096 // bytes of a value
-	maxNameSize     = 256  // bytes
-	maxProperties   = 256
+	MaxNameSize     = 256  // bytes
+	MaxProperties   = 256
 )
 
 // ValidID tells whether id can be part of a key in Redis and of a log line:
@@ -84,13 +84,13 @@ func (k Kind) Complete(id string, given Record) (Record, error) {
 	switch {
 	case len(r) == 0:
 		mistake("no property, and Redis keeps no empty record")
-	case len(r) > maxProperties:
-		mistake("%d properties, more than %d", len(r), maxProperties)
+	case len(r) > MaxProperties:
+		mistake("%d properties, more than %d", len(r), MaxProperties)
 	}
 	for name, value := range r {
 		switch {
-		case name == "" || len(name) > maxNameSize || !utf8.ValidString(name):
-			mistake("a property's name is not 1 to %d bytes of UTF-8", maxNameSize)
+		case name == "" || len(name) > MaxNameSize || !utf8.ValidString(name):
+			mistake("a property's name is not 1 to %d bytes of UTF-8", MaxNameSize)
 		case len(value) > MaxPropertySize:
 			mistake("%q has more than %d bytes", name, MaxPropertySize)
 		case !utf8.ValidString(value):

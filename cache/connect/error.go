@@ -14,9 +14,15 @@ import (
 // schema.ErrInvalidRecord or schema.ErrUnavailable.
 func RecordError(key string, err error) error {
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
-		return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
+		return NotAHash(key)
 	}
 	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, WithoutArguments(err))
+}
+
+// NotAHash is the error of a key that Redis has for something else than a
+// record. It wraps schema.ErrInvalidRecord.
+func NotAHash(key string) error {
+	return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
 }
 
 // WithoutArguments drops what a server repeats when it doesn't know a command:

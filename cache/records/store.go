@@ -69,20 +69,31 @@ func (s *Store) Get(ctx context.Context, kind schema.Kind, id string) (schema.Re
 // exist is empty. The error wraps schema.ErrInvalidRecord or
 // schema.ErrUnavailable.
 func (s *Store) Read(ctx context.Context, kind schema.Kind, ids []string) ([]schema.Record, error) {
+	read, errs := s.read(ctx, kind, ids)
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return read, nil
+}
+
+// read is Read with an error for each record.
+func (s *Store) read(ctx context.Context, kind schema.Kind, ids []string) ([]schema.Record, []error) {
 	pipe := s.client.Pipeline()
 	answers := make([]*redis.MapStringStringCmd, len(ids))
 	for i, id := range ids {
 		answers[i] = pipe.HGetAll(ctx, kind.Key(s.prefix, id))
 	}
 	exec(ctx, pipe)
-	read := make([]schema.Record, len(ids))
+	read, errs := make([]schema.Record, len(ids)), make([]error, len(ids))
 	for i, answer := range answers {
-		if err := answer.Err(); err != nil {
-			return nil, connect.RecordError(kind.Key(s.prefix, ids[i]), err)
-		}
 		read[i] = answer.Val()
+		if err := answer.Err(); err != nil {
+			errs[i] = connect.RecordError(kind.Key(s.prefix, ids[i]), err)
+		}
 	}
-	return read, nil
+	return read, errs
 }
 
 // IDs calls page with the identifiers that match, which is a pattern as Redis

@@ -98,25 +98,34 @@ func (s *Store) Patch(ctx context.Context, kind schema.Kind, id string, set sche
 // Delete deletes the records that ids name and returns those that existed. The
 // error wraps schema.ErrUnavailable; what is returned with it is gone.
 func (s *Store) Delete(ctx context.Context, kind schema.Kind, ids []string, mode Mode) (gone []string, err error) {
+	if mode == DryRun {
+		return s.existing(ctx, kind, ids)
+	}
+	answers, err := s.execute(ctx, verbDelete, 0, kind, deletions(ids))
+	for i, a := range answers {
+		if a.status == statusOK {
+			gone = append(gone, ids[i])
+		}
+	}
+	return gone, err
+}
+
+func (s *Store) existing(ctx context.Context, kind schema.Kind, ids []string) (there []string, err error) {
 	pipe := s.client.Pipeline()
 	answers := make([]*redis.IntCmd, len(ids))
 	for i, id := range ids {
-		if key := kind.Key(s.prefix, id); mode == DryRun {
-			answers[i] = pipe.Exists(ctx, key)
-		} else {
-			answers[i] = pipe.Del(ctx, key)
-		}
+		answers[i] = pipe.Exists(ctx, kind.Key(s.prefix, id))
 	}
 	exec(ctx, pipe)
 	for i, answer := range answers {
 		if err := answer.Err(); err != nil {
-			return gone, connect.RecordError(kind.Key(s.prefix, ids[i]), err)
+			return there, connect.RecordError(kind.Key(s.prefix, ids[i]), err)
 		}
 		if answer.Val() > 0 {
-			gone = append(gone, ids[i])
+			there = append(there, ids[i])
 		}
 	}
-	return gone, nil
+	return there, nil
 }
 
 // clusterWriters is how many records are written at once to a cluster, where
@@ -128,7 +137,7 @@ const clusterWriters = 16
 // and the record isn't made of both.
 func (s *Store) replace(ctx context.Context, kind schema.Kind, changes []Change) error {
 	differing := slices.DeleteFunc(slices.Clone(changes), Change.Nothing)
-	if _, isCluster := s.client.(*redis.ClusterClient); !isCluster {
+	if !s.isCluster() {
 		return s.transact(ctx, kind, differing)
 	}
 	var group errgroup.Group
@@ -139,50 +148,74 @@ func (s *Store) replace(ctx context.Context, kind schema.Kind, changes []Change)
 	return group.Wait()
 }
 
-// transact writes records in one transaction.
+// transact writes records in one transaction, their notes first. A script does
+// only that: it would be much slower for whole records.
 func (s *Store) transact(ctx context.Context, kind schema.Kind, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	notes := make([]string, len(changes))
+	for i, c := range changes {
+		note, err := s.noteKey(kind.Key(s.prefix, c.ID))
+		if err != nil {
+			return err
+		}
+		notes[i] = note
+	}
+	done, err := s.replaceBy(ctx, noteScript.EvalSha, notes, kind, changes)
+	if len(done) > 0 && redis.HasErrorPrefix(done[0].Err(), "NOSCRIPT") {
+		done, err = s.replaceBy(ctx, noteScript.Eval, notes, kind, changes) // the records were written without their notes
+	}
+	if err == nil {
+		return nil
+	}
+	at, cause := culprit(done, err)
+	return connect.RecordError(kind.Key(s.prefix, changes[max(0, at-1)/2].ID), withoutRight(cause))
+}
+
+// culprit returns which command made a transaction fail as a whole, and why: the
+// others only have the word that it was discarded.
+func culprit(done []redis.Cmder, err error) (at int, cause error) {
+	for i, command := range done {
+		if failed := command.Err(); failed != nil && !redis.HasErrorPrefix(failed, "EXECABORT") {
+			return i, failed
+		}
+	}
+	return 0, err
+}
+
+// replaceBy is one transaction, in which note writes the notes.
+func (s *Store) replaceBy(ctx context.Context, note func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd,
+	notes []string, kind schema.Kind, changes []Change,
+) ([]redis.Cmder, error) {
 	pipe := s.client.TxPipeline()
+	note(ctx, pipe, notes, noteSeconds)
 	for _, c := range changes {
 		key := kind.Key(s.prefix, c.ID)
 		pipe.Del(ctx, key)
 		pipe.HSet(ctx, key, map[string]string(c.After))
 	}
-	done, err := pipe.Exec(ctx)
-	if err == nil {
-		return nil
+	return pipe.Exec(ctx)
+}
+
+// words returns names and values in turn.
+func words(r schema.Record) []string {
+	list := make([]string, 0, 2*len(r))
+	for name, value := range r {
+		list = append(list, name, value)
 	}
-	// The transaction failed as a whole, because of the command that failed first.
-	at := max(0, slices.IndexFunc(done, func(c redis.Cmder) bool { return c.Err() != nil }))
-	if first := done[at].Err(); first != nil {
-		err = first
-	}
-	return connect.RecordError(kind.Key(s.prefix, changes[at/2].ID), err)
+	return list
 }
 
 // amend makes one change without touching the properties that it leaves, which
 // somebody else may change at the same time.
 func (s *Store) amend(ctx context.Context, kind schema.Kind, c Change) error {
-	key := kind.Key(s.prefix, c.ID)
 	set, unset := c.difference()
 	if len(set)+len(unset) == 0 {
 		return nil
 	}
-	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		if len(set) > 0 {
-			pipe.HSet(ctx, key, set)
-		}
-		if len(unset) > 0 {
-			pipe.HDel(ctx, key, unset...)
-		}
-		return nil
-	})
-	if err != nil {
-		return connect.RecordError(key, err)
-	}
-	return nil
+	_, err := s.execute(ctx, verbAmend, 0, kind, []order{{c.ID, set, unset}})
+	return err
 }
 
 // difference returns the properties to set, as names and values in turn, and
