@@ -71,6 +71,9 @@ func (s *synced) dump() map[string]schema.Record {
 	}
 	all := map[string]schema.Record{}
 	for _, key := range keys {
+		if strings.HasPrefix(key, prefix+"written:") {
+			continue // when a record was written
+		}
 		all[strings.TrimPrefix(key, prefix)] = s.server.Client().HGetAll(s.T.Context(), key).Val()
 	}
 	return all

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"m2m-token-enricher/cache/records"
-	"m2m-token-enricher/schema"
 )
 
 // staleAfter is how old a checkpoint may be. A run that goes on after it trusts
@@ -37,68 +38,90 @@ func NewCheckpoint(path, source string) *Checkpoint {
 // line is one line of the file: the first says what the run is of, each other
 // that a page was written.
 type line struct {
-	Source string                   `json:"source,omitempty"`
-	Begun  time.Time                `json:"begun,omitzero"`
-	Next   string                   `json:"next,omitempty"`
-	IDs    map[schema.Kind][]string `json:"ids,omitempty"`
+	Source string         `json:"source,omitempty"`
+	Begun  time.Time      `json:"begun,omitzero"`
+	Moment records.Moment `json:"moment,omitempty"` // the same by Redis's clock
+	Next   string         `json:"next,omitempty"`
+	IDs    idsByKind      `json:"ids,omitempty"`
+	Failed idsByKind      `json:"failed,omitempty"` // in the source, but not written
 }
 
-// resume returns what was written by a run that ended early, and where to go
-// on. That a file can't be read is no reason to stop: the run begins anew. So it
-// does if Redis has lost what was written; there is what it has.
-func (c *Checkpoint) resume(there seen) (seen, string) {
+// progress is what a file says of the run that wrote it.
+type progress struct {
+	begun           records.Moment
+	written, failed seen
+	next            string
+}
+
+// resume has t go on from a run that ended early, and returns where. That a file
+// can't be read is no reason to stop: the run begins anew. So it does if Redis
+// has lost what was written; t.before is what it has.
+func (c *Checkpoint) resume(t *turn) (from string) {
 	if c == nil {
-		return seen{}, ""
+		return ""
 	}
 	if c.file != nil {
 		_ = c.file.Close() // of a run that failed; what it wrote counts
 		c.file = nil
 	}
-	written, next := c.read()
-	if c.goesOn = next != "" && there.has(written); !c.goesOn {
-		return seen{}, ""
+	earlier := c.read()
+	if c.goesOn = earlier.next != "" && t.before.has(earlier.written); !c.goesOn {
+		return ""
 	}
-	return written, next
+	t.begun = earlier.begun // or what others wrote since would be deleted
+	t.seen.addAll(earlier.written)
+	t.seen.addAll(earlier.failed)
+	for _, kind := range written {
+		for _, id := range slices.Sorted(maps.Keys(earlier.failed[kind])) {
+			t.failed = append(t.failed, kindFailure{kind, Failure{id, errFailedBefore}})
+		}
+	}
+	return earlier.next
 }
 
-func (c *Checkpoint) read() (written seen, next string) {
+var errFailedBefore = errors.New("failed before the run was interrupted; the next run reads it again")
+
+func (c *Checkpoint) read() (p progress) {
 	file, err := os.Open(c.path)
 	if err != nil {
-		return nil, ""
+		return p
 	}
 	defer file.Close()
 	dec := json.NewDecoder(bufio.NewReader(file))
 	var head line
-	if dec.Decode(&head) != nil || head.Source != c.source || c.now().Sub(head.Begun) >= staleAfter || c.now().Before(head.Begun) {
-		return nil, ""
+	if dec.Decode(&head) != nil || head.Source != c.source || head.Moment == 0 ||
+		c.now().Sub(head.Begun) >= staleAfter || c.now().Before(head.Begun) {
+		return p
 	}
-	written = seen{}
+	p = progress{begun: head.Moment, written: seen{}, failed: seen{}}
 	for {
 		var page line
 		if dec.Decode(&page) != nil { // the end, or a line that was cut off
-			return written, next
+			return p
 		}
-		for kind, ids := range page.IDs {
-			for _, id := range ids {
-				written.add(kind, []records.Entry{{ID: id}})
-			}
+		for _, kind := range written {
+			p.written.add(kind, page.IDs[kind]...)
+			p.failed.add(kind, page.Failed[kind]...)
 		}
-		next, c.size = page.Next, dec.InputOffset()
+		p.next, c.size = page.Next, dec.InputOffset()
 	}
 }
 
-// reached says that page is written.
-func (c *Checkpoint) reached(page Page) error {
+// reached says that page is written, by a run that began at begun.
+func (c *Checkpoint) reached(page Page, begun records.Moment) error {
 	if c == nil || page.Next == "" {
 		return nil
 	}
-	if err := c.open(); err != nil {
+	if err := c.open(begun); err != nil {
 		return fmt.Errorf("keep the checkpoint: %w", err)
 	}
-	l := line{Next: page.Next, IDs: map[schema.Kind][]string{}}
-	for kind, entries := range page.Records {
-		for _, e := range entries {
+	l := line{Next: page.Next, IDs: idsByKind{}, Failed: idsByKind{}}
+	for _, kind := range written {
+		for _, e := range page.Records[kind] {
 			l.IDs[kind] = append(l.IDs[kind], e.ID)
+		}
+		for _, f := range page.Failed[kind] {
+			l.Failed[kind] = append(l.Failed[kind], f.ID)
 		}
 	}
 	if err := json.NewEncoder(c.file).Encode(l); err != nil {
@@ -108,7 +131,7 @@ func (c *Checkpoint) reached(page Page) error {
 }
 
 // open opens the file to go on in it, or begins a new one.
-func (c *Checkpoint) open() (err error) {
+func (c *Checkpoint) open(begun records.Moment) (err error) {
 	if c.file != nil {
 		return nil
 	}
@@ -125,7 +148,7 @@ func (c *Checkpoint) open() (err error) {
 	if c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
 		return err
 	}
-	return json.NewEncoder(c.file).Encode(line{Source: c.source, Begun: c.now()})
+	return json.NewEncoder(c.file).Encode(line{Source: c.source, Begun: c.now(), Moment: begun})
 }
 
 // failed drops a checkpoint from which the source can't go on.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,7 +28,7 @@ type world struct {
 	server *redistest.Server
 
 	mu     sync.Mutex
-	events []string // each Put and Delete, with its kind
+	events []string // each write, with its kind
 	puts   map[string]int
 }
 
@@ -48,24 +49,24 @@ func openStore(t *testing.T, port int) *records.Store {
 	return store
 }
 
-// Put implements [Store].
-func (w *world) Put(ctx context.Context, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Change, error) {
+// PutSince implements [Store].
+func (w *world) PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
 	w.note("put", kind)
-	changes, err := w.Store.Put(ctx, kind, entries, mode)
+	results, err := w.Store.PutSince(ctx, begun, kind, entries, mode)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range changes {
-		if !c.Nothing() {
-			w.puts[kind.Key("", c.ID)]++
+	for _, r := range results {
+		if r.Err == nil && !r.Nothing() {
+			w.puts[kind.Key("", r.ID)]++
 		}
 	}
-	return changes, err
+	return results, err
 }
 
-// Delete implements [Store].
-func (w *world) Delete(ctx context.Context, kind schema.Kind, ids []string, mode records.Mode) ([]string, error) {
+// DeleteSince implements [Store].
+func (w *world) DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error) {
 	w.note("delete", kind)
-	return w.Store.Delete(ctx, kind, ids, mode)
+	return w.Store.DeleteSince(ctx, begun, kind, ids, mode)
 }
 
 func (w *world) note(what string, kind schema.Kind) {
@@ -84,7 +85,7 @@ func (w *world) write(kind schema.Kind, ids ...string) {
 	}
 }
 
-// dump returns all that Redis holds, by key.
+// dump returns all records in Redis, by key.
 func (w *world) dump() map[string]string {
 	w.Helper()
 	keys, err := w.server.Client().Keys(w.Context(), "*").Result()
@@ -93,6 +94,9 @@ func (w *world) dump() map[string]string {
 	}
 	all := map[string]string{}
 	for _, key := range keys {
+		if strings.HasPrefix(key, prefix+"written:") {
+			continue
+		}
 		properties, err := w.server.Client().HGetAll(w.Context(), key).Result()
 		if err != nil {
 			w.Fatal(err)

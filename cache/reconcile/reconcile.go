@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"m2m-token-enricher/cache/records"
 	"m2m-token-enricher/schema"
@@ -15,35 +16,23 @@ import (
 type Source interface {
 	// Pages returns all records, page by page, each page complete in itself:
 	// what its applications name is in it or in an earlier one. from is the
-	// Next of the page to go on after, "" to begin. After an error there are
-	// no further pages.
+	// Next of the page to go on after, "" to begin. A page is read when it is
+	// asked for, and not before. After an error there are no further pages.
 	Pages(ctx context.Context, from string) iter.Seq2[Page, error]
-}
-
-// Confirmer is a source that others hear of changes from, too. It is asked once
-// more for records that a run found and changed: what somebody else wrote of a
-// later answer, the run may just have replaced with an earlier one.
-type Confirmer interface {
-	// Confirm returns what the records that ids name are now, but for those that
-	// aren't there any more.
-	Confirm(ctx context.Context, kind schema.Kind, ids []string) ([]records.Entry, error)
-}
-
-// Page is a part of what a source says.
-type Page struct {
-	Records map[schema.Kind][]records.Entry
-	Next    string // where to go on; "" after the last page
 }
 
 // Store is what a run needs of the records in Redis; [records.Store] is one.
 type Store interface {
-	Put(ctx context.Context, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Change, error)
-	Delete(ctx context.Context, kind schema.Kind, ids []string, mode records.Mode) (gone []string, err error)
+	Now(ctx context.Context) (records.Moment, error)
+	PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
 	IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error
 }
 
 // Run makes the records what the source says. It can end at any point and be
-// repeated: what is as it should be isn't written again.
+// repeated: what is as it should be isn't written again. Any number of runs and
+// others may write at the same time: a run replaces no record that was written
+// after it asked the source for it.
 type Run struct {
 	Source     Source
 	Store      Store
@@ -55,6 +44,8 @@ type Run struct {
 	// that is deleted; an error ends the run. Nil: nobody is.
 	Changed func(schema.Kind, records.Change) error
 	Gone    func(kind schema.Kind, id string) error
+
+	wait func(context.Context, time.Duration) error // nil: by the clock
 }
 
 // Counts are what a run did to the records of one kind.
@@ -76,52 +67,80 @@ var ErrTooManyDeletions = errors.New("too many records would be deleted, so none
 // that isn't there yet. They are deleted in the reverse order.
 var written = []schema.Kind{schema.Organization, schema.User, schema.Application}
 
-// Do runs it. The summary says what was done until an error, too.
+// Do runs it. The summary says what was done until an error, too. The error
+// wraps ErrIncomplete if single records stay as they were: all others are
+// applied then.
 func (r *Run) Do(ctx context.Context) (Summary, error) {
-	summary := Summary{}
+	t := &turn{Run: r, summary: Summary{}, seen: seen{}}
 	for _, kind := range written {
-		summary[kind] = &Counts{}
+		t.summary[kind] = &Counts{}
 	}
 	checkpoint := r.Checkpoint
 	if r.Mode == records.DryRun {
 		checkpoint = nil // nothing is written that one could go on after
 	}
-	before, err := r.list(ctx)
+	release, err := checkpoint.lock()
 	if err != nil {
-		return summary, err
+		return t.summary, err
 	}
-	seen, from := checkpoint.resume(before)
-	for page, err := range r.Source.Pages(ctx, from) {
+	defer release()
+	return t.summary, t.do(ctx, checkpoint)
+}
+
+// turn is one run on its way.
+type turn struct {
+	*Run
+	summary Summary
+	before  seen           // what was there
+	seen    seen           // what the source has, also what can't be read
+	begun   records.Moment // when the first page was asked for, or earlier
+	failed  failures
+	again   func(context.Context, map[schema.Kind][]string) (Page, error) // of the last page
+}
+
+func (t *turn) do(ctx context.Context, checkpoint *Checkpoint) (err error) {
+	if t.begun, err = t.Store.Now(ctx); err != nil {
+		return err
+	}
+	if t.before, err = t.list(ctx); err != nil {
+		return err
+	}
+	from := checkpoint.resume(t)
+	asked, err := t.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	for page, err := range t.Source.Pages(ctx, from) {
 		if err != nil {
-			return summary, errors.Join(err, checkpoint.failed(err))
+			return errors.Join(err, checkpoint.failed(err))
 		}
-		for _, kind := range written {
-			if err := r.put(ctx, kind, page.Records[kind], summary[kind]); err != nil {
-				return summary, err
-			}
-			seen.add(kind, page.Records[kind])
+		if err := t.apply(ctx, &page, asked); err != nil {
+			return err
 		}
-		if err := checkpoint.reached(page); err != nil {
-			return summary, err
+		if err := checkpoint.reached(page, t.begun); err != nil {
+			return err
+		}
+		if asked, err = t.Store.Now(ctx); err != nil { // before the next page is asked for
+			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return summary, err // the pages may have ended because of it
+		return err // the pages may have ended because of it
 	}
 	// Everything is written. A run after this one shall ask again what is there,
 	// also if this one deletes nothing.
 	if err := checkpoint.done(); err != nil {
-		return summary, err
+		return err
 	}
-	return summary, r.deleteOthers(ctx, before, seen, summary)
+	return errors.Join(t.deleteOthers(ctx), t.failed.err())
 }
 
 // list returns the records that are there.
-func (r *Run) list(ctx context.Context) (seen, error) {
+func (t *turn) list(ctx context.Context) (seen, error) {
 	there := seen{}
 	for _, kind := range written {
 		there[kind] = map[string]struct{}{}
-		err := r.Store.IDs(ctx, kind, "*", func(ids []string) bool {
+		err := t.Store.IDs(ctx, kind, "*", func(ids []string) bool {
 			for _, id := range ids {
 				there[kind][id] = struct{}{}
 			}
@@ -132,128 +151,4 @@ func (r *Run) list(ctx context.Context) (seen, error) {
 		}
 	}
 	return there, nil
-}
-
-// putBatch is how many records are read and written together.
-const putBatch = 500
-
-func (r *Run) put(ctx context.Context, kind schema.Kind, entries []records.Entry, counts *Counts) error {
-	for len(entries) > 0 {
-		n := min(putBatch, len(entries))
-		changes, err := r.Store.Put(ctx, kind, entries[:n], r.Mode)
-		if err != nil {
-			return fmt.Errorf("write %s records: %w", kind, err)
-		}
-		entries = entries[n:]
-		var changed []string
-		for _, c := range changes {
-			if err := r.count(kind, c, counts); err != nil {
-				return err
-			}
-			if len(c.Before) > 0 && !c.Nothing() {
-				changed = append(changed, c.ID)
-			}
-		}
-		if err := r.confirm(ctx, kind, changed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Run) confirm(ctx context.Context, kind schema.Kind, ids []string) error {
-	source, ok := r.Source.(Confirmer)
-	if !ok || len(ids) == 0 || r.Mode == records.DryRun {
-		return nil
-	}
-	now, err := source.Confirm(ctx, kind, ids)
-	if err != nil || len(now) == 0 {
-		return err
-	}
-	if _, err := r.Store.Put(ctx, kind, now, r.Mode); err != nil {
-		return fmt.Errorf("write %s records: %w", kind, err)
-	}
-	return nil
-}
-
-func (r *Run) count(kind schema.Kind, c records.Change, counts *Counts) error {
-	switch {
-	case c.Nothing():
-		counts.Unchanged++
-		return nil
-	case len(c.Before) == 0:
-		counts.New++
-	default:
-		counts.Changed++
-	}
-	if r.Changed != nil {
-		return r.Changed(kind, c)
-	}
-	return nil
-}
-
-// deleteOthers deletes what was there before the run and the source doesn't
-// have, of every kind or, beyond the limit, of none. What somebody added
-// meanwhile, the source may not have told yet.
-func (r *Run) deleteOthers(ctx context.Context, before, seen seen, summary Summary) error {
-	others := map[schema.Kind][]string{}
-	for _, kind := range written {
-		for id := range before[kind] {
-			if _, stays := seen[kind][id]; !stays {
-				others[kind] = append(others[kind], id)
-			}
-		}
-		if n, of := len(others[kind]), len(before[kind]); !r.MaxDelete.allows(n, of) {
-			return fmt.Errorf("%w: %d of %d %s records aren't in the source any more, the limit is %s", ErrTooManyDeletions, n, of, kind, r.MaxDelete)
-		}
-	}
-	for i := len(written) - 1; i >= 0; i-- {
-		kind := written[i]
-		if err := r.delete(ctx, kind, others[kind], summary[kind]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Run) delete(ctx context.Context, kind schema.Kind, ids []string, counts *Counts) error {
-	for len(ids) > 0 {
-		n := min(putBatch, len(ids))
-		gone, err := r.Store.Delete(ctx, kind, ids[:n], r.Mode)
-		counts.Deleted += len(gone)
-		for _, id := range gone {
-			if r.Gone != nil {
-				err = errors.Join(err, r.Gone(kind, id))
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("delete %s records: %w", kind, err)
-		}
-		ids = ids[n:]
-	}
-	return nil
-}
-
-// seen are the identifiers that a source has.
-type seen map[schema.Kind]map[string]struct{}
-
-func (s seen) add(kind schema.Kind, entries []records.Entry) {
-	if s[kind] == nil {
-		s[kind] = map[string]struct{}{}
-	}
-	for _, e := range entries {
-		s[kind][e.ID] = struct{}{}
-	}
-}
-
-// has tells whether s has everything that part has.
-func (s seen) has(part seen) bool {
-	for kind, ids := range part {
-		for id := range ids {
-			if _, ok := s[kind][id]; !ok {
-				return false
-			}
-		}
-	}
-	return true
 }
