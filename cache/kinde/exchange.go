@@ -51,6 +51,26 @@ func (r *refusal) Error() string {
 	return text
 }
 
+// errTenant is what an error is that isn't about the one record that was asked
+// for, but about the tenant or the caller: asking for another record would end in
+// the same.
+var errTenant = errors.New("the tenant can't be asked")
+
+// ofTenant makes an error one of the tenant, with the same text.
+type ofTenant struct{ error }
+
+func (e ofTenant) Unwrap() error        { return e.error }
+func (e ofTenant) Is(target error) bool { return target == errTenant }
+
+// Is implements the interface of errors.Is.
+func (r *refusal) Is(target error) bool {
+	switch r.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return target == errTenant
+	}
+	return target == errTenant && r.status/100 == 3
+}
+
 // exchange makes one request and returns the body of its answer. The error is
 // a *failure.
 func (c *Client) exchange(req *http.Request) ([]byte, error) {
@@ -58,7 +78,7 @@ func (c *Client) exchange(req *http.Request) ([]byte, error) {
 	req.Header.Set("User-Agent", "m2m-token-enricher")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &failure{err: err, again: true} // it names the method and the URL
+		return nil, &failure{err: ofTenant{err}, again: true} // it names the method and the URL
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -66,7 +86,7 @@ func (c *Client) exchange(req *http.Request) ([]byte, error) {
 	case resp.StatusCode != http.StatusOK:
 		return nil, c.refused(resp, text)
 	case err != nil:
-		return nil, &failure{err: fmt.Errorf("read the answer of %s %s: %w", req.Method, req.URL.EscapedPath(), err), again: true}
+		return nil, &failure{err: ofTenant{fmt.Errorf("read the answer of %s %s: %w", req.Method, req.URL.EscapedPath(), err)}, again: true}
 	case len(text) > maxAnswer:
 		return nil, &failure{err: fmt.Errorf("answer of %s %s: more than %d bytes", req.Method, req.URL.EscapedPath(), maxAnswer)}
 	}

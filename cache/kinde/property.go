@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"m2m-token-enricher/schema"
 )
@@ -47,12 +48,12 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 		if !page.Properties.given {
 			return nil, errors.New("the answer doesn't list the properties")
 		}
-		long, err := page.addTo(record)
+		left, err := page.addTo(record)
 		if err != nil {
 			return nil, err
 		}
-		for _, key := range long {
-			c.warn(fmt.Sprintf("%s %q: property %q has more than %d bytes and is left out", collection, id, key, schema.MaxPropertySize))
+		for _, key := range left {
+			c.warnLeftOut(strings.TrimSuffix(collection, "s"), id, key)
 		}
 		if page.Next == "" {
 			return record, nil
@@ -65,11 +66,11 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 	return nil, fmt.Errorf("properties: more than %d pages", maxPropertyPages)
 }
 
-// addTo adds the properties to record, but for those that are null or empty, as
-// absent ones are, and those that are too long to be kept, whose keys it
+// addTo adds the properties to record, without those that are null or empty, as
+// absent ones are, and those whose key or value is too long, whose keys it
 // returns: whoever may set one property mustn't stop the others. An error names
 // the key, and never shows the value.
-func (p *propertyPage) addTo(record schema.Record) (long []string, err error) {
+func (p *propertyPage) addTo(record schema.Record) (left []string, err error) {
 	for i, property := range p.Properties.all {
 		value, isText := property.Value.(string)
 		earlier, twice := record[property.Key]
@@ -77,14 +78,14 @@ func (p *propertyPage) addTo(record schema.Record) (long []string, err error) {
 		case property.Key == "":
 			return nil, fmt.Errorf("properties[%d] has no key", i)
 		case !isText && property.Value != nil:
-			return nil, fmt.Errorf("property %q: the value is neither a string nor null", property.Key)
-		case len(value) > schema.MaxPropertySize:
-			long = append(long, property.Key)
+			return nil, fmt.Errorf("property %.300q: the value is neither a string nor null", property.Key)
+		case len(value) > schema.MaxPropertySize || len(property.Key) > schema.MaxNameSize:
+			left = append(left, property.Key)
 		case twice && earlier != value:
 			return nil, fmt.Errorf("property %q: given twice, and not alike", property.Key)
 		case value != "":
 			record[property.Key] = value
 		}
 	}
-	return long, nil
+	return left, nil
 }

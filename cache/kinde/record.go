@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"m2m-token-enricher/schema"
 )
@@ -118,14 +121,5 @@ func (c *Client) complete(ctx context.Context, collection, id string, own fields
 	if err != nil {
 		return nil, err
 	}
-	for key, value := range own {
-		if len(value) > schema.MaxPropertySize {
-			return nil, fmt.Errorf("%s has more than %d bytes", key, schema.MaxPropertySize)
-		}
-		delete(record, key)
-		if value != "" {
-			record[key] = value
-		}
-	}
-	return record, nil
+	return c.fit(strings.TrimSuffix(collection, "s"), id, record, own, slices.Sorted(maps.Keys(own))), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -223,10 +224,53 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
-// TestLongField: a field of the organization's own has the bound of a property.
-func TestLongField(t *testing.T) {
-	w := start(t)
-	w.tenant.SetOrganization(idptest.Organization{Code: "org_a", Name: strings.Repeat("x", schema.MaxPropertySize+1)})
-	_, err := w.Organization(t.Context(), "org_a")
-	w.expectError(t, err, `organization "org_a": name has more than 4096 bytes`)
+// TestUnkeepable: what Redis can't keep of a record is left out, and never what
+// says which record it is, or whether it is suspended.
+func TestUnkeepable(t *testing.T) {
+	long := strings.Repeat("x", schema.MaxPropertySize+1)
+	for name, c := range map[string]struct {
+		given idptest.Organization
+		want  int      // properties
+		warns []string // one warning each
+	}{
+		"a long name":         {idptest.Organization{Name: long, Handle: "h"}, 3, []string{`organization "org_a": "name" has more than 4096 bytes`}},
+		"all fields":          {idptest.Organization{Name: long, Handle: long, ExternalID: long}, 2, []string{`"name"`, `"handle"`, `"external_id"`}},
+		"no stand-in":         {idptest.Organization{Name: long, Properties: map[string]any{"name": "another"}}, 2, []string{`"name"`}},
+		"a property's name":   {idptest.Organization{Properties: map[string]any{strings.Repeat("p", 257): "v"}}, 2, []string{"a name of more than 256 bytes"}},
+		"as many as fit":      {idptest.Organization{Properties: numbered(254)}, 256, nil},
+		"one too many":        {idptest.Organization{Properties: numbered(255)}, 256, []string{`has 257 properties, more than 256: "p254"`}},
+		"too many and a long": {idptest.Organization{Name: long, Properties: numbered(300)}, 256, []string{`"name"`, `has 302 properties, more than 256: "p254"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			var warned []string
+			w.Warn = func(warning string) { warned = append(warned, warning) }
+			c.given.Code, c.given.IsSuspended = "org_a", true
+			w.tenant.SetOrganization(c.given)
+			got, err := w.Organization(t.Context(), "org_a")
+			if err != nil || len(got) != c.want || got["code"] != "org_a" || got["is_suspended"] != "true" {
+				t.Errorf("got %d properties, %v", len(got), err)
+			}
+			if _, err := schema.Organization.Complete("org_a", got); err != nil {
+				t.Error(err)
+			}
+			for _, want := range c.warns {
+				if !slices.ContainsFunc(warned, func(w string) bool { return strings.Contains(w, want) }) {
+					t.Errorf("warned %q, not of %s", warned, want)
+				}
+			}
+			if len(warned) != len(c.warns) || strings.Contains(fmt.Sprint(warned), "xxx") {
+				t.Errorf("warned %q", warned)
+			}
+		})
+	}
+}
+
+// numbered returns n properties, p000 and so on.
+func numbered(n int) map[string]any {
+	all := map[string]any{}
+	for i := range n {
+		all[fmt.Sprintf("p%03d", i)] = "v"
+	}
+	return all
 }

@@ -48,12 +48,18 @@ func (s *Source) warn(format string, args ...any) {
 func (s *Source) Pages(ctx context.Context, from string) iter.Seq2[reconcile.Page, error] {
 	return func(yield func(reconcile.Page, error) bool) {
 		named := map[schema.Kind]map[string]bool{}
+		at := from
 		for page, err := range s.Client.ApplicationsFrom(ctx, from) {
 			if err != nil {
 				yield(reconcile.Page{}, cantResume(from, err))
 				return
 			}
-			complete, err := s.complete(ctx, page, named)
+			complete, err := s.complete(ctx, page.Applications, named)
+			begin := at
+			complete.Next, at = page.Next, page.Next
+			complete.Again = func(ctx context.Context, ids map[schema.Kind][]string) (reconcile.Page, error) {
+				return s.again(ctx, begin, ids, named)
+			}
 			if !yield(complete, err) || err != nil {
 				return
 			}
@@ -61,13 +67,27 @@ func (s *Source) Pages(ctx context.Context, from string) iter.Seq2[reconcile.Pag
 	}
 }
 
-// Confirm implements [reconcile.Confirmer] for organizations: a webhook may have
-// written a suspension while the run had an answer from before.
-func (s *Source) Confirm(ctx context.Context, kind schema.Kind, ids []string) ([]records.Entry, error) {
-	if kind != schema.Organization {
-		return nil, nil
+// again reads what ids name once more: applications from the page that at
+// begins, because its list has their names and types.
+func (s *Source) again(ctx context.Context, at string, ids map[schema.Kind][]string, named map[schema.Kind]map[string]bool) (reconcile.Page, error) {
+	var applications []Application
+	if asked := ids[schema.Application]; len(asked) > 0 {
+		page, err := s.Client.page(ctx, at)
+		if err != nil {
+			return reconcile.Page{}, s.Client.withoutSecrets(fmt.Errorf("applications: %w", err))
+		}
+		applications = slices.DeleteFunc(page.Applications, func(a Application) bool { return !slices.Contains(asked, a.ID) })
 	}
-	return readAll(ctx, ids, s.tolerant(kind, s.Client.Organization))
+	done, err := s.complete(ctx, applications, named)
+	if err != nil {
+		return done, err
+	}
+	for kind, read := range s.related() {
+		if err := readAll(ctx, &done, kind, ids[kind], orAbsent(read)); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
 }
 
 // cantResume marks an error that may come from where the pages were to begin.
@@ -79,33 +99,37 @@ func cantResume(from string, err error) error {
 	return err
 }
 
-// complete reads what belongs to the applications of page. named are the
-// organizations and users that earlier pages have; those of this one are added.
-func (s *Source) complete(ctx context.Context, page Page, named map[schema.Kind]map[string]bool) (reconcile.Page, error) {
-	done := reconcile.Page{Next: page.Next, Records: map[schema.Kind][]records.Entry{}}
+// reader reads one record.
+type reader func(ctx context.Context, id string) (schema.Record, error)
+
+// related are the readers of what applications name.
+func (s *Source) related() map[schema.Kind]reader {
+	return map[schema.Kind]reader{schema.Organization: s.Client.Organization, schema.User: s.Client.User}
+}
+
+// complete reads what belongs to applications. named are the organizations and
+// users that earlier pages have; those of this one are added.
+func (s *Source) complete(ctx context.Context, list []Application, named map[schema.Kind]map[string]bool) (reconcile.Page, error) {
+	done := reconcile.Page{Records: map[schema.Kind][]records.Entry{}, Failed: map[schema.Kind][]reconcile.Failure{}}
 	applications := map[string]Application{}
-	for _, a := range page.Applications {
+	for _, a := range list {
 		if a.Type == typeM2M {
 			applications[a.ID] = a
 		}
 	}
-	var err error
-	done.Records[schema.Application], err = readAll(ctx, slices.Sorted(maps.Keys(applications)), func(ctx context.Context, id string) (schema.Record, error) {
+	err := readAll(ctx, &done, schema.Application, slices.Sorted(maps.Keys(applications)), func(ctx context.Context, id string) (schema.Record, error) {
 		record, err := s.Client.ApplicationProperties(ctx, id)
 		if errors.Is(err, ErrNotFound) {
 			return nil, nil // deleted since the page was made
 		}
-		return ownFields(record, applications[id]), err
+		return s.ownFields(record, applications[id]), err
 	})
 	if err != nil {
 		return done, err
 	}
-	for kind, read := range map[schema.Kind]func(context.Context, string) (schema.Record, error){
-		schema.Organization: s.Client.Organization,
-		schema.User:         s.Client.User,
-	} {
+	for kind, read := range s.related() {
 		ids := s.unread(kind, done.Records[schema.Application], named)
-		if done.Records[kind], err = readAll(ctx, ids, s.tolerant(kind, read)); err != nil {
+		if err := readAll(ctx, &done, kind, ids, s.tolerant(kind, read)); err != nil {
 			return done, err
 		}
 	}
@@ -114,16 +138,15 @@ func (s *Source) complete(ctx context.Context, page Page, named map[schema.Kind]
 
 // ownFields adds an application's own fields to its properties. They also keep
 // the record of an application without properties in Redis.
-func ownFields(record schema.Record, a Application) schema.Record {
+func (s *Source) ownFields(record schema.Record, a Application) schema.Record {
 	if record == nil {
 		return nil
 	}
-	delete(record, "name")
-	if a.Name != "" {
-		record["name"] = a.Name
+	first := []string{"type", "name"}
+	for _, kind := range []schema.Kind{schema.Organization, schema.User} {
+		first = append(first, s.Relations[kind])
 	}
-	record["type"] = a.Type
-	return record
+	return s.Client.fit("application", a.ID, record, fields{"name": a.Name, "type": a.Type}, first)
 }
 
 // unread returns what applications name and no earlier page has, and marks it.
@@ -149,40 +172,59 @@ func (s *Source) unread(kind schema.Kind, applications []records.Entry, named ma
 
 // tolerant reads nothing of what the tenant doesn't have: a token for it is
 // refused then, and the other records don't wait for that.
-func (s *Source) tolerant(kind schema.Kind, read func(context.Context, string) (schema.Record, error)) func(context.Context, string) (schema.Record, error) {
+func (s *Source) tolerant(kind schema.Kind, read reader) reader {
+	return func(ctx context.Context, id string) (schema.Record, error) {
+		record, err := orAbsent(read)(ctx, id)
+		if record == nil && err == nil {
+			s.warn("the tenant has no %s %s, which an application names", kind, id)
+		}
+		return record, err
+	}
+}
+
+// orAbsent reads nil for what the tenant doesn't have.
+func orAbsent(read reader) reader {
 	return func(ctx context.Context, id string) (schema.Record, error) {
 		record, err := read(ctx, id)
 		if errors.Is(err, ErrNotFound) {
-			s.warn("the tenant has no %s %s, which an application names", kind, id)
 			return nil, nil
 		}
 		return record, err
 	}
 }
 
-// readAll reads what ids name, several at once, and leaves out what is nil.
-func readAll(ctx context.Context, ids []string, read func(context.Context, string) (schema.Record, error)) ([]records.Entry, error) {
+// readAll reads what ids name, several at once, into page, and leaves out what
+// is nil. An answer about one record that can't be used is a failure of that
+// record; what the tenant says of the caller, or no answer, is an error.
+func readAll(ctx context.Context, page *reconcile.Page, kind schema.Kind, ids []string, read reader) error {
 	var mu sync.Mutex
-	found := map[string]schema.Record{}
+	found, failed := map[string]schema.Record{}, map[string]error{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, id := range ids {
 		group.Go(func() error {
 			record, err := read(ctx, id)
-			if err == nil && record != nil {
-				mu.Lock()
-				defer mu.Unlock()
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case errors.Is(err, errTenant) || ctx.Err() != nil:
+				return err
+			case err != nil:
+				failed[id] = err
+			case record != nil:
 				found[id] = record
 			}
-			return err
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	entries := make([]records.Entry, 0, len(found))
 	for _, id := range slices.Sorted(maps.Keys(found)) {
-		entries = append(entries, records.Entry{ID: id, Properties: found[id]})
+		page.Records[kind] = append(page.Records[kind], records.Entry{ID: id, Properties: found[id]})
 	}
-	return entries, nil
+	for _, id := range slices.Sorted(maps.Keys(failed)) {
+		page.Failed[kind] = append(page.Failed[kind], reconcile.Failure{ID: id, Err: failed[id]})
+	}
+	return nil
 }

@@ -40,7 +40,7 @@ func (c *Client) token(ctx context.Context) (schema.Secret, error) {
 	select {
 	case c.bearer.turn <- struct{}{}:
 	case <-ctx.Done():
-		return "", fmt.Errorf("wait for a token: %w", ctx.Err())
+		return "", ofTenant{fmt.Errorf("wait for a token: %w", ctx.Err())}
 	}
 	defer func() { <-c.bearer.turn }()
 	if token, ok := c.bearer.valid(c.now()); ok {
@@ -48,7 +48,7 @@ func (c *Client) token(ctx context.Context) (schema.Secret, error) {
 	}
 	token, lifetime, err := c.requestToken(ctx)
 	if err != nil {
-		return "", fmt.Errorf("get a token: %w", err)
+		return "", ofTenant{fmt.Errorf("get a token: %w", err)}
 	}
 	c.bearer.hold(token, c.now().Add(lifetime-min(maxMargin, lifetime/10)))
 	return token, nil

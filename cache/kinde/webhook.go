@@ -36,11 +36,13 @@ type Webhook struct {
 	log    func(string)
 	done   *lru.Cache[string, struct{}]
 	turns  turns
+
+	strangers strangers
+	receiving chan struct{} // a place for each request that is read and verified
 }
 
-// turns let one event at a time ask for an organization and write its record:
-// otherwise an answer from before a change could be written after a later one.
-// Organizations share them.
+// turns let one event at a time ask for an organization and write its record, so
+// that events of one receiver needn't be made again. Organizations share them.
 type turns struct {
 	seed  maphash.Seed
 	locks [64]chan struct{}
@@ -69,8 +71,10 @@ func (t *turns) take(ctx context.Context, code string) (done func(), err error) 
 // one.
 type Store interface {
 	Get(ctx context.Context, kind schema.Kind, id string) (schema.Record, error)
-	Put(ctx context.Context, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Change, error)
-	Delete(ctx context.Context, kind schema.Kind, ids []string, mode records.Mode) (gone []string, err error)
+	Now(ctx context.Context) (records.Moment, error)
+	PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
+	Outdate(ctx context.Context, kind schema.Kind, id string) error
 }
 
 // NewWebhook returns a webhook. verify returns the payload of an event that the
@@ -80,7 +84,10 @@ func NewWebhook(client *Client, store Store, verify func(context.Context, string
 	if err != nil {
 		panic(err) // only a size below one is an error
 	}
-	return &Webhook{client: client, store: store, verify: verify, log: log, done: done, turns: newTurns()}
+	return &Webhook{
+		client: client, store: store, verify: verify, log: log, done: done, turns: newTurns(),
+		strangers: strangers{now: client.now}, receiving: make(chan struct{}, maxReceiving),
+	}
 }
 
 // event is what the payload of an event says.
@@ -104,11 +111,15 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), eventTimeout)
 	defer cancel()
-	e, status, err := h.receive(ctx, r)
-	if err == nil {
-		status, err = h.handle(ctx, e)
-	}
+	e, status, err := h.receive(ctx, w, r)
 	if err != nil {
+		if line := h.strangers.line(status, err); line != "" {
+			h.log(line)
+		}
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	if status, err = h.handle(ctx, e); err != nil {
 		h.log(fmt.Sprintf("event %q of %q: %d: %v", e.ID, e.Data.Organization.Code, status, err))
 		http.Error(w, http.StatusText(status), status)
 		return
@@ -116,8 +127,19 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (h *Webhook) receive(ctx context.Context, r *http.Request) (e event, status int, err error) {
+// receive returns the event in a request, or an error unless the tenant signed
+// it. Who sends one is a stranger until then.
+func (h *Webhook) receive(ctx context.Context, w http.ResponseWriter, r *http.Request) (e event, status int, err error) {
+	select {
+	case h.receiving <- struct{}{}:
+		defer func() { <-h.receiving }()
+	default:
+		return e, http.StatusServiceUnavailable, fmt.Errorf("%d others are being read", maxReceiving)
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // where that can't be set, the server's own limit counts
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxEvent+1))
+	_ = control.SetReadDeadline(time.Time{}) // or the request would end with it
 	switch {
 	case err != nil:
 		return e, http.StatusBadRequest, errors.New("the body can't be read")
@@ -163,30 +185,4 @@ func (h *Webhook) handle(ctx context.Context, e event) (status int, err error) {
 	}
 	h.log(fmt.Sprintf("event %q: %s: organization %s %s", e.ID, e.Type, code, what))
 	return 0, nil
-}
-
-// refresh makes the record of an organization what the tenant says now. One
-// without a record is none that an application names.
-func (h *Webhook) refresh(ctx context.Context, code string) (what string, err error) {
-	if _, err := h.store.Get(ctx, schema.Organization, code); errors.Is(err, schema.ErrNoRecord) {
-		return "has no record", nil
-	} else if errors.Is(err, schema.ErrUnavailable) {
-		return "", err
-	}
-	properties, err := h.client.Organization(ctx, code)
-	if errors.Is(err, ErrNotFound) {
-		_, err = h.store.Delete(ctx, schema.Organization, []string{code}, records.Write)
-		return "deleted", err
-	}
-	if err != nil {
-		return "", err
-	}
-	changes, err := h.store.Put(ctx, schema.Organization, []records.Entry{{ID: code, Properties: properties}}, records.Write)
-	if err != nil {
-		return "", err
-	}
-	if changes[0].Nothing() {
-		return "unchanged", nil
-	}
-	return "updated", nil
 }

@@ -37,7 +37,7 @@ func (f failures) err() error {
 	}
 	var told []string
 	for _, one := range f[:min(named, len(f))] {
-		told = append(told, fmt.Sprintf("%s %s: %v", one.kind, one.ID, one.Err))
+		told = append(told, fmt.Sprintf("%s %.80q: %v", one.kind, one.ID, one.Err))
 	}
 	if more := len(f) - named; more > 0 {
 		told = append(told, fmt.Sprintf("and %d more", more))

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -54,12 +55,16 @@ func (l *Loop) note(begun time.Time, err error) {
 	l.health.Runs++
 	l.health.LastRun = now
 	l.took = now.Sub(begun)
+	l.health.LastError = ""
 	if err != nil {
 		l.health.Failures++
 		l.health.LastError = err.Error()
-		return
 	}
-	l.health.LastSuccess, l.health.LastError = now, ""
+	// A run that came to its end is one, also if single records stay as they were:
+	// whoever can spoil a record must not have the daemon restarted.
+	if err == nil || errors.Is(err, ErrIncomplete) {
+		l.health.LastSuccess = now
+	}
 }
 
 // unhealthyAfter is how many times the interval, or the time that the last run

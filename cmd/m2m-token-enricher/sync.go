@@ -149,6 +149,9 @@ func hinted(err error) error {
 	if errors.Is(err, reconcile.ErrTooManyDeletions) {
 		return fmt.Errorf("%w; --dry-run shows them, --force deletes them", err)
 	}
+	if errors.Is(err, reconcile.ErrInUse) {
+		return fmt.Errorf("%w; give each its own --state, or let it end", err)
+	}
 	return err
 }
 
@@ -161,6 +164,8 @@ func (r *syncRun) tell(summary reconcile.Summary, err error) {
 		}
 	}
 	switch {
+	case errors.Is(err, reconcile.ErrIncomplete):
+		r.log.Error("not all synchronized", append(done, "error", hinted(err))...)
 	case err != nil && r.ctx.Err() == nil:
 		r.log.Error("not synchronized", append(done, "error", hinted(err))...)
 	case len(done) > 0:
