@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -271,4 +272,58 @@ func TestDaemon(t *testing.T) {
 	}
 	w.expectKeys(allKeys()...)
 	expectNoFile(t, c.path)
+}
+
+// TestTwoRunsOneCheckpoint: the second says that the first uses the file, and
+// has its turn when that one has ended.
+func TestTwoRunsOneCheckpoint(t *testing.T) {
+	w := start(t)
+	c := newCheckpoint(t)
+	first, second := threePages(), threePages()
+	first.until[1] = func() {
+		w.cutOff(w.resumable(second, NewCheckpoint(c.path, source)), ErrInUse)
+		w.cutOff(w.resumable(second, c), ErrInUse)
+	}
+	first.fail[2] = errSource
+	w.cutOff(w.resumable(first, c), errSource)
+	w.do(w.resumable(second, NewCheckpoint(c.path, source)))
+	if !slices.Equal(second.asked, []string{"2"}) {
+		t.Errorf("it went on at %q", second.asked)
+	}
+	w.expectKeys(allKeys()...)
+}
+
+// TestWrittenBeforeGoingOn: a run that goes on deletes nothing that another run
+// wrote since it began, on a page that it doesn't read again.
+func TestWrittenBeforeGoingOn(t *testing.T) {
+	w := start(t)
+	c, p := newCheckpoint(t), threePages()
+	p.fail[1] = errSource
+	w.cutOff(w.resumable(p, c), errSource)
+	later := threePages()
+	later.list[0].Records[schema.Application] = append(later.list[0].Records[schema.Application], entries("app", "a-new")...)
+	w.do(w.run(later))
+	p.fail = nil
+	w.do(w.resumable(p, c))
+	w.expectKeys(allKeys("app:a-new")...)
+}
+
+// TestFailureBeforeGoingOn: a record that a run couldn't read before it was cut
+// off is neither deleted nor forgotten.
+func TestFailureBeforeGoingOn(t *testing.T) {
+	w := start(t)
+	w.write(schema.Application, "bad")
+	c, p := newCheckpoint(t), threePages()
+	p.list[0].Failed = map[schema.Kind][]Failure{schema.Application: {{"bad", errSource}}}
+	p.fail[1] = errSource
+	w.cutOff(w.resumable(p, c), errSource)
+	p.fail = nil
+	_, err := w.resumable(p, NewCheckpoint(c.path, source)).Do(t.Context())
+	if !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), `"bad"`) {
+		t.Errorf("got %v", err)
+	}
+	if from := p.asked[len(p.asked)-1]; from != "1" {
+		t.Errorf("it began at %q", from)
+	}
+	w.expectKeys(allKeys("app:bad")...)
 }

@@ -124,3 +124,17 @@ func TestLoopEnds(t *testing.T) {
 		}
 	})
 }
+
+// TestHealthOfABadRecord: who can spoil a record doesn't have the daemon
+// restarted. What is wrong is in the body.
+func TestHealthOfABadRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		l := &Loop{Every: time.Minute, Run: func(context.Context) error { return ErrIncomplete }}
+		l.Until(ctx)
+		if status, h := asked(t, l); status != 200 || h.LastError == "" || h.Failures != h.Runs {
+			t.Errorf("status %d, %+v", status, h)
+		}
+	})
+}

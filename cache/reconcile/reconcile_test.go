@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"m2m-token-enricher/cache/records"
@@ -199,4 +200,29 @@ func TestTellingFails(t *testing.T) {
 	if summary, err := r.Do(t.Context()); !errors.Is(err, broken) || summary[schema.Application].Deleted != 1 {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestWrittenMeanwhile: what somebody wrote after the source was asked stays, is
+// neither replaced nor deleted, and the run says so. A source of which single
+// records can't be read again leaves it to the next run.
+func TestWrittenMeanwhile(t *testing.T) {
+	w := start(t)
+	w.write(schema.Application, "a1", "old")
+	source := threePages()
+	source.until[2] = func() {
+		if _, err := w.Store.Put(t.Context(), schema.Application, entries("new", "a2", "old"), records.Write); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := w.run(source).Do(t.Context())
+	if !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), `application "a2"`) {
+		t.Errorf("got %v", err)
+	}
+	if got := w.dump()[prefix+"app:a2"]; got != "map[is:new]" {
+		t.Errorf("it is %s", got)
+	}
+	w.expectKeys(allKeys("app:old")...)
+	source.until = nil
+	w.do(w.run(source))
+	w.expectKeys(allKeys()...)
 }

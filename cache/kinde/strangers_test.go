@@ -1,0 +1,87 @@
+package kinde
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"m2m-token-enricher/test/await"
+)
+
+// TestStrangersLines: whoever floods the webhook without a signature gets ten
+// lines of the log a minute, short ones, and the rest is counted. The tenant's
+// own events are logged all the same.
+func TestStrangersLines(t *testing.T) {
+	h := startHook(t)
+	h.strangers.now = h.clock
+	forged := strings.Repeat("x", 60<<10) + ".e30.e30"
+	for range 100 {
+		h.post(forged, 401)
+	}
+	if n := len(h.logs); n != strangerLines {
+		t.Errorf("%d lines", n)
+	}
+	for _, line := range h.logs {
+		if len(line) > 2*strangerSize {
+			t.Errorf("a line has %d bytes", len(line))
+		}
+	}
+	h.organization("after", true)
+	h.post(h.event(eventOfUpdate, "org_a"), 204)
+	h.expectRecord("after", true)
+	if last := h.logs[len(h.logs)-1]; !strings.Contains(last, "updated") {
+		t.Errorf("the event's line is %q", last)
+	}
+	_ = h.pass(t.Context(), time.Minute)
+	h.post(forged, 401)
+	if last := h.logs[len(h.logs)-1]; !strings.Contains(last, "90 that weren't logged") {
+		t.Errorf("the line is %q", last)
+	}
+}
+
+// TestStrangersAtOnce: so many requests are read at once, and no more; the
+// tenant sends its event again.
+func TestStrangersAtOnce(t *testing.T) {
+	h := startHook(t)
+	h.organization("after", true)
+	var strangers sync.WaitGroup
+	var senders []*io.PipeWriter
+	for range maxReceiving {
+		body, sender := io.Pipe()
+		senders = append(senders, sender)
+		strangers.Go(func() {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", body))
+		})
+	}
+	await.True(t, "all places are taken", func() bool { return len(h.receiving) == maxReceiving })
+	event := h.event(eventOfUpdate, "org_a")
+	h.post(event, 503)
+	for _, sender := range senders {
+		_ = sender.CloseWithError(io.ErrUnexpectedEOF)
+	}
+	strangers.Wait()
+	h.post(event, 204)
+	h.expectRecord("after", true)
+}
+
+// TestStrangersKeys: unsigned events cost the tenant one request for its keys.
+func TestStrangersKeys(t *testing.T) {
+	h := startHook(t)
+	h.post(h.event(eventOfUpdate, "org_a"), 204)
+	before := h.tenant.Hits("/.well-known/jwks")
+	for i := range 50 {
+		header := bytes.Replace([]byte(`{"alg":"RS256","kid":"k?"}`), []byte("?"), []byte{'a' + byte(i%26)}, 1)
+		h.post(encode(header)+".e30.AAAA", 401)
+	}
+	if n := h.tenant.Hits("/.well-known/jwks") - before; n > 1 {
+		t.Errorf("the keys were asked for %d times", n)
+	}
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
