@@ -45,7 +45,7 @@ func TestOnServerAndCluster(t *testing.T) {
 	}{"server": {redistest.Config(server.Port()), server.Client()}, "cluster": {ofCluster, cluster.Client()}} {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range map[string]func(*testing.T, *Store, redis.UniversalClient){
-				"get and read": testGetAndRead, "ids": testIDs, "delete": testDelete, "put": testPut, "patch": testPatch,
+				"get and read": testGetAndRead, "ids": testIDs, "delete": testDelete, "put": testPut, "patch": testPatch, "observe": testObserve,
 			} {
 				t.Run(name, func(t *testing.T) {
 					s := open(t, on.cfg, prefix)

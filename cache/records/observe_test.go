@@ -1,0 +1,282 @@
+package records
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/redistest"
+)
+
+// now returns the moment at which an observation begins.
+func now(t *testing.T, s *Store) Moment {
+	t.Helper()
+	m, err := s.Now(t.Context())
+	if err != nil || m <= 0 {
+		t.Fatalf("got %v, %v", m, err)
+	}
+	return m
+}
+
+// putSince puts one application and returns the error of it.
+func putSince(t *testing.T, s *Store, begun Moment, id string, properties schema.Record) error {
+	t.Helper()
+	results, err := s.PutSince(t.Context(), begun, schema.Application, []Entry{{id, properties}}, Write)
+	if err != nil || len(results) != 1 {
+		t.Fatalf("got %v, %v", results, err)
+	}
+	return results[0].Err
+}
+
+// testObserve: whoever writes a record overtakes the observations that began
+// before.
+func testObserve(t *testing.T, s *Store, admin redis.UniversalClient) {
+	old, older := schema.Record{"a": "1", "b": "1"}, schema.Record{"a": "0"}
+	for name, write := range map[string]func(id string) error{
+		"put": func(id string) error {
+			_, err := s.Put(t.Context(), schema.Application, []Entry{{id, schema.Record{"a": "2"}}}, Write)
+			return err
+		},
+		"patch": func(id string) error {
+			_, err := s.Patch(t.Context(), schema.Application, id, schema.Record{"a": "2"}, nil, Write)
+			return err
+		},
+		"delete": func(id string) error {
+			_, err := s.Delete(t.Context(), schema.Application, []string{id}, Write)
+			return err
+		},
+		"outdate":          func(id string) error { return s.Outdate(t.Context(), schema.Application, id) },
+		"observe":          func(id string) error { return putSince(t, s, now(t, s), id, schema.Record{"a": "2"}) },
+		"observe the same": func(id string) error { return putSince(t, s, now(t, s), id, old) },
+		"observe a deletion": func(id string) error {
+			_, _, err := s.DeleteSince(t.Context(), now(t, s), schema.Application, []string{id}, Write)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := strings.ReplaceAll(name, " ", "-")
+			if err := putSince(t, s, now(t, s), id, old); err != nil {
+				t.Fatal(err)
+			}
+			begun := now(t, s)
+			if err := write(id); err != nil {
+				t.Fatal(err)
+			}
+			want := held(t, admin, prefix+"app:"+id)
+			if err := putSince(t, s, begun, id, older); !errors.Is(err, ErrOvertaken) {
+				t.Errorf("put: got %v", err)
+			}
+			gone, overtaken, err := s.DeleteSince(t.Context(), begun, schema.Application, []string{id}, Write)
+			if err != nil || len(gone) > 0 || len(overtaken) != min(1, len(want)) {
+				t.Errorf("delete: got %v, %v, %v", gone, overtaken, err)
+			}
+			expectHeld(t, admin, prefix+"app:"+id, want)
+			if err := putSince(t, s, now(t, s), id, older); err != nil {
+				t.Errorf("observed again: %v", err)
+			}
+			expectHeld(t, admin, prefix+"app:"+id, older)
+			if got := ids(t, s, schema.Application, "*"); !slices.Contains(got, id) || slices.ContainsFunc(got, func(id string) bool { return strings.Contains(id, "written") }) {
+				t.Errorf("the records are %v", got)
+			}
+		})
+	}
+}
+
+// TestClocks: neither a clock that was put back nor one that was put forward
+// lets an old observation through, or stops a new one for long.
+func TestClocks(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redistest.Config(server.Port()), prefix)
+	const hour, day = Moment(3600e6), Moment(86400e6)
+	note := prefix + "written:{" + prefix + "app:x}"
+	if err := putSince(t, s, now(t, s)+hour, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrOvertaken) {
+		t.Errorf("an observation from the future: got %v", err)
+	}
+	if err := putSince(t, s, now(t, s)-day, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrOvertaken) {
+		t.Errorf("an observation of a day ago: got %v", err)
+	}
+	if err := server.Client().Set(t.Context(), note, fmt.Sprint(now(t, s)+hour), 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := putSince(t, s, now(t, s), "x", schema.Record{"a": "1"}); !errors.Is(err, ErrOvertaken) {
+		t.Errorf("a note from the future: got %v", err)
+	}
+	if err := putSince(t, s, now(t, s), "x", schema.Record{"a": "1"}); err != nil {
+		t.Errorf("once more: got %v", err)
+	}
+	if left := server.Client().TTL(t.Context(), note).Val(); left <= 0 || left > noteLifetime {
+		t.Errorf("the note lives for %v", left)
+	}
+}
+
+// TestOneBadEntry: of those that are put together, one that can't be kept stops
+// no other.
+func TestOneBadEntry(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redistest.Config(server.Port()), prefix)
+	if err := server.Client().Set(t.Context(), prefix+"app:text", "precious", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	good := schema.Record{"a": "1"}
+	entries := []Entry{{"first", good}, {"text", good}, {"a b", good}, {"empty", nil}, {"last", good}}
+	for _, mode := range []Mode{DryRun, Write} {
+		results, err := s.PutSince(t.Context(), now(t, s), schema.Application, entries, mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range results {
+			if bad := i > 0 && i < 4; r.ID != entries[i].ID || errors.Is(r.Err, schema.ErrInvalidRecord) != bad || bad == (r.Err == nil) {
+				t.Errorf("dry run %v: %q: got %v", mode, r.ID, r.Err)
+			}
+		}
+	}
+	expectHeld(t, server.Client(), prefix+"app:first", good)
+	expectHeld(t, server.Client(), prefix+"app:last", good)
+	if got := server.Client().Get(t.Context(), prefix+"app:text").Val(); got != "precious" {
+		t.Errorf("it holds %q", got)
+	}
+}
+
+// TestUnknownScript: a server that lost its scripts, such as by a restart, gets
+// them again.
+func TestUnknownScript(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, redistest.Config(server.Port()), prefix)
+	for i, write := range []func() error{
+		func() error { return putSince(t, s, now(t, s), "x", schema.Record{"a": "0"}) },
+		func() error { put(t, s, Entry{"x", schema.Record{"a": "1"}}); return nil },
+	} {
+		begun := now(t, s)
+		if err := server.Client().ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(); err != nil {
+			t.Error(err)
+		}
+		expectHeld(t, server.Client(), prefix+"app:x", schema.Record{"a": fmt.Sprint(i)})
+		if err := putSince(t, s, begun, "x", schema.Record{"a": "old"}); !errors.Is(err, ErrOvertaken) {
+			t.Errorf("without a note: got %v", err)
+		}
+	}
+}
+
+// TestBracesInCluster: the time of a write is in the slot of its record, or the
+// record is refused.
+func TestBracesInCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3, 0)
+	cfg := redistest.Config(0)
+	cfg.ClusterMaxRedirections = 5
+	for _, node := range cluster.Nodes() {
+		cfg.ClusterNodes = append(cfg.ClusterNodes, schema.ClusterNode{IP: "127.0.0.1", Port: node.Port()})
+	}
+	for _, c := range []struct {
+		prefix, id string
+		ok         bool
+	}{
+		{prefix, "a", true}, {prefix, "{a}", true}, {prefix, "x{a}y{b}", true}, {prefix, "a{b", true}, {prefix, "{{a}}", true},
+		{"{m2m}:", "a", true}, {"{m2m}:", "{a}", true}, {"{m2m}:", "a}", true}, {prefix, "{}", false}, {prefix, "a}b", false}, {"m2m{:", "a", false},
+	} {
+		s := open(t, cfg, c.prefix)
+		_, putErr := s.Put(t.Context(), schema.Application, []Entry{{c.id, schema.Record{"a": "1"}}}, Write)
+		sinceErr := putSince(t, s, now(t, s), c.id, schema.Record{"a": "2"})
+		for _, err := range []error{putErr, sinceErr} {
+			if c.ok && err != nil || !c.ok && (!errors.Is(err, schema.ErrInvalidRecord) || !strings.Contains(err.Error(), "braces")) {
+				t.Errorf("%s %s: got %v", c.prefix, c.id, err)
+			}
+		}
+	}
+}
+
+// writerRights are those that writing needs at a server, each with what doesn't
+// go without it.
+var writerRights = map[string]string{
+	"~m2m:*": "get put patch delete observe", "+hgetall": "get put patch observe", "+hset": "put patch observe",
+	"+hdel": "patch observe", "+del": "put delete", "+exists": "dry observe", "+scan": "ids",
+	"+evalsha": "put patch delete observe", "+eval": "put patch delete observe", "+time": "put patch delete observe",
+	"+get": "delete observe", "+set": "put patch delete observe", "+multi": "put", "+exec": "put",
+}
+
+// TestWriterRights: docs/redis.md gives the writer what is needed, and each
+// right is.
+func TestWriterRights(t *testing.T) {
+	server := redistest.Start(t)
+	cfg := redistest.Config(server.Port())
+	cfg.Username, cfg.Password = "m2m-writer", "pw"
+	for without, broken := range withNone(writerRights) {
+		rule := []any{"acl", "setuser", "m2m-writer", "reset", "on", ">pw", "-@all"}
+		for right := range writerRights {
+			if right != without {
+				rule = append(rule, right)
+			}
+		}
+		admin := server.Client()
+		if err := errors.Join(admin.FlushAll(t.Context()).Err(), admin.ScriptFlush(t.Context()).Err(), admin.Do(t.Context(), rule...).Err()); err != nil {
+			t.Fatal(err)
+		}
+		write(t, admin, prefix+"app:x", "a", "1", "b", "1")
+		write(t, admin, prefix+"app:y", "a", "1")
+		got := strings.Join(failingActs(t, open(t, cfg, prefix)), " ")
+		for _, act := range strings.Fields(broken) {
+			if !strings.Contains(got, act) {
+				t.Errorf("without %q, %s works", without, act)
+			}
+		}
+		if without == "" && got != "" {
+			t.Errorf("with every right, %s fails", got)
+		}
+	}
+	given := redistest.ACL(t, redistest.Writer)
+	for _, word := range given {
+		_, needed := writerRights[word]
+		if other := []string{"+select", "+cluster|slots", "+asking"}; (word[0] == '+' || word[0] == '~') && !needed && !slices.Contains(other, word) {
+			t.Errorf("the page gives %s, which isn't needed", word)
+		}
+	}
+	for right := range writerRights {
+		if !slices.Contains(given, right) {
+			t.Errorf("the page doesn't give %s", right)
+		}
+	}
+}
+
+func withNone(rights map[string]string) map[string]string {
+	all := maps.Clone(rights)
+	all[""] = ""
+	return all
+}
+
+// failingActs returns what fails of all that a writer does.
+func failingActs(t *testing.T, s *Store) (acts []string) {
+	ctx := t.Context()
+	try := func(act string, err error) {
+		if err != nil {
+			acts = append(acts, act)
+		}
+	}
+	_, err := s.Get(ctx, schema.Application, "x")
+	try("get", err)
+	try("ids", s.IDs(ctx, schema.Application, "*", func([]string) bool { return true }))
+	_, err = s.Delete(ctx, schema.Application, []string{"x"}, DryRun)
+	try("dry", err)
+	_, err = s.Patch(ctx, schema.Application, "x", schema.Record{"c": "1"}, []string{"b"}, Write)
+	try("patch", err)
+	_, err = s.Put(ctx, schema.Application, []Entry{{"x", schema.Record{"d": "1"}}}, Write)
+	try("put", err)
+	begun, err := s.Now(ctx)
+	if err == nil {
+		_, err = s.PutSince(ctx, begun, schema.Application, []Entry{{"y", schema.Record{"b": "1"}}}, Write)
+	}
+	if err == nil {
+		_, _, err = s.DeleteSince(ctx, begun-1, schema.Application, []string{"y"}, Write)
+	}
+	try("observe", err)
+	_, err = s.Delete(ctx, schema.Application, []string{"x"}, Write)
+	try("delete", err)
+	return acts
+}
