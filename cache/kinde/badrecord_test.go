@@ -113,3 +113,36 @@ func TestLongNames(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestSuspensionOfABadRecord: a suspension that can be learnt is applied though
+// the properties of the record can't be read. They stay, and no record is made
+// of the suspension alone.
+func TestSuspensionOfABadRecord(t *testing.T) {
+	for name, learn := range map[string]func(*hook){
+		"by a run": func(h *hook) {
+			_, err := h.run().Do(h.T.Context())
+			h.expectError(h.T, err, `organization "org_a"`, `organization "org_b"`)
+		},
+		"by the webhook": func(h *hook) {
+			h.post(h.event(eventOfUpdate, "org_a"), 503)
+			h.post(h.event(eventOfUpdate, "org_b"), 204)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := startHook(t)
+			h.record("org_a", schema.Record{"plan": "gold", "is_suspended": "false"})
+			h.job("app_1", "org_code", "org_a")
+			h.job("app_2", "org_code", "org_b")
+			h.organization("renamed", true)
+			h.synced.tenant.SetOrganization(idptest.Organization{Code: "org_b", Name: "b"})
+			for _, code := range []string{"org_a", "org_b"} {
+				h.answer("/api/v1/organizations/"+code+"/properties", 500, "")
+			}
+			learn(h)
+			got := h.dump()
+			if want := fmt.Sprint(schema.Record{"code": "org_a", "plan": "gold", "is_suspended": "true"}); fmt.Sprint(got["org:org_a"]) != want || got["org:org_b"] != nil {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

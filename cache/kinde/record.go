@@ -119,7 +119,24 @@ type fields map[string]string
 func (c *Client) complete(ctx context.Context, collection, id string, own fields) (schema.Record, error) {
 	record, err := c.properties(ctx, collection, id)
 	if err != nil {
-		return nil, err
+		return nil, &unreadProperties{err, own[schema.IsSuspended]}
 	}
 	return c.fit(strings.TrimSuffix(collection, "s"), id, record, own, slices.Sorted(maps.Keys(own))), nil
+}
+
+// unreadProperties is why a record can't be read of which is known whether it is
+// suspended.
+type unreadProperties struct {
+	error
+	suspended string // "true", "false", or "" if that isn't known
+}
+
+func (e *unreadProperties) Unwrap() error { return e.error }
+
+// knownOf returns what is known of a record that couldn't be read because of err.
+func knownOf(err error) schema.Record {
+	if u, ok := errors.AsType[*unreadProperties](err); ok && u.suspended != "" && !errors.Is(err, errTenant) {
+		return schema.Record{schema.IsSuspended: u.suspended}
+	}
+	return nil
 }

@@ -48,6 +48,9 @@ func (h *Webhook) refreshOnce(ctx context.Context, code string) (what string, er
 	if errors.Is(err, ErrNotFound) {
 		return "deleted", h.delete(ctx, begun, code)
 	}
+	if known := knownOf(err); known != nil {
+		return "", errors.Join(h.store.AmendSince(ctx, begun, schema.Organization, code, known), err)
+	}
 	if err != nil {
 		return "", err
 	}

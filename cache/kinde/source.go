@@ -224,7 +224,7 @@ func readAll(ctx context.Context, page *reconcile.Page, kind schema.Kind, ids []
 		page.Records[kind] = append(page.Records[kind], records.Entry{ID: id, Properties: found[id]})
 	}
 	for _, id := range slices.Sorted(maps.Keys(failed)) {
-		page.Failed[kind] = append(page.Failed[kind], reconcile.Failure{ID: id, Err: failed[id]})
+		page.Failed[kind] = append(page.Failed[kind], reconcile.Failure{ID: id, Err: failed[id], Known: knownOf(failed[id])})
 	}
 	return nil
 }

@@ -73,6 +73,7 @@ type Store interface {
 	Get(ctx context.Context, kind schema.Kind, id string) (schema.Record, error)
 	Now(ctx context.Context) (records.Moment, error)
 	PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	AmendSince(ctx context.Context, begun records.Moment, kind schema.Kind, id string, set schema.Record) error
 	DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
 	Outdate(ctx context.Context, kind schema.Kind, id string) error
 }

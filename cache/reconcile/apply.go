@@ -101,8 +101,28 @@ func (t *turn) put(ctx context.Context, page *Page, asked records.Moment, counte
 				}
 			}
 		}
+		if err := t.amend(ctx, kind, page, asked, late); err != nil {
+			return nil, nil, err
+		}
 	}
 	return late, changed, nil
+}
+
+// amend sets what is known of the page's failures, such as a suspension.
+func (t *turn) amend(ctx context.Context, kind schema.Kind, page *Page, asked records.Moment, late idsByKind) error {
+	for _, f := range page.Failed[kind] {
+		if len(f.Known) == 0 || t.Mode == records.DryRun {
+			continue
+		}
+		err := t.Store.AmendSince(ctx, asked, kind, f.ID, f.Known)
+		switch {
+		case errors.Is(err, records.ErrOvertaken):
+			late[kind] = append(late[kind], f.ID)
+		case err != nil && !errors.Is(err, schema.ErrInvalidRecord):
+			return fmt.Errorf("write %s records: %w", kind, err)
+		}
+	}
+	return nil
 }
 
 func (t *turn) count(kind schema.Kind, c records.Change) error {

@@ -73,7 +73,7 @@ func (c *Checkpoint) resume(t *turn) (from string) {
 	t.seen.addAll(earlier.failed)
 	for _, kind := range written {
 		for _, id := range slices.Sorted(maps.Keys(earlier.failed[kind])) {
-			t.failed = append(t.failed, kindFailure{kind, Failure{id, errFailedBefore}})
+			t.failed = append(t.failed, kindFailure{kind, Failure{ID: id, Err: errFailedBefore}})
 		}
 	}
 	return earlier.next

@@ -314,7 +314,7 @@ func TestFailureBeforeGoingOn(t *testing.T) {
 	w := start(t)
 	w.write(schema.Application, "bad")
 	c, p := newCheckpoint(t), threePages()
-	p.list[0].Failed = map[schema.Kind][]Failure{schema.Application: {{"bad", errSource}}}
+	p.list[0].Failed = map[schema.Kind][]Failure{schema.Application: {{ID: "bad", Err: errSource}}}
 	p.fail[1] = errSource
 	w.cutOff(w.resumable(p, c), errSource)
 	p.fail = nil

@@ -13,6 +13,9 @@ import (
 type Failure struct {
 	ID  string
 	Err error
+	// Known are properties that are known all the same. They are set if the record
+	// exists.
+	Known schema.Record
 }
 
 // ErrIncomplete says that a run came to its end, but some records aren't what

@@ -34,7 +34,7 @@ func (p *Page) own() {
 // fail makes a record of the page, which has maps of its own, a failure.
 func (p *Page) fail(kind schema.Kind, id string, err error) {
 	p.drop(kind, []string{id})
-	p.Failed[kind] = append(p.Failed[kind], Failure{id, err})
+	p.Failed[kind] = append(p.Failed[kind], Failure{ID: id, Err: err})
 }
 
 // drop removes records and failures of the page.

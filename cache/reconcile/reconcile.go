@@ -25,6 +25,7 @@ type Source interface {
 type Store interface {
 	Now(ctx context.Context) (records.Moment, error)
 	PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	AmendSince(ctx context.Context, begun records.Moment, kind schema.Kind, id string, set schema.Record) error
 	DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
 	IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error
 }

@@ -132,6 +132,18 @@ func (s *Store) reason(a answer, key string) error {
 	return nil
 }
 
+// AmendSince sets properties of a record, by an observation that began at begun
+// and could read no others; they stay. It makes no new record. The error wraps
+// ErrOvertaken, schema.ErrInvalidRecord or schema.ErrUnavailable.
+func (s *Store) AmendSince(ctx context.Context, begun Moment, kind schema.Kind, id string, set schema.Record) error {
+	key := kind.Key(s.prefix, id)
+	answers, err := s.execute(ctx, verbRenew, begun, kind, []order{{id: id, set: words(set)}})
+	if err != nil {
+		return err
+	}
+	return s.reason(answers[0], key)
+}
+
 // DeleteSince deletes the records that ids name by an observation that began at
 // begun, and returns those that existed, and those that stay because they were
 // written since. The error wraps schema.ErrUnavailable; what is returned with it

@@ -45,6 +45,7 @@ type verb string
 const (
 	verbPut    verb = "put"    // make it exactly what set says
 	verbAmend  verb = "amend"  // set and unset, and leave all else
+	verbRenew  verb = "renew"  // set, if it exists and nobody wrote it since
 	verbDelete verb = "delete" // also what isn't there: its note stays
 	verbNote   verb = "note"   // leave it as it is
 )

@@ -1,7 +1,7 @@
 -- Writes records, each with the time of its writing in a note beside it.
 --
 -- KEYS: for each record, its key and that of its note.
--- ARGV: what to do (put, amend, delete or note), since when the source was
+-- ARGV: what to do (put, amend, renew, delete or note), since when the source was
 -- observed (0: what is written counts however old), the seconds that a note
 -- lives, and for each record the number of words to set (names and values in
 -- turn), these words, the number of names to unset, and these names.
@@ -68,13 +68,21 @@ local function change(record, note, set, unset)
   end
 end
 
-local function put(record, note, set)
+local function read(record)
   local found = redis.pcall('HGETALL', record)
-  if found.err then
-    if string.find(found.err, 'WRONGTYPE', 1, true) then
-      return {'WRONGTYPE'}
-    end
-    error(found.err)
+  if not found.err then
+    return found
+  end
+  if string.find(found.err, 'WRONGTYPE', 1, true) then
+    return nil
+  end
+  error(found.err)
+end
+
+local function put(record, note, set)
+  local found = read(record)
+  if not found then
+    return {'WRONGTYPE'}
   end
   local differing, obsolete = difference(found, set)
   if overtaken(note) and #differing + #obsolete > 0 then
@@ -82,6 +90,22 @@ local function put(record, note, set)
   end
   change(record, note, differing, obsolete)
   return {'OK', unpack(since > 0 and found or {})}
+end
+
+-- Sets properties of a record that exists.
+local function renew(record, note, set)
+  local found = read(record)
+  if not found then
+    return {'WRONGTYPE'}
+  end
+  if #found == 0 then
+    return {'ABSENT'}
+  end
+  if overtaken(note) then
+    return {'OVERTAKEN'}
+  end
+  change(record, note, set, {})
+  return {'OK'}
 end
 
 local function delete(record, note)
@@ -97,6 +121,8 @@ for k = 1, #KEYS, 2 do
   local record, note, set, unset = KEYS[k], KEYS[k + 1], words(), words()
   if verb == 'put' then
     answers[#answers + 1] = put(record, note, set)
+  elseif verb == 'renew' then
+    answers[#answers + 1] = renew(record, note, set)
   elseif verb == 'delete' then
     answers[#answers + 1] = delete(record, note)
   else
