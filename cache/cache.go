@@ -103,7 +103,7 @@ func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (sche
 		return last.record, last.err
 	}
 	r.stats.misses.Add(1)
-	stale := held && last.err == nil && now.Sub(last.asked) < seconds(r.cfg.TTL+r.cfg.StaleTTL)
+	stale := held && last.younger(seconds(r.cfg.TTL+r.cfg.StaleTTL), now)
 	if stale {
 		var cancel context.CancelFunc
 		ctx, cancel = half(ctx) // what serves the stale record needs time, too
@@ -130,7 +130,7 @@ func (r *Records) staleNow(key string, err error) (schema.Record, error) {
 	switch {
 	case !held:
 		return nil, err
-	case last.err == nil && now.Sub(last.asked) < seconds(r.cfg.TTL+r.cfg.StaleTTL):
+	case last.younger(seconds(r.cfg.TTL+r.cfg.StaleTTL), now):
 		r.stats.stale.Add(1)
 		return last.record, nil
 	}

@@ -1,8 +1,8 @@
 package cache
 
 import (
+	"slices"
 	"strings"
-	"time"
 
 	"m2m-token-enricher/cache/connect"
 	"m2m-token-enricher/schema"
@@ -27,17 +27,13 @@ func (r *Records) Serves(cfg *schema.Config) bool {
 
 // copy takes over the records that from has, each with the time when Redis was
 // asked for it. What Redis may have changed meanwhile, without r being told, is
-// doubtful. A record without a property that r needs is only the last one known:
-// a property that wasn't asked for isn't missing.
+// doubtful. A record that wasn't asked for a property that r needs is only the last
+// one known: the property isn't missing.
 func (r *Records) copy(from *Records) {
 	select {
 	case <-from.copied: // or there would be nothing yet
 	case <-r.ctx.Done():
 		return
-	}
-	complete := map[schema.Kind]bool{}
-	for _, kind := range kinds {
-		complete[kind] = includes(from.properties[kind], r.properties[kind])
 	}
 	keys := from.tier.keys(r.cfg.MaxEntries)
 	for len(keys) > 0 && r.ctx.Err() == nil {
@@ -47,25 +43,14 @@ func (r *Records) copy(from *Records) {
 			if r.cfg.Invalidation {
 				e.doubts = doubtful
 			}
-			if !complete[r.kindOf(key)] {
-				e.asked = time.Time{}
-			}
+			e.partial = !includes(e.properties, r.properties[r.kindOf(key)])
 		})
 		keys = keys[n:]
 	}
 }
 
 func includes(all, some []string) bool {
-	known := map[string]bool{}
-	for _, name := range all {
-		known[name] = true
-	}
-	for _, name := range some {
-		if !known[name] {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(some, func(name string) bool { return !slices.Contains(all, name) })
 }
 
 func (r *Records) kindOf(key string) schema.Kind {

@@ -33,7 +33,7 @@ func (r *Records) question(key string, kind schema.Kind, id string) (entry, erro
 		return entry{}, err
 	}
 	n.pause.answer(key, r.now())
-	return entry{record: record, err: err, asked: asked, life: r.life(err)}, nil
+	return entry{record: record, err: err, asked: asked, life: r.life(err), properties: r.properties[kind]}, nil
 }
 
 // node returns the address of the server that has key, "" if there is only one

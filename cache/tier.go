@@ -27,6 +27,15 @@ type entry struct {
 	asked  time.Time     // when Redis was asked; zero: Redis told of a change since
 	life   time.Duration // for which it is fresh
 	doubts uint64        // of the tier when Redis was asked
+
+	properties []string // that Redis was asked for
+	partial    bool     // not for all that are needed: it is only good to refuse
+}
+
+// younger reports whether the record may be used at now if it may be as old as
+// limit.
+func (e entry) younger(limit time.Duration, now time.Time) bool {
+	return e.err == nil && !e.partial && now.Sub(e.asked) < limit
 }
 
 // flight is one question to Redis and those who wait for its answer.
@@ -57,7 +66,7 @@ func (t *tier) get(key string, now time.Time) (e entry, held, fresh bool) {
 
 func (t *tier) look(key string, now time.Time) (e entry, held, fresh bool) {
 	e, held = t.entries.Get(key)
-	return e, held, held && e.doubts == t.doubts && now.Sub(e.asked) < e.life
+	return e, held, held && !e.partial && e.doubts == t.doubts && now.Sub(e.asked) < e.life
 }
 
 // join returns the flight that asks for key. If lead, the caller must make it
