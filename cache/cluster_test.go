@@ -53,7 +53,7 @@ func spread(t *testing.T, c *redistest.Cluster, masters int) []string {
 func TestClusterReshard(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, 0, clusterReader...)
-	r := inCluster(t, c, nil)
+	r := inCluster(t, c, unhurriedRedis)
 	ids := spread(t, c, 3)
 	tr := driveWithin(t, unhurriedly, r, c.Client(), ids...)
 	tr.require(func(a answer) error {
@@ -90,7 +90,7 @@ func TestClusterMasterDies(t *testing.T) {
 	ids := spread(t, c, 3)
 	tr := drive(t, r, c.Client(), ids...)
 	master := c.MasterOf(prefix + "app:" + ids[0])
-	waitReplicated(t, master)
+	master.WaitReplicated()
 	master.Stop()
 	c.WaitForFailover(master)
 	tr.back(c.Client(), time.Now())
@@ -116,7 +116,7 @@ func TestClusterWithoutAShard(t *testing.T) {
 			t.Parallel()
 			c := redistest.StartCluster(t, 3, 0, slices.Concat(clusterReader, []string{"--cluster-require-full-coverage", "no"})...)
 			r := inCluster(t, c, func(given map[string]any) {
-				given["redis"].(map[string]any)["timeout"] = 1500.0
+				unhurriedRedis(given)
 				given["redis"].(map[string]any)["keepalive_pool_size"] = tt.pool
 			})
 			dead := c.Nodes()[0]

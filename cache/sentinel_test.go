@@ -2,14 +2,10 @@ package cache
 
 import (
 	"errors"
-	"regexp"
-	"slices"
-	"strconv"
 	"testing"
 	"time"
 
 	"m2m-token-enricher/schema"
-	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
@@ -32,44 +28,15 @@ func bySentinel(t *testing.T, s *redistest.Sentinel, change func(map[string]any)
 	})
 }
 
-var (
-	masterOffset  = regexp.MustCompile(`master_repl_offset:(\d+)`)
-	replicaOffset = regexp.MustCompile(`(?m)^slave\d+:.*,offset=(\d+),`)
-)
-
-// waitReplicated waits until a replica has what was written to master so far.
-// WAIT doesn't tell: it is about what its own connection wrote.
-func waitReplicated(t *testing.T, master *redistest.Server) {
-	t.Helper()
-	offsets := func(pattern *regexp.Regexp) (found []int) {
-		info, err := master.Client().Info(t.Context(), "replication").Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range pattern.FindAllStringSubmatch(info, -1) {
-			n, err := strconv.Atoi(m[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			found = append(found, n)
-		}
-		return found
-	}
-	written := offsets(masterOffset)[0]
-	await.True(t, "replica that has it all", func() bool {
-		return slices.ContainsFunc(offsets(replicaOffset), func(n int) bool { return n >= written })
-	})
-}
-
 // TestSentinelFailover has the master die under traffic. Then it comes back as
 // a replica.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t, 1, 3, reader...)
-	r := bySentinel(t, s, nil)
-	tr := drive(t, r, s.Client(), "a", "b", "c", "d")
+	r := bySentinel(t, s, unhurriedRedis)
+	tr := driveWithin(t, unhurriedly, r, s.Client(), "a", "b", "c", "d")
 	master := s.Master()
-	waitReplicated(t, master)
+	master.WaitReplicated()
 	master.Stop()
 	s.WaitForFailover(master)
 	tr.back(s.Master().Client(), time.Now())
@@ -94,7 +61,7 @@ func TestSentinelPausedMaster(t *testing.T) {
 	r := bySentinel(t, s, nil)
 	tr := drive(t, r, s.Client(), "a", "b")
 	master := s.Master()
-	waitReplicated(t, master)
+	master.WaitReplicated()
 	master.Pause()
 	s.WaitForFailover(master)
 	tr.back(s.Master().Client(), time.Now())
@@ -127,14 +94,12 @@ func TestSentinelsGone(t *testing.T) {
 	if _, err := late.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
 		t.Errorf("without any sentinel: %v", err)
 	}
+	waiting := drive(t, late, nil, "a")
+	waiting.put(s.Servers()[0].Client())
+	waiting.fails(10)
 	for _, sentinel := range s.Sentinels()[1:] { // the first stays away
 		sentinel.Restart()
 	}
-	back := time.Now()
-	await.True(t, "record", func() bool { return region(t, late, "a") == "a/1" })
-	if took := time.Since(back); took > returned {
-		t.Errorf("served %v after the sentinels were back", took)
-	}
 	closed(t, r)
-	closed(t, late, s.Servers()...)
+	waiting.recovers(s.Servers()[0].Client(), s.Servers()...)
 }

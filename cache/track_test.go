@@ -194,7 +194,7 @@ func TestTrackingInCluster(t *testing.T) {
 	}
 
 	dead := c.Nodes()[2]
-	waitReplicated(t, dead)
+	dead.WaitReplicated()
 	dead.Stop()
 	c.WaitForFailover(dead)
 	waitFollowed(t, r, c.Nodes()[0], c.Nodes()[1], c.MasterOf(prefix+"app:"+ids[2]))

@@ -32,6 +32,9 @@ const (
 // however late the machine is.
 const unhurriedly = 4 * time.Second
 
+// unhurriedRedis is a change of the configuration for such traffic.
+func unhurriedRedis(given map[string]any) { given["redis"].(map[string]any)["timeout"] = 1500.0 }
+
 // answer is what one request of the traffic got.
 type answer struct {
 	id         string
@@ -50,7 +53,7 @@ type traffic struct {
 	ids     []string
 	written map[string]*atomic.Int64
 	check   atomic.Pointer[func(answer) error] // what the test wants beside
-	absent  atomic.Bool                        // "no such record" is a right answer now
+	absent  atomic.Bool                        // "no such record" is a right answer; before it can come
 
 	served, failed atomic.Int64
 	wrong          atomic.Int64
@@ -64,7 +67,7 @@ type traffic struct {
 }
 
 // drive starts the traffic on r. Unless client is nil it first writes a record
-// for each id, and waits until they are served.
+// for each id, and waits until they are served; if it is, there may be none.
 func drive(t *testing.T, r *Records, client redis.Cmdable, ids ...string) *traffic {
 	t.Helper()
 	return driveWithin(t, patience, r, client, ids...)
@@ -78,6 +81,7 @@ func driveWithin(t *testing.T, within time.Duration, r *Records, client redis.Cm
 	for _, id := range ids {
 		tr.written[id] = &atomic.Int64{}
 	}
+	tr.absent.Store(client == nil)
 	if client != nil {
 		tr.put(client)
 	}

@@ -61,9 +61,7 @@ func TestClusterFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	master := c.MasterOf(key)
-	if n, err := master.Client().Wait(t.Context(), 1, time.Second).Result(); n != 1 || err != nil {
-		t.Fatalf("%d replicas have the key, %v", n, err)
-	}
+	master.WaitReplicated()
 	start := time.Now()
 	master.Stop()
 	c.WaitForFailover(master)

