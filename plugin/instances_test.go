@@ -133,6 +133,39 @@ func TestInvalidHasNoFingerprint(t *testing.T) {
 	}
 }
 
+// TestRecordsAreTakenOver from the instance used last that has the same Redis and
+// prefix.
+func TestRecordsAreTakenOver(t *testing.T) {
+	is := newTestInstances(t)
+	now := time.Now()
+	is.now = func() time.Time { now = now.Add(time.Millisecond); return now }
+	var from *cache.Records
+	open := is.open
+	is.open = func(cfg *schema.Config, cached *cache.Records, o observers) (*runningConfig, error) {
+		from = cached
+		return open(cfg, cached, o)
+	}
+	with := func(member string) *instance { return is.start([]byte(strings.Replace(goodConfig, `"__seq__":1`, member, 1))) }
+	first := with(`"leeway":1`)
+	if from != nil {
+		t.Error("the first one has records from somewhere")
+	}
+	second := with(`"leeway":2`)
+	if from != first.running.records {
+		t.Error("the second one hasn't the records of the first")
+	}
+	with(`"prefix":"other:"`)
+	if from != nil {
+		t.Error("another prefix has records from somewhere")
+	}
+	is.find(second.id)
+	is.find(first.id)
+	with(`"leeway":3`)
+	if from != first.running.records {
+		t.Error("the last one hasn't the records of the one used last")
+	}
+}
+
 // TestForgotten: an instance that is gone leaves no counts behind.
 func TestForgotten(t *testing.T) {
 	is := newTestInstances(t)

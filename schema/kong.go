@@ -140,7 +140,7 @@ func redisTimeoutFields() Fields {
 		{Name: "send_timeout", Type: "integer", Between: limits, Description: "Milliseconds to send a command. Unset: timeout."},
 		{Name: "read_timeout", Type: "integer", Between: limits, Description: "Milliseconds to receive an answer. Unset: timeout."},
 		{Name: "keepalive_pool_size", Type: "integer", Default: 64, Between: []int{1, 65535},
-			Description: "Connections that may be in use at once, and that are kept when they aren't."},
+			Description: "Connections to each server that may be in use at once, and that are kept when they aren't."},
 	}
 }
 
