@@ -122,7 +122,7 @@ func TestClusterWithoutAShard(t *testing.T) {
 			dead := c.Nodes()[0]
 			healthy, lost := byMaster(t, c, dead, 20)
 			tr := driveWithin(t, unhurriedly, r, c.Client(), healthy[:4]...)
-			bad := drive(t, r, c.Client(), lost...)
+			bad := driveWithin(t, unhurriedly, r, c.Client(), lost...)
 			tr.require(func(a answer) error {
 				if a.err != nil {
 					return errors.New("refused, though its master serves")

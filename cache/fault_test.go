@@ -175,9 +175,7 @@ func TestFullPoolEndsQuestions(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	<-r.nodes.at("").slots
-	if got := region(t, r, "a"); got != "a/1" {
-		t.Errorf("after the wait: %s", got)
-	}
+	serves(t, r, "a", "a/1")
 }
 
 // TestRefusedForLong: however many connections were refused, the first lookup

@@ -22,7 +22,7 @@ func configAt(t *testing.T, port int, change func(map[string]any)) *schema.Confi
 	given := map[string]any{
 		"issuer":  "https://example.kinde.com",
 		"signing": map[string]any{"jwks_file": "/keys.json"},
-		"redis":   map[string]any{"host": "127.0.0.1", "port": float64(port), "timeout": 300.0},
+		"redis":   map[string]any{"host": "127.0.0.1", "port": float64(port), "timeout": 1000.0},
 		"cache":   map[string]any{"ttl": 0.0, "negative_ttl": 0.0, "stale_ttl": 0.0},
 		"claims": []any{
 			map[string]any{"name": "name", "from": "organization.name"},

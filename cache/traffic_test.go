@@ -185,7 +185,7 @@ func (tr *traffic) stop() {
 	tr.cancel()
 	tr.workers.Wait()
 	overdue, noise := time.Duration(tr.overdue.Load()), time.Duration(tr.noise.Load())
-	if overdue > tardiness+2*noise { // it isn't alike for all
+	if overdue > tardiness+5*noise { // a request waits for more goroutines than a timer
 		tr.t.Errorf("a request took %v longer than it may, a timer %v", overdue, noise)
 	}
 	// On a machine that is late a trial can fail, after which there is a pause.

@@ -145,7 +145,9 @@ func TestRecordsAreTakenOver(t *testing.T) {
 		from = cached
 		return open(cfg, cached, o)
 	}
-	with := func(member string) *instance { return is.start([]byte(strings.Replace(goodConfig, `"__seq__":1`, member, 1))) }
+	with := func(member string) *instance {
+		return is.start([]byte(strings.Replace(goodConfig, `"__seq__":1`, member, 1)))
+	}
 	first := with(`"leeway":1`)
 	if from != nil {
 		t.Error("the first one has records from somewhere")

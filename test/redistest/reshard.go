@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 // Reshard moves one slot with its keys to another master, while the cluster
@@ -67,6 +68,28 @@ func (c *Cluster) moved(ctx context.Context, slot int, to *Server) error {
 		}
 		if owner != to {
 			return fmt.Errorf("%s looks for slot %d at %s", node.Addr(), slot, owner.Addr())
+		}
+	}
+	return c.agreed(ctx)
+}
+
+// agreed fails until all nodes have heard of the latest epoch. A node that is
+// behind would give the slot that it gets next an epoch that another one has:
+// then the third never learns of it.
+func (c *Cluster) agreed(ctx context.Context) error {
+	first := ""
+	for _, node := range c.live() {
+		info, err := node.client.ClusterInfo(ctx).Result()
+		if err != nil {
+			return err
+		}
+		_, epoch, _ := strings.Cut(info, "cluster_current_epoch:")
+		epoch, _, _ = strings.Cut(epoch, "\r\n")
+		if first == "" {
+			first = epoch
+		}
+		if epoch != first {
+			return fmt.Errorf("%s is at epoch %s, not %s", node.Addr(), epoch, first)
 		}
 	}
 	return nil
