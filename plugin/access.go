@@ -64,7 +64,8 @@ func refuseAmbiguous(k *kong, r accessRequest) error {
 			contentType = []string{enrich.FormMediaType}
 		}
 	}
-	if err := enrich.CheckRequest(r.query, contentType, r.headers.contentEncoding, r.headers.authorization); err != nil {
+	headers := enrich.Headers{ContentType: contentType, ContentEncoding: r.headers.contentEncoding, Authorization: r.headers.authorization, Cookie: r.headers.cookie}
+	if err := enrich.CheckRequest(r.query, headers); err != nil {
 		answer(k, enrich.Refusal(enrich.AmbiguousRequest, 0, err))
 	}
 	return nil

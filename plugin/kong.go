@@ -121,6 +121,7 @@ func (k *kong) more(x *enrich.Exchange) error {
 		question{&x.Request.ContentType, "the Content-Type header", "kong.nginx.get_var", "http_content_type"},
 		question{&x.Request.ContentEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
 		question{&x.Request.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
+		question{&x.Request.Cookie, "the Cookie header", "kong.nginx.get_var", "http_cookie"},
 		question{&x.ClientIP, "the client's address", "kong.client.get_forwarded_ip", ""},
 	)
 }

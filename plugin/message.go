@@ -148,8 +148,9 @@ func intMessage(n int) func([]byte) []byte {
 
 // headers are those of a request that access looks at.
 type headers struct {
-	upgrade, contentType, contentEncoding, authorization []string // their lines
-	count                                                int      // of the lines of all
+	upgrade, contentType, contentEncoding, authorization, cookie []string // their lines
+
+	count int // of the lines of all
 }
 
 // readHeaders reads a google.protobuf.Struct whose values are strings and lists
@@ -185,6 +186,8 @@ func (h *headers) named(name string) *[]string {
 		return &h.contentEncoding
 	case "authorization":
 		return &h.authorization
+	case "cookie":
+		return &h.cookie
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ type Request struct {
 	ContentType     string
 	ContentEncoding string
 	Authorization   string
+	Cookie          string
 	Body            []byte
 	BodyError       error // why Body couldn't be read, if it couldn't
 }

@@ -3,6 +3,7 @@ package enrich
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,11 +15,12 @@ import (
 // Some ignore the media type and read a form as JSON, or JSON as a form. Only
 // one shape of request is accepted, which all of them take alike:
 //
-//   - A name has ASCII letters, digits, and -, _ and . only. That also keeps a
-//     form from being a JSON object, whose first character is a brace.
+//   - A name has ASCII letters, digits and a few signs at which no reader stops,
+//     and may end in keys in brackets. That also keeps a form from being a JSON
+//     object, whose first character is a brace.
 //   - A name that has the letters of a deciding one, in any case, is that one.
 //   - After a separator that only some readers split at, no deciding name
-//     begins: after ; in a form, after ; and & in JSON.
+//     begins: after ; in a form or a cookie, after ; and & in JSON.
 //   - The grant is there once, so that a reader that stops early finds it or none.
 
 // deciding are the names that say what is asked for and who asks.
@@ -71,21 +73,23 @@ func readPair(pair string) (p parameter, err error) {
 
 // checkName returns an error unless every reader takes name for the same.
 func checkName(name string) error {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) }) {
-		return errors.New("a parameter's name has other characters than letters, digits, '-', '_' and '.'")
-	}
 	if slices.Contains(deciding, name) {
 		return nil
 	}
-	if i := slices.Index(decidingLetters, letters(name)); i >= 0 {
+	parts := clearName.FindStringSubmatch(name)
+	if parts == nil {
+		return errors.New("a parameter's name has characters that readers take differently")
+	}
+	if i := slices.Index(decidingLetters, letters(parts[1])); i >= 0 {
 		return errors.New("a parameter that may be taken for " + deciding[i])
 	}
 	return nil
 }
 
-func isNameRune(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.'
-}
+// clearName matches the names that no reader takes for another one, but for
+// letter case, dots and hyphens. Keys in brackets make a list or a map of the
+// name before them, or belong to the name.
+var clearName = regexp.MustCompile(`^([A-Za-z0-9_.:/@$~-]+)(\[[A-Za-z0-9_.-]*\])*$`)
 
 // hidesName reports whether a reader that splits text at separators, which
 // others don't split at, may find a deciding parameter after the first.
@@ -101,8 +105,9 @@ func hidesName(text, separators string) bool {
 // that skips characters before it, drops some within it, or cuts it off.
 func mayDecide(piece string) bool {
 	name, _, _ := strings.Cut(piece, "=")
-	if decoded, err := url.QueryUnescape(name); err == nil {
-		name = decoded
+	name, err := url.QueryUnescape(name)
+	if err != nil {
+		return true // readers make different things of a broken escape
 	}
 	name = strings.TrimLeftFunc(name, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune("[]()._-", r)

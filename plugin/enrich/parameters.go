@@ -6,6 +6,7 @@ import (
 	"iter"
 	"mime"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -44,16 +45,18 @@ func (p parameters) all(name string) iter.Seq[string] {
 	}
 }
 
-// readParameters reads the request's body by what it is, a form or JSON. Its
-// media type is one of the two; a reader that goes by the other finds nothing in
-// the body that decides.
+// readParameters reads the request's body by what it is, a form or JSON. JSON is
+// labelled so. A form needn't be, because a reader of JSON finds nothing in it.
 func readParameters(r Request) (parameters, error) {
 	if r.BodyError != nil {
 		return nil, r.BodyError
 	}
-	onlyASCII, err := media(r.ContentType, r.ContentEncoding)
+	kind, onlyASCII, err := media(r.ContentType, r.ContentEncoding)
 	if err != nil {
 		return nil, err
+	}
+	if kind == FormMediaType && isJSON(r.Body) {
+		return nil, errors.New("the body is JSON, but labelled as a form")
 	}
 	found, err := readBody(r.Body)
 	if err == nil && onlyASCII && !found.ascii() {
@@ -64,46 +67,48 @@ func readParameters(r Request) (parameters, error) {
 
 // readBody reads a JSON object or a form.
 func readBody(body []byte) (parameters, error) {
-	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+	if isJSON(body) {
 		return readJSON(body)
 	}
 	return readForm(string(body))
 }
+
+func isJSON(body []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) }
 
 // asciiCharset matches charsets in which text of ASCII characters is the same
 // bytes as in UTF-8.
 var asciiCharset = regexp.MustCompile(`(?i)^(us-?|iso_?646-)?(ascii|us)$|^iso[-_]?8859-?[0-9]{1,2}$|^latin-?[0-9]$|^(windows|cp)-?125[0-9]$`)
 
 // media checks the media type of a body that is a form or JSON and is not
-// encoded. It reports whether the body must be ASCII, since its charset differs
-// from UTF-8 beyond that.
-func media(contentType, contentEncoding string) (onlyASCII bool, err error) {
+// encoded, and returns it. It reports whether the body must be ASCII, since its
+// charset differs from UTF-8 beyond that.
+func media(contentType, contentEncoding string) (kind string, onlyASCII bool, err error) {
 	if encoding := strings.TrimSpace(contentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return false, errors.New("the body is encoded, and not every reader decodes it")
+		return "", false, errors.New("the body is encoded, and not every reader decodes it")
 	}
 	if contentType == FormMediaType { // nearly always
-		return false, nil
+		return FormMediaType, false, nil
 	}
 	kind, params, err := mime.ParseMediaType(contentType)
 	switch {
 	case err != nil:
-		return false, errors.New("the body has no valid media type")
+		return "", false, errors.New("the body has no valid media type")
 	case kind != FormMediaType && kind != "application/json":
-		return false, errors.New("the body is neither a form nor JSON")
+		return "", false, errors.New("the body is neither a form nor JSON")
 	}
 	charset, ok := params["charset"]
 	switch {
 	case !ok || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8"):
-		return false, nil
+		return kind, false, nil
 	case asciiCharset.MatchString(charset):
-		return true, nil
+		return kind, true, nil
 	}
-	return false, errors.New("the body's charset doesn't extend ASCII")
+	return "", false, errors.New("the body's charset doesn't extend ASCII")
 }
 
 // readJSON reads a JSON body in the shape that every reader takes alike. Only
-// strings and lists of strings have values; others are there by name. The grant
-// must be a string.
+// strings and lists of strings have values; others are there by name. A deciding
+// member must be a string.
 func readJSON(body []byte) (parameters, error) {
 	o, err := splice.Parse(body)
 	if err != nil {
@@ -122,8 +127,8 @@ func readJSON(body []byte) (parameters, error) {
 		case ok:
 			found = append(found, parameter{name: m.Name, value: text})
 			continue
-		case m.Name == "grant_type":
-			return nil, errors.New("grant_type is not a string")
+		case slices.Contains(deciding, m.Name):
+			return nil, errors.New(m.Name + " is not a string")
 		}
 		texts, _ := jws.Strings(m.Value) // none if it is something else
 		if len(texts) == 0 {

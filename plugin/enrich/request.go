@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"m2m-token-enricher/plugin/jws"
@@ -45,7 +46,11 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 		return tokenRequest{}, err
 	}
 	r := x.Request
-	if err := checkQuery(r.Query); err != nil {
+	query, err := readQuery(r.Query)
+	if err == nil {
+		err = checkCookie(r.Cookie)
+	}
+	if err != nil {
 		return tokenRequest{}, endWith(AmbiguousRequest, "%w", err)
 	}
 	body, err := readParameters(r)
@@ -59,35 +64,47 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 	if grant != m2mGrant {
 		return tokenRequest{}, &end{outcome: NotM2M}
 	}
-	clients, unnamed := namedClients(r.Authorization, body)
+	clients, unnamed := namedClients(r.Authorization, slices.Concat(query, body))
 	return tokenRequest{body, clients, unnamed}, nil
 }
 
+// Headers are the lines of a request's headers that CheckRequest looks at.
+type Headers struct{ ContentType, ContentEncoding, Authorization, Cookie []string }
+
 // CheckRequest returns why a request may be taken differently by two readers,
-// by what can be seen of it before its body: the raw query and the lines of its
-// headers.
-func CheckRequest(query string, contentType, contentEncoding, authorization []string) error {
-	if err := checkQuery(query); err != nil {
+// by what can be seen of it before its body: the raw query and the headers.
+func CheckRequest(query string, h Headers) error {
+	if _, err := readQuery(query); err != nil {
 		return err
 	}
-	if len(authorization) > 1 {
+	if len(h.Authorization) > 1 {
 		return errors.New("several Authorization headers")
 	}
-	_, err := media(strings.Join(contentType, ", "), strings.Join(contentEncoding, ", "))
+	if err := checkCookie(strings.Join(h.Cookie, "; ")); err != nil {
+		return err
+	}
+	_, _, err := media(strings.Join(h.ContentType, ", "), strings.Join(h.ContentEncoding, ", "))
 	return err
 }
 
-// checkQuery refuses a query in which a reader may find a grant: some merge it
+// readQuery refuses a query in which a reader may find a grant: some merge it
 // with the body.
-func checkQuery(query string) error {
+func readQuery(query string) (parameters, error) {
 	parameters, err := readForm(query)
 	if err != nil {
-		return fmt.Errorf("the query: %w", err)
+		return nil, fmt.Errorf("the query: %w", err)
 	}
-	for _, one := range parameters {
-		if one.name == "grant_type" {
-			return errors.New("grant_type in the query")
-		}
+	for range parameters.all("grant_type") {
+		return nil, errors.New("grant_type in the query")
+	}
+	return parameters, nil
+}
+
+// checkCookie refuses a Cookie header (RFC 6265, section 4.2) in which a reader
+// may find a deciding parameter: PHP's $_REQUEST has the cookies, too.
+func checkCookie(cookie string) error {
+	if hidesName(";"+cookie, ";,") {
+		return errors.New("a cookie that may be taken for a parameter")
 	}
 	return nil
 }
@@ -139,8 +156,8 @@ func (p parameters) grant() (string, error) {
 // JWT assertion (RFC 7523, section 3).
 func namedClients(authorization string, body parameters) ([]client, error) {
 	var clients []client
-	if scheme, credentials, _ := strings.Cut(authorization, " "); strings.EqualFold(scheme, "Basic") {
-		c, err := basicClient(strings.TrimSpace(credentials))
+	if scheme := "Basic"; len(authorization) >= len(scheme) && strings.EqualFold(authorization[:len(scheme)], scheme) {
+		c, err := basicClient(strings.TrimSpace(authorization[len(scheme):])) // whatever a reader takes for the space
 		if err != nil {
 			return nil, err
 		}

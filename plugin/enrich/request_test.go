@@ -30,16 +30,15 @@ func TestGrant(t *testing.T) {
 		{"json escaped", jsonType, `{"grant\u005ftype":"client_credentials"}`, Enriched},
 		{"json with a form's separators", jsonType, `{"client_secret":"a&b;c=d","grant_type":"client_credentials"}`, Enriched},
 		{"semicolon in a value", form, "grant_type=client_credentials&client_secret=s3cr;et", Enriched},
-		{"names as clients have them", form, "grant_type=client_credentials&x-client-SKU=MSAL.js&metaData.device.name=x&_=1", Enriched},
+		{"names as clients have them", form, "grant_type=client_credentials&x-client-SKU=MSAL.js&metaData.device.name=x&_=1&resource[]=a&a[b][0]=c&claims:x=1", Enriched},
 		{"value with a line end", form, "grant_type=client_credentials&scope=a\r\n", Enriched},
 		{"value with a nul", form, "grant_type=client_credentials&client_secret=a%00b", Enriched},
 		{"ascii in latin-1", form + "; charset=ISO-8859-1", "grant_type=client_credentials", Enriched},
 		{"ascii in us-ascii", form + ";charset=us-ascii", "grant_type=client_credentials", Enriched},
 		{"utf8 without a dash", form + ";charset=utf8", "grant_type=client_credentials&x=%C3%A4", Enriched},
 		{"ascii json in windows-1252", jsonType + "; charset=windows-1252", `{"grant_type":"client_credentials"}`, Enriched},
-		// Whatever the label: a reader of the other kind finds no grant in it.
+		// A reader of JSON finds no grant in it.
 		{"form labelled json", jsonType, "grant_type=client_credentials", Enriched},
-		{"json labelled form", form, `{"grant_type":"client_credentials"}`, Enriched},
 
 		{"other", form, "grant_type=authorization_code", NotM2M},
 		{"other with client_credentials elsewhere", form, "grant_type=password&username=client_credentials", NotM2M},
@@ -60,6 +59,8 @@ func TestGrant(t *testing.T) {
 		{"semicolon", form, "grant_type=client_credentials;x=1", AmbiguousRequest},
 		{"not utf-8", form, "grant_type=client_credentials&x=%ff", AmbiguousRequest},
 		{"latin-1 beyond ascii", form + "; charset=iso-8859-1", "grant_type=client_credentials&x=%C3%A4", AmbiguousRequest},
+		{"json labelled form", form, `{"grant_type":"client_credentials"}`, AmbiguousRequest},
+		{"iso-2022-jp", form + "; charset=iso-2022-jp", "grant_type=client_credentials", AmbiguousRequest},
 		{"utf-7", form + "; charset=utf-7", "grant_type=client_credentials", AmbiguousRequest},
 		{"utf-16", jsonType + "; charset=utf-16", `{"grant_type":"client_credentials"}`, AmbiguousRequest},
 		{"multipart", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=grant_type\r\n\r\nclient_credentials\r\n--x--", AmbiguousRequest},
@@ -77,7 +78,7 @@ func TestGrant(t *testing.T) {
 		{"key of a list", form, "grant_type=client_credentials&grant_type[x]=password", AmbiguousRequest},
 		{"cut list", form, "grant_type=client_credentials&grant_type[]x=password", AmbiguousRequest},
 		{"opening bracket", form, "grant_type=client_credentials&[grant_type]=password", AmbiguousRequest},
-		{"any other odd name", form, "grant_type=client_credentials&a[]=1", AmbiguousRequest},
+		{"any other odd name", form, "grant_type=client_credentials&a[b=1", AmbiguousRequest},
 		{"another client's name", form, "grant_type=client_credentials&Client_ID=other", AmbiguousRequest},
 		{"grant after a semicolon", form, "grant_type=client_credentials&x=a;grant_type=password", AmbiguousRequest},
 		{"list after a semicolon", form, "grant_type=client_credentials&x=a;+grant_type%00[]=password", AmbiguousRequest},
@@ -97,6 +98,10 @@ func TestGrant(t *testing.T) {
 		{"json name with a nul", jsonType, `{"grant_type":"password","grant_type\u0000x":"client_credentials"}`, AmbiguousRequest},
 		{"form in json", jsonType, `{"grant_type":"client_credentials","x":"&grant_type=password&"}`, AmbiguousRequest},
 		{"form in json after a semicolon", jsonType, `{"grant_type":"client_credentials","x":";grant_type[]=password;"}`, AmbiguousRequest},
+		{"form behind a broken escape in json", jsonType, `{"grant_type":"client_credentials","x":"&%67rant_type%00%zz=password&"}`, AmbiguousRequest},
+		{"form of an older server in json", jsonType, `{"grant_type":"client_credentials","x":"&%u0067rant_type=password&"}`, AmbiguousRequest},
+		{"json client that is a number", jsonType, `{"grant_type":"client_credentials","client_id":12345}`, AmbiguousRequest},
+		{"json client in an object", jsonType, `{"grant_type":"client_credentials","client_id":{"value":"other"}}`, AmbiguousRequest},
 		{"two content types", jsonType + ", " + form, "grant_type=client_credentials", AmbiguousRequest},
 
 		{"json duplicate", jsonType, `{"grant_type":"password","grant_type":"client_credentials"}`, AmbiguousRequest},
@@ -143,6 +148,48 @@ func TestQuery(t *testing.T) {
 		if r := f.run(context.Background()); r.Outcome != outcome {
 			t.Errorf("%q: outcome %s", query, r.Outcome)
 		}
+	}
+}
+
+// TestClientInQuery: some readers merge the query with the body.
+func TestClientInQuery(t *testing.T) {
+	for query, outcome := range map[string]Outcome{"client_id=" + testClient: Enriched, "client_id=other&client_secret=s": ClientMismatch} {
+		f := newFixture(t)
+		f.exchange.Request.Body, f.exchange.Request.Query = []byte("grant_type=client_credentials"), query
+		if r := f.run(context.Background()); r.Outcome != outcome {
+			t.Errorf("%q: outcome %s, want %s", query, r.Outcome, outcome)
+		}
+	}
+}
+
+// TestCookie: some readers merge cookies with the body.
+func TestCookie(t *testing.T) {
+	for cookie, outcome := range map[string]Outcome{
+		"":                             Enriched,
+		"session=a; lb=grant_type":     Enriched,
+		"grant_type=password":          AmbiguousRequest,
+		"a=b; %67rant.type[]=password": AmbiguousRequest,
+		"a=b;client_id=other":          AmbiguousRequest,
+	} {
+		f := newFixture(t)
+		f.exchange.Request.Cookie = cookie
+		if r := f.run(context.Background()); r.Outcome != outcome {
+			t.Errorf("%q: outcome %s, want %s", cookie, r.Outcome, outcome)
+		}
+		if err := CheckRequest("", Headers{ContentType: []string{form}, Cookie: []string{"x=y", cookie}}); (err == nil) != (outcome == Enriched) {
+			t.Errorf("%q before the provider is asked: %v", cookie, err)
+		}
+	}
+}
+
+// TestPlainFormIsASCII: a body with other characters is judged by its charset,
+// which only the headers say.
+func TestPlainFormIsASCII(t *testing.T) {
+	f := newFixture(t)
+	f.exchange.Request.Body = []byte("grant_type=client_credentials&client_id=" + testClient + "&client_secret=%C3%A4")
+	f.exchange.More = func(x *Exchange) error { x.Request.ContentType = form + "; charset=iso-8859-1"; return nil }
+	if r := f.run(context.Background()); r.Outcome != AmbiguousRequest {
+		t.Errorf("outcome %s, want %s", r.Outcome, AmbiguousRequest)
 	}
 }
 
@@ -211,6 +258,7 @@ func TestClient(t *testing.T) {
 		{"another scheme", "Bearer x", grant, Enriched},
 
 		{"basic of another", basic("other:s"), grant, ClientMismatch},
+		{"basic of another behind a tab", "Basic\tb3RoZXI6cw==", grant, ClientMismatch},
 		{"basic of another beside the body", basic("other:s"), grant + "&client_id=" + testClient, ClientMismatch},
 		{"basic broken", "Basic %%%", grant, ClientMismatch},
 		{"basic empty", "Basic ", grant, ClientMismatch},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"m2m-token-enricher/test/idptest"
+	"m2m-token-enricher/test/stage"
 )
 
 // TestHeadersOfAnyBytes: what a client sends is the client's mistake, not an
@@ -45,6 +46,7 @@ func TestTwoReaders(t *testing.T) {
 		"an encoded body":     func(r *http.Request) { r.Header.Set("Content-Encoding", "deflate") },
 		"two content types":   func(r *http.Request) { r.Header["Content-Type"] = []string{formType, "application/json"} },
 		"two encodings":       func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "gzip"} },
+		"a cookie":            func(r *http.Request) { r.Header.Set("Cookie", "a=b; grant_type=password") },
 		"another charset":     func(r *http.Request) { r.Header.Set("Content-Type", formType+"; charset=utf-16") },
 		"OPTIONS, two grants": func(r *http.Request) { r.Method, r.URL.RawQuery = "OPTIONS", "grant_type=password" },
 		"OPTIONS, two types": func(r *http.Request) {
@@ -74,6 +76,30 @@ func TestTwoReaders(t *testing.T) {
 		req.Header.Add("Authorization", "Basic b3RoZXI6cw==")
 		w.refused(w.send(http.DefaultClient, req), 400, "invalid_request", "ambiguous_request")
 	})
+}
+
+// TestTwoReadersOfAShare: while a share is enforced, access lets every request
+// through, so the response phase judges all of it.
+func TestTwoReadersOfAShare(t *testing.T) {
+	w := newWorld(t, func(c map[string]any) { c["enforce_share"] = 99 })
+	w.enriched(w.ask(form())) // the client is among them
+	w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(nil)})
+	for name, change := range map[string]func(*http.Request){
+		"a grant in a query": func(r *http.Request) { r.URL.RawQuery = "grant_type=password" },
+		"another charset": func(r *http.Request) {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-16")
+		},
+		"a cookie": func(r *http.Request) { r.Header.Set("Cookie", "grant_type=password") },
+	} {
+		w.Run(name, func(*testing.T) {
+			req := w.tokenRequest(form())
+			change(req)
+			a := w.send(http.DefaultClient, req) // the provider's: nobody knows yet which client it is
+			if _, err := stage.Verify(t.Context(), w.jwksURL(), stage.Issuer, a.token()); err == nil || a.StatusCode != 200 {
+				w.Errorf("status %d, signed by the gateway: %t", a.StatusCode, err == nil)
+			}
+		})
+	}
 }
 
 // TestOneReading: what looks odd but is the same to every reader is enriched.
