@@ -19,8 +19,11 @@ func cacheHeader(name []byte) bool {
 	if !bytes.Contains(name, []byte("control")) {
 		return bytes.HasSuffix(name, []byte("expires")) || bytes.HasSuffix(name, []byte("ttl"))
 	}
+	if string(name) == "cache-control" {
+		return false
+	}
 	name = bytes.ReplaceAll(name, []byte("_"), []byte("-"))
-	return string(name) != "cache-control" && slices.ContainsFunc(controls, func(c []byte) bool { return bytes.Contains(name, c) })
+	return slices.ContainsFunc(controls, func(c []byte) bool { return bytes.Contains(name, c) })
 }
 
 // deletable reports whether Kong deletes the header called name when asked to:

@@ -15,7 +15,7 @@ func TestCacheHeader(t *testing.T) {
 	for name, want := range map[string]bool{
 		"cdn-cache-control": true, "cloudflare-cdn-cache-control": true, "vercel-cdn-cache-control": true, "x-litespeed-cache-control": true,
 		"a-cache-of-tomorrow-cache-control": true, "surrogate-control": true, "edge-control": true, "x-accel-expires": true, "expires": true,
-		"x-reverse-proxy-ttl": true, "cache-control-override": true, "my_cdn_cache_control": true,
+		"x-reverse-proxy-ttl": true, "cache-control-override": true, "my_cdn_cache_control": true, "cache_control": true,
 		"cache-control": false, "pragma": false, "vary": false, "surrogate-key": false, "cache-tag": false, "x-accel-buffering": false,
 		"access-control-allow-origin": false, "x-dns-prefetch-control": false, "set-cookie": false, "date": false, "": false,
 	} {

@@ -121,11 +121,28 @@ func randomID() int32 {
 func (is *instances) find(id int32) *instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
+	return is.found(id)
+}
+
+// found is find for a caller that holds mu.
+func (is *instances) found(id int32) *instance {
 	i, now := is.known[id], is.now()
 	if i != nil {
 		i.used = now
 	}
 	is.sweep(now)
+	return i
+}
+
+// use is find for an event, during which the instance stays. The caller ends it
+// by busy.Add(-1).
+func (is *instances) use(id int32) *instance {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	i := is.found(id)
+	if i != nil {
+		i.busy.Add(1)
+	}
 	return i
 }
 

@@ -233,11 +233,10 @@ func (s *server) event(w *wire, c call) bool {
 	if err != nil {
 		return false
 	}
-	i := s.instances.find(id)
+	i := s.instances.use(id)
 	if i == nil {
 		return false
 	}
-	i.busy.Add(1) // it was found just now, so that it can't be gone
 	defer i.busy.Add(-1)
 	k := &kong{wire: w}
 	runSafely(k, func() { s.handle(i, phase, k) })

@@ -32,20 +32,22 @@ var reserved = []string{
 // whose name ends in one of them is an authorization claim, such as user_roles.
 var decisive = []string{
 	"role", "group", "permission", "scope", "authority", "authorization", "entitlement", "privilege", "right", "grant",
-	"access", "capability", "admin", "administrator", "superuser", "memberof", "flag", "verified", "username",
+	"access", "capability", "admin", "administrator", "superuser", "staff", "memberof", "flag", "verified", "username",
+	"perm", "authorisation",
 }
 
 // decisiveNames are further claims of that kind, whose names end in words that
 // are harmless elsewhere.
 var decisiveNames = []string{
-	"wid", "acl", "policy", // Entra's directory roles; EMQX; MinIO
+	"wid", "acl", "aal", "policy", // Entra's directory roles; EMQX; MinIO
 	"upn", "unique_name", "user_name", // the caller's name to MicroProfile JWT, ASP.NET Core and UAA, as username is
 	"app_metadata", "allowed-origin", // Supabase; Keycloak's adapters
 	"vc", "vp", "verified_claim", // statements about the subject that a verifier decides by
 }
 
 // decisiveURIs are claims of that kind whose URIs don't show it.
-var decisiveURIs = []string{"https://hasura.io/jwt/claims", "https://aws.amazon.com/tags"}
+// The claims below an AWS URI are session tags (IAM, "Passing session tags").
+var decisiveURIs = []string{"https://hasura.io/jwt/claims", "https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity"}
 
 // dotNet is how the URIs begin by which ASP.NET Core knows claims, and dotNetNames
 // the claims in a token that it calls by other names there.
@@ -73,11 +75,11 @@ func standingOf(name string) standing {
 			return standingOf(last)
 		}
 	}
-	last := singular(letters(lastPart(folded)))
+	last := meaning(letters(lastPart(folded)))
 	switch {
 	case slices.ContainsFunc(reserved, func(r string) bool { return alike(folded, r) }):
 		return reservedClaim
-	case slices.Contains(decisiveURIs, folded),
+	case slices.ContainsFunc(decisiveURIs, func(uri string) bool { return folded == uri || strings.HasPrefix(folded, uri+"/") }),
 		slices.ContainsFunc(decisive, func(word string) bool { return strings.HasSuffix(last, word) }),
 		slices.ContainsFunc(decisiveNames, func(n string) bool { return last == letters(n) }):
 		return authorizationClaim
@@ -100,6 +102,9 @@ func fold(name string) string {
 		least := r
 		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
 			least = min(least, other)
+		}
+		if least == 'ı' || least == 'İ' {
+			return 'i' // as Java's equalsIgnoreCase has it
 		}
 		return unicode.ToLower(least)
 	}, name)
@@ -125,6 +130,18 @@ func letters(text string) string {
 		}
 		return -1
 	}, text)
+}
+
+// meaning returns the noun that the letters of a name end in, without what says
+// only in which form its values come: role_ids are roles.
+func meaning(name string) string {
+	name = singular(name)
+	for _, form := range []string{"id", "list"} {
+		if stem := strings.TrimSuffix(name, form); stem != "" && slices.ContainsFunc(decisive, func(word string) bool { return strings.HasSuffix(singular(stem), word) }) {
+			return singular(stem)
+		}
+	}
+	return name
 }
 
 // singular returns an English noun without the end of its plural.

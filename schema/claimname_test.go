@@ -11,7 +11,7 @@ import (
 // standings are the names that the table in docs/configuration.md decides.
 var standings = map[standing][]string{
 	reservedClaim: {
-		"sub", "SUB", "ſub", "client_id", "clientId", "client-id", "tid", "scope", "scp", "typ", "nameid", "_claim_names", "_claim_sources", "_sd", "_sd_alg", "...",
+		"sub", "SUB", "ſub", "ıss", "CLİENT_ID", "jtı", "client_id", "clientId", "client-id", "tid", "scope", "scp", "typ", "nameid", "_claim_names", "_claim_sources", "_sd", "_sd_alg", "...",
 		"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier",
 		"https://schemas.microsoft.com/identity/claims/objectidentifier",
 		"http://schemas.microsoft.com/identity/claims/tenantid",
@@ -20,7 +20,8 @@ var standings = map[standing][]string{
 		"HTTP://SCHEMAS.microsoft.com/claims/authnmethodsreferences",
 	},
 	authorizationClaim: {
-		"role", "roles", "authorities", "scopes", "permission", "group", "entitlements", "wids", "feature_flags", "featureFlags", "is_admin", "isAdmin", "admin",
+		"role", "roles", "role_ids", "user_group_id", "perms", "authorisations", "is_staff", "aal", "authorities",
+		"https://aws.amazon.com/tags/principal_tags/Project", "https://aws.amazon.com/source_identity", "scopes", "permission", "group", "entitlements", "wids", "feature_flags", "featureFlags", "is_admin", "isAdmin", "admin",
 		"realm_access", "resource_access", "authorization", "cognito:groups", "cognito:roles", "cognito:preferred_role", "urn:zitadel:iam:org:project:roles",
 		"https://example.com/roles", "https://example.com/roles/", "https://example.com/claims#groups", "x-hasura-allowed-roles", "user_roles", "role1",
 		"http://schemas.microsoft.com/ws/2008/06/identity/claims/role", "http://schemas.xmlsoap.org/claims/Group",
@@ -44,6 +45,16 @@ func TestWhoMaySetAClaim(t *testing.T) {
 			if (plain == nil) != (want == freeClaim) || (allowed == nil) != (want != reservedClaim) {
 				t.Errorf("%s: %v; with allow_authorization_claims: %v", name, plain, allowed)
 			}
+		}
+	}
+}
+
+// TestHiddenCharactersInClaimNames: a reader that stops at a NUL or drops what it
+// doesn't show would take such a name for a reserved one.
+func TestHiddenCharactersInClaimNames(t *testing.T) {
+	for _, name := range []string{"sub\x00", "sub\x00x", "s\u200bub", "plan\n"} {
+		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
+			t.Errorf("%q is accepted", name)
 		}
 	}
 }

@@ -15,6 +15,9 @@ func Fetchable(s string) error {
 		return errors.New("not an https URL")
 	}
 	host := u.Hostname()
+	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 || r == '%' }) {
+		return errors.New("a host that isn't ASCII, or has a zone: it could be reached by another name") // net/http maps it (IDNA)
+	}
 	ip := net.ParseIP(host)
 	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
 	if u.Scheme == "https" || (u.Scheme == "http" && loopback) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // validate reports every mistake that Kong's schema can't say.
@@ -88,6 +89,8 @@ func (c *Config) validateClaim(i int, claim Claim, mistake reporter) {
 	path := fmt.Sprintf("claims[%d]", i)
 	standing := standingOf(claim.Name)
 	switch {
+	case strings.ContainsFunc(claim.Name, func(r rune) bool { return !unicode.IsGraphic(r) }):
+		mistake(path+".name", "%q has characters that some readers drop or stop at", claim.Name)
 	case standing == reservedClaim:
 		mistake(path+".name", "%q is reserved for the provider", claim.Name)
 	case len(c.ClientIDClaim) > 0 && strings.EqualFold(c.ClientIDClaim[0], claim.Name):

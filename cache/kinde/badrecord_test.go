@@ -78,8 +78,7 @@ func TestOneBadRecord(t *testing.T) {
 // saying makes the tenant answer body when it is asked for one organization.
 func (h *hook) saying(code, body string) {
 	const path = "/api/v1/organization"
-	var handler http.HandlerFunc
-	handler = func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("code") == code {
 			fmt.Fprint(w, body)
 			return

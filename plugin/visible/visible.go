@@ -151,7 +151,10 @@ func printable(text string) bool {
 }
 
 func isPrintable(r rune) bool {
-	return unicode.IsGraphic(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+	if r == 0xfe0e || r == 0xfe0f { // choose how the emoji before them looks
+		return true
+	}
+	return unicode.IsGraphic(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 func quoted(text string) string { return string(append(escaped([]byte{'"'}, text, `"\`), '"')) }

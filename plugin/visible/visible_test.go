@@ -18,7 +18,7 @@ var hidden = map[string]string{
 	"a line end": "\n", "a carriage return": "\r", "a tab": "\t", "an escape sequence": "\x1b[31m", "a backspace": "\b",
 	"NUL": "\x00", "DEL": "\x7f", "C1": "\u009b31m", "NEL": "\u0085", "U+2028": "\u2028", "U+2029": "\u2029",
 	"a bidi override": "\u202e", "a bidi isolate": "\u2067", "a zero width space": "\u200b", "a soft hyphen": "\u00ad",
-	"a byte order mark": "\ufeff", "a tag": "\U000e0041", "a Hangul filler": "\u3164", "not UTF-8": "\xff", "half a character": "\xe2\x82",
+	"a byte order mark": "\ufeff", "a tag": "\U000e0041", "a variation selector": "\U000e0100", "a Mongolian one": "\u180b", "a Hangul filler": "\u3164", "not UTF-8": "\xff", "half a character": "\xe2\x82",
 	"a noncharacter": "\uffff", "for private use": "\ue000",
 }
 
