@@ -31,7 +31,7 @@ func (ns *nodes) at(addr string) *node {
 		if len(ns.known) >= maxNodes { // addresses come and go
 			clear(ns.known)
 		}
-		n = &node{slots: make(chan struct{}, ns.places)}
+		n = &node{slots: make(chan struct{}, ns.places), pause: pause{most: max(1, min(maxFailing, ns.places/4))}}
 		ns.known[addr] = n
 	}
 	return n

@@ -8,9 +8,10 @@ import (
 // pauseAfterFailure is how long a key, or a node, is left alone after it failed.
 const pauseAfterFailure = time.Second
 
-// maxFailing bounds the keys of a node that are known to fail. Each is asked for
-// once a second even while the node is left alone, so it also bounds what a
-// silent node is asked.
+// maxFailing bounds the keys of a node that are known to fail, which are also at
+// most a quarter of its places, so that those that hang leave room for others.
+// Each is asked for once a second even while the node is left alone, so this also
+// bounds what a silent node is asked.
 const maxFailing = 16
 
 // pause keeps requests from a node that doesn't answer, and from a key that
@@ -23,8 +24,10 @@ const maxFailing = 16
 //
 // Safe for concurrent use.
 type pause struct {
+	most int // keys that are known to fail
+
 	mu       sync.Mutex
-	failing  map[string]time.Time // until when each is left alone; at most maxFailing
+	failing  map[string]time.Time // until when each is left alone
 	doubted  bool                 // a key failed since the last answer
 	answered time.Time            // last
 	until    time.Time            // zero: no pause; with a monotonic reading, since clocks are set back
@@ -35,10 +38,7 @@ type pause struct {
 func (p *pause) admits(key string, now time.Time, trial time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	until, known := p.failing[key]
-	if !known {
-		until = p.until
-	}
+	until, known := p.end(key)
 	switch {
 	case now.Before(until):
 		return false
@@ -48,6 +48,22 @@ func (p *pause) admits(key string, now time.Time, trial time.Duration) bool {
 		p.until = now.Add(trial + pauseAfterFailure) // for the others
 	}
 	return true
+}
+
+// leavesAlone reports whether key may not be asked for at now.
+func (p *pause) leavesAlone(key string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, _ := p.end(key)
+	return now.Before(until)
+}
+
+// end returns until when key is left alone, and whether it is known to fail.
+func (p *pause) end(key string) (until time.Time, known bool) {
+	if until, known = p.failing[key]; known {
+		return until, true
+	}
+	return p.until, false
 }
 
 // fail says that key, asked for at asked, wasn't answered until now. A node that
@@ -72,7 +88,7 @@ func (p *pause) leaveAlone(key string, now time.Time) {
 		p.failing = map[string]time.Time{}
 	}
 	p.failing[key] = now.Add(pauseAfterFailure)
-	if len(p.failing) <= maxFailing {
+	if len(p.failing) <= p.most {
 		return
 	}
 	oldest := key

@@ -188,9 +188,47 @@ func TestWaitForRoomIsNoFailure(t *testing.T) {
 	})
 }
 
+// TestSilentNodeCostsNoTime: who must not ask is refused at once, though every
+// place is taken by questions that hang; and the keys that fail leave room.
+func TestSilentNodeCostsNoTime(t *testing.T) {
+	overScript(t, func(t *testing.T, r *Records, s *scripted) {
+		r.nodes = newNodes(4)
+		slots := r.nodes.at("").slots
+		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
+			<-ctx.Done()
+			return nil, errSilent
+		}
+		askAll := func() (asking *sync.WaitGroup) {
+			asking = &sync.WaitGroup{}
+			for i := range cap(slots) {
+				asking.Go(func() { served(t, r, fmt.Sprint(i)) })
+			}
+			synctest.Wait()
+			return asking
+		}
+		askAll().Wait() // they fail, and the node is left alone
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+		begin := time.Now()
+		if served(t, r, "other") || time.Since(begin) > 0 {
+			t.Errorf("refused after %v", time.Since(begin))
+		}
+		for range cap(slots) {
+			<-slots
+		}
+		pass(pauseAfterFailure)
+		asking := askAll()
+		if n := len(slots); n > 2 { // a key that fails, and who tries
+			t.Errorf("%d places are taken", n)
+		}
+		asking.Wait()
+	})
+}
+
 // TestFailingKeysAreBounded in memory.
 func TestFailingKeysAreBounded(t *testing.T) {
-	var p pause
+	p := pause{most: maxFailing}
 	now := time.Now()
 	for i := range 10 * maxFailing {
 		p.fail(fmt.Sprint(i), now, now)

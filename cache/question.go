@@ -19,13 +19,16 @@ var (
 // room takes none of the time for the answer: it says nothing of Redis.
 func (r *Records) question(key string, kind schema.Kind, id string) (entry, error) {
 	n := r.nodes.at(r.node(key))
+	if n.pause.leavesAlone(key, r.now()) { // who must not ask doesn't wait for room
+		return entry{}, paused(key)
+	}
 	if err := r.room(n); err != nil {
 		return entry{}, fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, err)
 	}
 	defer func() { <-n.slots }()
 	asked := r.now()
-	if !n.pause.admits(key, asked, r.budget) {
-		return entry{}, fmt.Errorf("%s: %w: %w less than %v ago", key, schema.ErrUnavailable, errPaused, pauseAfterFailure)
+	if !n.pause.admits(key, asked, r.budget) { // it may have failed meanwhile
+		return entry{}, paused(key)
 	}
 	record, err := r.fetchSafely(key, kind, id)
 	if errors.Is(err, schema.ErrUnavailable) {
@@ -34,6 +37,10 @@ func (r *Records) question(key string, kind schema.Kind, id string) (entry, erro
 	}
 	n.pause.answer(key, r.now())
 	return entry{record: record, err: err, asked: asked, life: r.life(err), properties: r.properties[kind]}, nil
+}
+
+func paused(key string) error {
+	return fmt.Errorf("%s: %w: %w less than %v ago", key, schema.ErrUnavailable, errPaused, pauseAfterFailure)
 }
 
 // node returns the address of the server that has key, "" if there is only one
