@@ -134,7 +134,12 @@ func (h *held[T]) fetchOnce(ctx context.Context) func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		defer context.AfterFunc(h.ctx, cancel)()
-		value, err := safely(func() (T, error) { return h.get(ctx) })
+		value, err := safely(func() (value T, err error) {
+			if err := h.ctx.Err(); err != nil { // cancel may come later than an answer
+				return value, err
+			}
+			return h.get(ctx)
+		})
 		if err != nil {
 			err = fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 		}
