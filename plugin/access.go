@@ -4,26 +4,24 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
 )
 
 // access publishes the gateway's keys and metadata, and keeps away what would
 // get around the response phase.
 func (i *instance) access(k *kong) {
-	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
+	i.handle(k, func(ctx context.Context, k *kong, g *gateway.Gateway) error {
 		request, err := k.accessRequest()
 		if err != nil {
 			return err
 		}
 		read := request.method == http.MethodGet || request.method == http.MethodHead
 		switch {
-		case read && request.path == i.cfg.Signing.JWKSPath:
-			publishKeys(ctx, k, r)
-		case read && slices.Contains(r.issuer.paths, request.path):
-			publishMetadata(ctx, k, r)
+		case read && g.Publishes(request.path):
+			publish(ctx, k, g, request.path)
 		case !i.cfg.EnforcesAll():
 		default:
 			return refuseAccess(k, request)

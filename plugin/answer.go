@@ -2,12 +2,15 @@ package plugin
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"m2m-token-enricher/plugin/enrich"
-	"m2m-token-enricher/schema"
+	"m2m-token-enricher/plugin/gateway"
 )
 
 // stale are the headers that speak of a body which is no longer the answer's.
@@ -106,28 +109,23 @@ func logLine(r enrich.Result, requestID string, missed int) string {
 	return line.String()
 }
 
-// publishKeys answers with the gateway's JWK set.
-func publishKeys(ctx context.Context, k *kong, r *runningConfig) {
-	ring, err := r.keys.Ring(ctx)
+// publish answers with what the gateway has at path. nginx answers a matching
+// If-None-Match with 304 by itself, and a HEAD without the body.
+func publish(ctx context.Context, k *kong, g *gateway.Gateway, path string) {
+	doc, err := g.Publish(ctx, path)
 	if err != nil {
-		answer(k, unpublished(err))
+		answer(k, enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err))
 		return
 	}
-	publish(k, r.cfg, "application/jwk-set+json", ring.PublicSet())
-}
-
-// publish answers with what anyone may read and keep for a while. nginx answers
-// a matching If-None-Match with 304 by itself, and a HEAD without the body.
-func publish(k *kong, cfg *schema.Config, contentType string, body []byte) {
-	k.exit(http.StatusOK, body, newHeaderFields(map[string][]string{
-		"Content-Type":                {contentType},
-		"Cache-Control":               {fmt.Sprintf("public, max-age=%d", cfg.Signing.JWKSMaxAge)},
-		"ETag":                        {entityTag(body)},
+	k.exit(http.StatusOK, doc.Body, newHeaderFields(map[string][]string{
+		"Content-Type":                {doc.ContentType},
+		"Cache-Control":               {fmt.Sprintf("public, max-age=%d", doc.MaxAge/time.Second)},
+		"ETag":                        {entityTag(doc.Body)},
 		"Access-Control-Allow-Origin": {"*"},
 	}))
 }
 
-// unpublished says that what is asked for can't be published now.
-func unpublished(err error) enrich.Result {
-	return enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err)
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 }

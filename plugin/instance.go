@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -15,6 +14,7 @@ import (
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/schema"
 )
 
@@ -26,8 +26,8 @@ type instance struct {
 	identity [sha256.Size]byte // of the configuration, its secrets included
 	label    string            // see name
 	cfg      *schema.Config
-	mistakes error          // why the configuration can't be used
-	running  *runningConfig // nil if it can't
+	mistakes error            // why the configuration can't be used
+	running  *gateway.Gateway // nil if it can't
 	all      *instances
 
 	started, used time.Time    // guarded by all.mu
@@ -43,7 +43,7 @@ func newInstance(all *instances, config []byte) *instance {
 	i := &instance{all: all, identity: sha256.Sum256(config), label: "invalid"}
 	i.safely(func() error {
 		var err error
-		i.cfg, err = validated(schema.Delivered(config))
+		i.cfg, err = gateway.Validated(schema.Delivered(config))
 		return err
 	})
 	if i.mistakes == nil {
@@ -60,10 +60,10 @@ func (i *instance) run() {
 	}
 	i.safely(func() error {
 		var err error
-		if i.running, err = i.all.open(i.cfg, i.all.cached(i.cfg), i.all.observers); err != nil {
+		if i.running, err = i.all.open(i.cfg, i.all.options(i.cfg)); err != nil {
 			return fmt.Errorf("open the configuration: %w", err)
 		}
-		go i.running.warm()
+		go i.running.Warm()
 		return nil
 	})
 }
@@ -79,11 +79,11 @@ func (i *instance) safely(f func() error) {
 }
 
 // notReady tells whether the instance can't enrich.
-func (i *instance) notReady() bool { return i.running == nil || i.running.notReady() != nil }
+func (i *instance) notReady() bool { return i.running == nil || i.running.NotReady() != nil }
 
 func (i *instance) close() {
 	if i.running != nil {
-		_ = i.running.close() // nothing can be done about it, and nothing depends on it
+		_ = i.running.Close() // nothing can be done about it, and nothing depends on it
 	}
 }
 
@@ -94,15 +94,6 @@ func (i *instance) name() string { return i.label }
 
 func (i *instance) status() *kong_plugin_protocol.InstanceStatus {
 	return &kong_plugin_protocol.InstanceStatus{Name: Name, InstanceId: i.id, StartedAt: i.started.Unix()}
-}
-
-// validated adds the mistakes in a decoded configuration that only the core
-// can see.
-func validated(cfg *schema.Config, err error) (*schema.Config, error) {
-	if cfg == nil {
-		return nil, err
-	}
-	return cfg, errors.Join(err, enrich.Validate(cfg))
 }
 
 // phase runs the handler of a phase; those that the plugin doesn't have are not
@@ -121,16 +112,16 @@ func (i *instance) phase(name string, k *kong) {
 // response enriches the token in the upstream's answer.
 func (i *instance) response(k *kong) {
 	k.answered = true
-	i.handle(k, func(ctx context.Context, k *kong, r *runningConfig) error {
+	i.handle(k, func(ctx context.Context, k *kong, g *gateway.Gateway) error {
 		x, err := k.exchange()
 		ctx = k.observation.trace(ctx)
-		if err == nil && !i.cfg.EnforcesAll() {
-			err = x.Complete() // access refused nothing
+		if err == nil && (!i.cfg.EnforcesAll() || x.NeedsRest()) { // where not all are enforced, access refused nothing
+			err = k.rest(&x)
 		}
 		if err != nil {
 			return err
 		}
-		answer(k, r.enricher.Enrich(ctx, x))
+		answer(k, g.Enrich(ctx, x))
 		return nil
 	})
 }
@@ -138,7 +129,7 @@ func (i *instance) response(k *kong) {
 // handle runs a handler, which has the configured time, and ends the event
 // whatever happens: Kong would repeat for ever an event whose connection just
 // closes.
-func (i *instance) handle(k *kong, handler func(context.Context, *kong, *runningConfig) error) {
+func (i *instance) handle(k *kong, handler func(context.Context, *kong, *gateway.Gateway) error) {
 	defer func() {
 		if v := recover(); v != nil {
 			i.fail(k, panicked(v))
@@ -160,11 +151,11 @@ func (i *instance) handle(k *kong, handler func(context.Context, *kong, *running
 // those that watch.
 func (i *instance) tell(ctx context.Context, k *kong) {
 	now := i.all.now()
-	tellOf(k, "signing keys", i.running.keys.Warning(ctx))
-	tellOf(k, "records", i.running.records.Warning())
+	tellOf(k, "signing keys", i.running.Keys.Warning(ctx))
+	tellOf(k, "records", i.running.Records.Warning())
 	tellOf(k, "audit log", i.all.observers.audit.Warning(now))
 	tellOf(k, "traces", i.all.observers.traces.Warning(now))
-	if news := i.running.news(); news != "" {
+	if news := i.running.News(); news != "" {
 		k.notice(news)
 	}
 }

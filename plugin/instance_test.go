@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/visible"
 )
 
@@ -117,26 +117,6 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
-func TestCheckReportsEverything(t *testing.T) {
-	var given map[string]any
-	if err := json.Unmarshal([]byte(strings.Replace(goodConfig, `,"__seq__":1`, "", 1)), &given); err != nil {
-		t.Fatal(err)
-	}
-	var mistakes []string
-	for _, f := range Check(context.Background(), given) {
-		if f.Mistake != nil {
-			mistakes = append(mistakes, f.What)
-		}
-	}
-	if got := strings.Join(mistakes, ", "); got != "signing keys, provider's keys, redis at 127.0.0.1:1" {
-		t.Errorf("mistakes: %s", got)
-	}
-	given["timeout"], given["leeway"] = "x", 1e9
-	if findings := Check(context.Background(), given); len(findings) != 2 {
-		t.Errorf("findings %v", findings)
-	}
-}
-
 // TestFewQuestions: an enriched token costs two getters in access, four and an
 // exit in response, in one batch each and one write for the answer. What a
 // decision doesn't need isn't asked.
@@ -158,7 +138,7 @@ func TestFewQuestions(t *testing.T) {
 	}
 	response := &kongSide{replies: answers}
 	response.handle(t, func(k *kong) {
-		i.handle(k, func(ctx context.Context, k *kong, _ *runningConfig) error {
+		i.handle(k, func(ctx context.Context, k *kong, _ *gateway.Gateway) error {
 			if _, err := k.exchange(); err != nil {
 				return err
 			}

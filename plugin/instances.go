@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"m2m-token-enricher/cache"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
@@ -31,7 +31,7 @@ const overAfter = 30 * time.Second
 // started it. Safe for concurrent use.
 type instances struct {
 	now       func() time.Time
-	open      func(*schema.Config, *cache.Records, observers) (*runningConfig, error)
+	open      func(*schema.Config, gateway.Options) (*gateway.Gateway, error)
 	observers observers
 	lines     *lines
 
@@ -45,7 +45,7 @@ type instances struct {
 
 func newInstances() *instances {
 	return &instances{
-		now: time.Now, open: open, lines: newLines(time.Now), lastID: randomID(),
+		now: time.Now, open: gateway.Open, lines: newLines(time.Now), lastID: randomID(),
 		known: map[int32]*instance{}, ended: map[string]metrics.State{}, heirs: succession{},
 	}
 }
@@ -70,20 +70,25 @@ func (is *instances) start(config []byte) *instance {
 	return i
 }
 
-// cached returns the records of the instance used last that has what cfg needs,
-// nil if none has: a changed configuration begins with what the one before knew,
-// also while Redis is away. The caller holds mu.
-func (is *instances) cached(cfg *schema.Config) *cache.Records {
+// options are what an instance of cfg is opened with. The caller holds mu.
+func (is *instances) options(cfg *schema.Config) gateway.Options {
+	return gateway.Options{From: is.cached(cfg), Transport: is.observers.traces.Transport(), Step: is.observers.step()}
+}
+
+// cached returns the gateway of the instance used last whose records are those
+// that cfg needs, nil if there is none: a changed configuration begins with what
+// the previous one knew, also while Redis is away. The caller holds mu.
+func (is *instances) cached(cfg *schema.Config) *gateway.Gateway {
 	var last *instance
 	for _, i := range is.known {
-		if i.running != nil && i.running.records.Serves(cfg) && (last == nil || i.used.After(last.used)) {
+		if i.running != nil && i.running.Records.Serves(cfg) && (last == nil || i.used.After(last.used)) {
 			last = i
 		}
 	}
 	if last == nil {
 		return nil
 	}
-	return last.running.records
+	return last.running
 }
 
 // with returns the known instance of a configuration, nil if there is none.
@@ -171,7 +176,7 @@ func (is *instances) forget(i *instance) {
 	for _, other := range is.known {
 		if other.name() == name {
 			if i.running != nil {
-				is.ended[name] = is.ended[name].Join(i.running.state(name).Counts())
+				is.ended[name] = is.ended[name].Join(stateOf(name, i.running).Counts())
 			}
 			return
 		}
@@ -209,9 +214,9 @@ func (is *instances) States() []metrics.State {
 			continue
 		}
 		name := i.name()
-		s := i.running.state(name)
+		s := stateOf(name, i.running)
 		if s.NotReady != nil {
-			go i.running.warm() // without a request nothing else would
+			go i.running.Warm() // without a request nothing else would
 		}
 		if before, ok := states[name]; ok {
 			states[name] = before.Join(s)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"m2m-token-enricher/cache"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
 )
@@ -38,10 +38,9 @@ func start(t *testing.T, config string) *instance {
 func withoutEnricher(t *testing.T, config string) *instance {
 	is := newTestInstances(t)
 	open := is.open
-	is.open = func(cfg *schema.Config, from *cache.Records, o observers) (*runningConfig, error) {
-		r, err := open(cfg, from, o)
-		r.enricher = nil
-		return r, err
+	is.open = func(cfg *schema.Config, o gateway.Options) (*gateway.Gateway, error) {
+		g, err := open(cfg, o)
+		return &gateway.Gateway{Config: g.Config, Provider: g.Provider, Keys: g.Keys, Records: g.Records}, err
 	}
 	return is.start([]byte(config))
 }
@@ -94,7 +93,7 @@ func TestNamesakes(t *testing.T) {
 	withPassword := func(password string) *instance {
 		i := awaken(t, is.start([]byte(strings.Replace(good, `"port":1`, `"port":1,"password":"`+password+`"`, 1))))
 		(&kongSide{}).handle(t, func(k *kong) { i.phase("response", k) })
-		_, _ = i.running.records.Record(t.Context(), schema.Application, "a") // no Redis is there
+		_, _ = i.running.Records.Record(t.Context(), schema.Application, "a") // no Redis is there
 		return i
 	}
 	old := withPassword("hunter2")
@@ -139,11 +138,11 @@ func TestRecordsAreTakenOver(t *testing.T) {
 	is := newTestInstances(t)
 	now := time.Now()
 	is.now = func() time.Time { now = now.Add(time.Millisecond); return now }
-	var from *cache.Records
+	var from *gateway.Gateway
 	open := is.open
-	is.open = func(cfg *schema.Config, cached *cache.Records, o observers) (*runningConfig, error) {
-		from = cached
-		return open(cfg, cached, o)
+	is.open = func(cfg *schema.Config, o gateway.Options) (*gateway.Gateway, error) {
+		from = o.From
+		return open(cfg, o)
 	}
 	with := func(member string) *instance {
 		return is.start([]byte(strings.Replace(goodConfig, `"__seq__":1`, member, 1)))
@@ -153,7 +152,7 @@ func TestRecordsAreTakenOver(t *testing.T) {
 		t.Error("the first one has records from somewhere")
 	}
 	second := with(`"leeway":2`)
-	if from != first.running.records {
+	if from != first.running {
 		t.Error("the second one hasn't the records of the first")
 	}
 	with(`"prefix":"other:"`)
@@ -163,7 +162,7 @@ func TestRecordsAreTakenOver(t *testing.T) {
 	is.find(second.id)
 	is.find(first.id)
 	with(`"leeway":3`)
-	if from != first.running.records {
+	if from != first.running {
 		t.Error("the last one hasn't the records of the one used last")
 	}
 }

@@ -79,8 +79,7 @@ func normal(path string) bool {
 	return strings.HasPrefix(path, "/") && !strings.Contains(path, "//") && !strings.Contains(path, "/.") && !strings.Contains(path, "%")
 }
 
-// exchange reads what nearly every exchange is decided by. The rest is asked
-// for when a decision needs it.
+// exchange reads what nearly every exchange is decided by.
 func (k *kong) exchange() (x enrich.Exchange, err error) {
 	k.wire.ask("kong.service.response.get_status", nothing)
 	k.wire.ask("kong.service.response.get_raw_body", nothing)
@@ -108,12 +107,13 @@ func (k *kong) exchange() (x enrich.Exchange, err error) {
 			return x, err
 		}
 	}
-	x.More = k.more
+	x.Partial = true
 	return x, nil
 }
 
-// more asks for the rest of an exchange.
-func (k *kong) more(x *enrich.Exchange) error {
+// rest asks for the rest of a partial exchange.
+func (k *kong) rest(x *enrich.Exchange) error {
+	x.Partial = false
 	return k.texts(
 		question{&x.Response.ContentEncoding, "the upstream's Content-Encoding", "kong.service.response.get_header", "content-encoding"},
 		question{&x.Request.Method, "the method", "kong.request.get_method", ""},
@@ -122,7 +122,6 @@ func (k *kong) more(x *enrich.Exchange) error {
 		question{&x.Request.ContentEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
 		question{&x.Request.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
 		question{&x.Request.Cookie, "the Cookie header", "kong.nginx.get_var", "http_cookie"},
-		question{&x.ClientIP, "the client's address", "kong.client.get_forwarded_ip", ""},
 	)
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
+
+	"m2m-token-enricher/plugin/gateway"
 )
 
 var observing = strings.Replace(goodConfig, `"__seq__"`, `"mode":"observe","__seq__"`, 1)
@@ -46,7 +48,7 @@ func TestDeadline(t *testing.T) {
 	k := &kongSide{}
 	k.handle(t, func(p *kong) {
 		before := time.Now()
-		i.handle(p, func(ctx context.Context, _ *kong, _ *runningConfig) error {
+		i.handle(p, func(ctx context.Context, _ *kong, _ *gateway.Gateway) error {
 			deadline, ok := ctx.Deadline()
 			if !ok || deadline.After(before.Add(50*time.Millisecond+time.Second)) {
 				t.Errorf("deadline %v", deadline)
@@ -85,7 +87,7 @@ func TestTextsThatArentUTF8(t *testing.T) {
 	k.handle(t, func(p *kong) {
 		x, err := p.exchange()
 		if err == nil {
-			err = x.Complete()
+			err = p.rest(&x)
 		}
 		if err != nil || x.Request.Authorization != "Bearer \xff" {
 			t.Errorf("got %q, %v", x.Request.Authorization, err)

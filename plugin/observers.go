@@ -6,6 +6,7 @@ import (
 
 	"m2m-token-enricher/plugin/audit"
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/plugin/traces"
 )
@@ -20,14 +21,14 @@ type observers struct {
 
 func (o observers) none() bool { return o == observers{} }
 
-// step is [enrich.Dependencies.Step], nil if nobody wants to know.
-func (o observers) step() func(ctx context.Context, step string, begun time.Time) {
+// step is [gateway.Options.Step], nil if nobody wants to know.
+func (o observers) step() func(context.Context, gateway.Step) {
 	if o.metrics == nil && o.traces == nil {
 		return nil
 	}
-	return func(ctx context.Context, step string, begun time.Time) {
-		o.metrics.Step(step, time.Since(begun))
-		o.traces.Step(ctx, step, begun)
+	return func(ctx context.Context, s gateway.Step) {
+		o.metrics.Step(s.Name, s.Ended.Sub(s.Begun))
+		o.traces.Step(ctx, s.Name, s.Begun, s.Ended)
 	}
 }
 

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"m2m-token-enricher/plugin/jws"
@@ -107,6 +108,20 @@ func able(t *testing.T) (config, file string) {
 	return strings.NewReplacer("http://127.0.0.1:1/jwks", provider.URL+"/jwks", "/nonexistent/keys.json", file).Replace(goodConfig), file
 }
 
+// generated is a private JWK.
+func generated(t *testing.T) json.RawMessage {
+	t.Helper()
+	text, err := jws.Generate("ec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []json.RawMessage }
+	if err := json.Unmarshal(text, &set); err != nil {
+		t.Fatal(err)
+	}
+	return set.Keys[0]
+}
+
 func writeKey(t *testing.T, file string) {
 	t.Helper()
 	if err := os.WriteFile(file, fmt.Appendf(nil, `{"keys":[%s]}`, generated(t)), 0o600); err != nil {
@@ -117,13 +132,13 @@ func writeKey(t *testing.T, file string) {
 // awaken waits until an instance can enrich.
 func awaken(t *testing.T, i *instance) *instance {
 	t.Helper()
-	await.Nil(t, func() error { return i.running.notReady() })
+	await.Nil(t, func() error { return i.running.NotReady() })
 	return i
 }
 
 // closed returns an error unless the instance's connections are closed.
 func (i *instance) closed() error {
-	if _, err := i.running.records.Count(context.Background(), 1); !errors.Is(err, redis.ErrClosed) {
+	if _, err := i.running.Records.Count(context.Background(), 1); !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("it stays open: %v", err)
 	}
 	return nil
@@ -166,8 +181,8 @@ func TestReadyWithoutRequests(t *testing.T) {
 	is := newTestInstances(t)
 	i := is.start([]byte(good))
 	await.True(t, "end of the first try", func() bool {
-		fetched, _ := i.running.provider.KeysState() // after it looked for the key
-		return !fetched.IsZero() && !i.running.warming.Load()
+		fetched, _ := i.running.Provider.KeysState() // after it looked for the key
+		return !fetched.IsZero()
 	})
 	if err := is.States()[0].NotReady; err == nil {
 		t.Fatal("ready without a key")

@@ -17,23 +17,25 @@ const module = "m2m-token-enricher"
 // others. Data flows from left to right in cmd → plugin → enrich → jws →
 // splice; nothing points back.
 var arrows = map[string][]string{
-	"schema":                 {},
-	"plugin/splice":          {},
-	"plugin/visible":         {},
-	"plugin/jws/libcrypto":   {},
-	"plugin/jws":             {"schema", "plugin/splice", "plugin/jws/libcrypto"},
-	"plugin/enrich":          {"schema", "plugin/splice", "plugin/jws"},
-	"plugin/metrics":         {},
-	"plugin/traces":          {},
-	"plugin/audit":           {"plugin/visible"},
-	"plugin/rotation":        {"plugin/splice", "plugin/jws"},
-	"cache/connect":          {"schema"},
-	"cache":                  {"schema", "cache/connect"},
-	"cache/records":          {"schema", "cache/connect"},
-	"cache/reconcile":        {"schema", "cache/records"},
-	"cache/kinde":            {"schema", "cache/records", "cache/reconcile"},
-	"plugin":                 {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible"},
-	"cmd/m2m-token-enricher": {"schema", "plugin", "plugin/jws", "plugin/enrich", "plugin/rotation", "plugin/visible", "cache/records", "cache/reconcile", "cache/kinde"},
+	"schema":                  {},
+	"plugin/splice":           {},
+	"plugin/visible":          {},
+	"plugin/jws/libcrypto":    {},
+	"plugin/jws":              {"schema", "plugin/splice", "plugin/jws/libcrypto"},
+	"plugin/enrich":           {"schema", "plugin/splice", "plugin/jws"},
+	"plugin/metrics":          {},
+	"plugin/traces":           {},
+	"plugin/audit":            {"plugin/visible"},
+	"plugin/rotation":         {"plugin/splice", "plugin/jws"},
+	"cache/connect":           {"schema"},
+	"cache":                   {"schema", "cache/connect"},
+	"cache/records":           {"schema", "cache/connect"},
+	"cache/reconcile":         {"schema", "cache/records"},
+	"cache/kinde":             {"schema", "cache/records", "cache/reconcile"},
+	"plugin/gateway":          {"schema", "cache", "plugin/jws", "plugin/enrich"},
+	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},
+	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible"},
+	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/enrich", "plugin/rotation", "plugin/visible", "cache/records", "cache/reconcile", "cache/kinde"},
 }
 
 // owners are the only packages of the product that may import a module.
@@ -50,7 +52,7 @@ var owners = map[string][]string{
 	"github.com/andybalholm/brotli":    {"plugin/enrich"},
 	"github.com/klauspost/compress":    {"plugin/enrich"},
 	"github.com/hashicorp/golang-lru":  {"cache", "cache/kinde"},
-	"github.com/go-json-experiment":    {"plugin/splice", "plugin/jws", "plugin/enrich", "plugin/rotation", "cache/records"},
+	"github.com/go-json-experiment":    {"plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway", "plugin/rotation", "cache/records"},
 	"github.com/schollz/progressbar":   {"cmd/m2m-token-enricher"},
 	"github.com/alicebob/miniredis":    {},
 	"github.com/google/go-cmp":         {},
@@ -96,9 +98,10 @@ func TestArrows(t *testing.T) {
 // TestCoreIsPure: what is reachable counts, not only what is imported.
 func TestCoreIsPure(t *testing.T) {
 	for pkg, forbidden := range map[string][]string{
-		"./plugin/enrich": {"github.com/Kong/go-pdk", "github.com/redis/go-redis", module + "/cache"},
-		"./schema":        {"github.com/", "golang.org/", "go.", "sigs."},
-		"./cache":         {"github.com/Kong/go-pdk", module + "/plugin"},
+		"./plugin/enrich":           {"github.com/Kong/go-pdk", "github.com/redis/go-redis", module + "/cache"},
+		"./plugin/gateway/diagnose": {"github.com/Kong/go-pdk", module + "/plugin/metrics", module + "/plugin/traces", module + "/plugin/audit"},
+		"./schema":                  {"github.com/", "golang.org/", "go.", "sigs."},
+		"./cache":                   {"github.com/Kong/go-pdk", module + "/plugin"},
 	} {
 		for _, dep := range goList(t, "-deps", pkg) {
 			for _, path := range forbidden {

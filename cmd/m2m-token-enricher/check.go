@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"m2m-token-enricher/plugin"
+	"m2m-token-enricher/plugin/gateway/diagnose"
 	"m2m-token-enricher/plugin/visible"
 )
 
@@ -27,7 +28,7 @@ func check(args []string, stdout, stderr io.Writer) int {
 	}
 	code := 0
 	for _, b := range blocks {
-		for _, f := range plugin.Check(context.Background(), b.config) {
+		for _, f := range diagnose.Check(context.Background(), b.config) {
 			if f.Mistake != nil {
 				code = 1
 				visible.Fprintf(stdout, "mistake  %s: %s: %v\n", b.path, f.What, f.Mistake)

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"syscall"
 
-	"m2m-token-enricher/plugin"
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway/diagnose"
 	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/schema"
 )
@@ -72,24 +72,24 @@ func (r *explainRun) run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var x *plugin.Explanation
+	var x *diagnose.Explanation
 	if r.token != "" {
 		token, err := readToken(r.token)
 		if err != nil {
 			return err
 		}
-		x, err = plugin.ExplainToken(ctx, cfg, token)
+		x, err = diagnose.ExplainToken(ctx, cfg, token)
 		if err != nil {
 			return err
 		}
-	} else if x, err = plugin.Explain(ctx, cfg, args[0], r.audience); err != nil {
+	} else if x, err = diagnose.Explain(ctx, cfg, args[0], r.audience); err != nil {
 		return err
 	}
 	r.code = exitCode(x)
 	return r.show(x)
 }
 
-func exitCode(x *plugin.Explanation) int {
+func exitCode(x *diagnose.Explanation) int {
 	switch enrich.Outcome(x.Outcome) {
 	case enrich.Enriched:
 		return 0
@@ -117,7 +117,7 @@ func readToken(path string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-func (r *explainRun) show(x *plugin.Explanation) error {
+func (r *explainRun) show(x *diagnose.Explanation) error {
 	if r.print.json {
 		return r.print.value(x)
 	}
@@ -172,7 +172,7 @@ func (r *explainRun) inspect(url, file string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	i, err := plugin.Inspect(ctx, cfg, url, token)
+	i, err := diagnose.Inspect(ctx, cfg, url, token)
 	if err != nil {
 		return err
 	}

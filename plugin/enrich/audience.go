@@ -1,6 +1,10 @@
 package enrich
 
-import "strings"
+import (
+	"strings"
+
+	"m2m-token-enricher/plugin/jws"
+)
 
 // audiences is a set of audiences that are compared as URLs are by people:
 // scheme and host in any case and one trailing slash more or less. Nothing
@@ -65,7 +69,11 @@ func lower(c byte) byte {
 
 // checkAudience ends the exchange if the verified token is for the management
 // API.
-func (e *Enricher) checkAudience(verified []string) error {
+func (e *Enricher) checkAudience(token *jws.Token) error {
+	verified, err := token.Claims.GetAudience()
+	if err != nil {
+		return err
+	}
 	management, others := 0, 0
 	for _, a := range verified {
 		if e.management.has(a) {

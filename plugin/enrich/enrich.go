@@ -16,15 +16,28 @@ import (
 
 // Dependencies are what a decision asks.
 type Dependencies struct {
-	Verifier *jws.Verifier
-	Ring     func(context.Context) (*jws.Ring, error) // the gateway's keys as they are now
+	Verifier Verifier
+	Ring     func(context.Context) (Ring, error) // the gateway's keys as they are now; asked once an exchange
 	Records  Records
 	Now      func() time.Time
+}
 
-	// Step is told of the steps verify, lookup and sign when they have ended, with
-	// the context of Enrich and the time at which the step began. Nil: nobody is,
-	// and nothing is measured.
-	Step func(ctx context.Context, step string, begun time.Time)
+// Verifier verifies the provider's tokens, as [jws.Verifier] does.
+type Verifier interface {
+	// Verify returns token's claims if the provider vouches for them now. The
+	// error wraps jws.ErrOpaque, jws.ErrKeysUnavailable or jws.ErrUntrusted. Safe
+	// for concurrent use.
+	Verify(ctx context.Context, token string) (*jws.Token, error)
+}
+
+// Ring is the gateway's keys, as [jws.Ring] has them. Safe for concurrent use.
+type Ring interface {
+	// Holds reports whether the key with an RFC 7638 thumbprint is one of them.
+	Holds(thumbprint string) bool
+	// KeyID is the kid of the key that signs.
+	KeyID() string
+	// Sign returns a token of type typ, JSON, with payload as it is.
+	Sign(ctx context.Context, typ jsontext.Value, payload []byte) (string, error)
 }
 
 // Enricher decides exchanges by one configuration. Safe for concurrent use.
@@ -58,6 +71,14 @@ func New(cfg *schema.Config, deps Dependencies) (*Enricher, error) {
 	return e, nil
 }
 
+// With returns an enricher by the same configuration that asks other
+// dependencies.
+func (e *Enricher) With(deps Dependencies) *Enricher {
+	other := *e
+	other.deps = deps
+	return &other
+}
+
 // Enrich decides x. It waits for nothing beyond ctx.
 func (e *Enricher) Enrich(ctx context.Context, x Exchange) Result {
 	var r Result
@@ -65,7 +86,7 @@ func (e *Enricher) Enrich(ctx context.Context, x Exchange) Result {
 	return settle(r, err, e.cfg)
 }
 
-// decide is the pipeline: each step either goes on or ends the exchange with
+// decide is the pipeline: each step either continues or ends the exchange with
 // an outcome.
 func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	response, err := readResponse(x)
@@ -81,26 +102,21 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	begun := e.begin()
 	token, err := e.verify(ctx, raw)
-	e.end(ctx, "verify", begun)
 	if err != nil {
+		return err
+	}
+	keys := e.ownKeys(ctx)
+	if err := keys.checkSigner(token); err != nil {
 		return err
 	}
 	if r.ClientID, err = e.identify(token, request); err != nil {
 		return err
 	}
-	verified, err := token.Claims.GetAudience()
-	if err != nil {
+	if err := e.checkAudience(token); err != nil {
 		return err
 	}
-	r.seen = seen{e.cfg.Issuer, x, request, verified}
-	if err := e.checkAudience(verified); err != nil {
-		return err
-	}
-	begun = e.begin()
 	known, err := e.correlate(ctx, r.ClientID)
-	e.end(ctx, "lookup", begun)
 	if err != nil {
 		return err
 	}
@@ -108,27 +124,11 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	begun = e.begin()
-	signed, err := e.sign(ctx, token, claims)
-	e.end(ctx, "sign", begun)
+	signed, err := e.sign(ctx, keys, token, claims)
 	if err != nil {
 		return err
 	}
 	r.issued = issued{token.Claims, known.organization.id, claims, signed.keyID}
 	r.Status, r.Body = response.status, response.with(signed.token, signed.expiresIn)
 	return nil
-}
-
-// begin returns when a step begins, if that is measured.
-func (e *Enricher) begin() time.Time {
-	if e.deps.Step == nil {
-		return time.Time{}
-	}
-	return time.Now()
-}
-
-func (e *Enricher) end(ctx context.Context, step string, begun time.Time) {
-	if e.deps.Step != nil {
-		e.deps.Step(ctx, step, begun)
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
@@ -18,23 +17,29 @@ import (
 type Exchange struct {
 	Request  Request
 	Response Response
-	ClientIP string // the forwarded client address that Kong trusts
 
-	// More fills in what isn't here yet: everything but the request's body and
-	// the response's status and body. Each of it costs a question to Kong that
-	// most exchanges don't need. Until then the request is one for which
-	// CheckRequest returns nil. Nil: all is here.
-	More func(*Exchange) error
+	// Partial says that only the request's body, the response's status and body
+	// and HeadersError are here. The rest of the request is then one for which
+	// CheckRequest returns nil. See NeedsRest.
+	Partial bool
+
+	plain   tokenRequest // what a partial exchange asks for
+	isPlain bool         // it is known
 }
 
-// Complete fills in what isn't here yet. The error is that of More.
-func (x *Exchange) Complete() error {
-	if x.More == nil {
-		return nil
+// NeedsRest reports whether a partial exchange can be decided only when the rest
+// of it is here, which most can without. It must be called before a partial
+// exchange is decided: one for which it wasn't is refused as ambiguous. It reads
+// nothing but x.
+func (x *Exchange) NeedsRest() bool {
+	if !x.Partial || !x.Response.succeeded() {
+		return false
 	}
-	more := x.More
-	x.More = nil
-	return more(x)
+	if !isPlain(x.Response.Body) {
+		return true
+	}
+	x.plain, x.isPlain = readPlainForm(x.Request)
+	return !x.isPlain
 }
 
 // Request is what the client sent. Its texts need not be UTF-8. A header that
@@ -57,6 +62,9 @@ type Response struct {
 	Body            []byte
 	HeadersError    error // why a cache could keep it whatever is answered, if it could
 }
+
+// succeeded reports whether the status is one of success (RFC 9110, section 15.3).
+func (r Response) succeeded() bool { return r.Status >= 200 && r.Status < 300 }
 
 // Action is what to do with the upstream's answer.
 type Action int
@@ -89,28 +97,7 @@ type Result struct {
 	ClientID string // of the verified token, "" before it is verified
 	Cause    error  // for the operator; holds no token, secret or record content
 
-	seen   seen
 	issued issued
-}
-
-// seen is what an event is made of.
-type seen struct {
-	issuer   string
-	exchange *Exchange
-	request  tokenRequest
-	audience []string // of the verified token
-}
-
-// Event returns what was decided on. It is empty before the token is verified.
-// It may have to ask Kong, so that it must be called before the exchange is
-// answered.
-func (r Result) Event() Event {
-	if r.seen.exchange == nil || r.seen.exchange.Complete() != nil {
-		return Event{}
-	}
-	parameters := r.seen.request.parameters
-	audience := slices.Concat(parameters.words("audience"), r.seen.audience)
-	return newEvent(r.seen.issuer, r.ClientID, r.seen.exchange.ClientIP, audience, parameters.words("scope"))
 }
 
 // issued is what an enriched token was made of.

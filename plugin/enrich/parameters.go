@@ -152,13 +152,3 @@ func (p parameters) ascii() bool {
 	}
 	return true
 }
-
-// words splits the values of a parameter at spaces: lists are repeated
-// parameters, JSON arrays or space-separated texts.
-func (p parameters) words(name string) []string {
-	var list []string
-	for v := range p.all(name) {
-		list = append(list, strings.Fields(v)...)
-	}
-	return list
-}

@@ -39,11 +39,8 @@ func (c client) is(id string) bool { return c.id == id || c.decoded == id }
 // else a raw M2M token would pass as that of another grant, or another grant's
 // token would be enriched.
 func readRequest(x *Exchange) (tokenRequest, error) {
-	if request, ok := readPlainForm(x); ok {
-		return request, nil
-	}
-	if err := x.Complete(); err != nil {
-		return tokenRequest{}, err
+	if x.Partial && x.isPlain {
+		return x.plain, nil
 	}
 	r := x.Request
 	query, err := readQuery(r.Query)
@@ -112,11 +109,11 @@ func checkCookie(cookie string) error {
 // readPlainForm reads the request as nearly all are, from its body alone: one
 // that is clearly a client_credentials grant and holds the client's credentials,
 // so that no header is needed to know the client, nor the charset.
-func readPlainForm(x *Exchange) (request tokenRequest, ok bool) {
-	if x.More == nil || x.Request.BodyError != nil {
+func readPlainForm(r Request) (request tokenRequest, ok bool) {
+	if r.BodyError != nil {
 		return tokenRequest{}, false
 	}
-	body, err := readForm(string(x.Request.Body))
+	body, err := readForm(string(r.Body))
 	if err != nil || !body.ascii() {
 		return tokenRequest{}, false
 	}

@@ -41,13 +41,8 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 	case r.status >= 400:
 		r.mayCarry = false
 		return r, &end{outcome: UpstreamError}
-	case r.status < 200 || r.status >= 300:
+	case !x.Response.succeeded():
 		return r, endWith(BadTokenResponse, "the upstream answered status %d", r.status)
-	}
-	if !isPlain(x.Response.Body) {
-		if err := x.Complete(); err != nil {
-			return r, err
-		}
 	}
 	text, err := inflate(x.Response)
 	if err != nil {

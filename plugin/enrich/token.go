@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,29 @@ func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, error) {
 	case err != nil:
 		return nil, &end{UntrustedToken, err}
 	}
-	// A token that the gateway itself signed came through a loop of routes, or
-	// the provider's keys are the gateway's: either way nobody vouches for it.
-	if ring, err := e.deps.Ring(ctx); err == nil && ring.Holds(token.Key) {
-		return nil, endWith(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
-	}
 	return token, nil
+}
+
+// ownKeys are the gateway's keys. The ring whose keys are compared with the
+// token's is also the one that signs.
+type ownKeys struct {
+	ring Ring
+	err  error // why there is no ring; it ends an exchange that would be signed, and no other
+}
+
+func (e *Enricher) ownKeys(ctx context.Context) ownKeys {
+	ring, err := e.deps.Ring(ctx)
+	return ownKeys{ring, err}
+}
+
+// checkSigner ends the exchange if the gateway itself signed the token. It came
+// through a loop of routes, or the provider's keys are the gateway's: either way
+// nobody vouches for it.
+func (k ownKeys) checkSigner(token *jws.Token) error {
+	if k.err == nil && k.ring.Holds(token.Key) {
+		return endWith(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
+	}
+	return nil
 }
 
 // identify returns the client that the verified token names. The request must
@@ -55,20 +73,16 @@ type signed struct {
 }
 
 // sign returns the token with claims set and the gateway's signature.
-func (e *Enricher) sign(ctx context.Context, token *jws.Token, claims []splice.Member) (s signed, err error) {
+func (e *Enricher) sign(ctx context.Context, keys ownKeys, token *jws.Token, claims []splice.Member) (s signed, err error) {
 	gateway, expiresIn, err := e.gatewayClaims(token.Claims, e.deps.Now())
 	if err != nil {
 		return s, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), keys.err); err != nil {
 		return s, fmt.Errorf("sign the token: %w", err)
 	}
-	ring, err := e.deps.Ring(ctx)
-	if err != nil {
-		return s, fmt.Errorf("sign the token: %w", err)
-	}
-	s = signed{keyID: ring.KeyID(), expiresIn: expiresIn}
-	if s.token, err = ring.Sign(ctx, token.Type, token.Claims.With(append(claims, gateway...)...)); err != nil {
+	s = signed{keyID: keys.ring.KeyID(), expiresIn: expiresIn}
+	if s.token, err = keys.ring.Sign(ctx, token.Type, token.Claims.With(append(claims, gateway...)...)); err != nil {
 		return s, err
 	}
 	if len(s.token) > e.cfg.MaxTokenSize {

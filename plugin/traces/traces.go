@@ -151,11 +151,11 @@ func (s *Span) End() {
 	}
 }
 
-// Step adds a child to ctx's span, for a step that began at begun and ends now.
-func (t *Traces) Step(ctx context.Context, step string, begun time.Time) {
+// Step adds a child to ctx's span, for a step that ran from begun to ended.
+func (t *Traces) Step(ctx context.Context, step string, begun, ended time.Time) {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return
 	}
 	_, span := t.tracer.Start(ctx, step, trace.WithTimestamp(begun))
-	span.End()
+	span.End(trace.WithTimestamp(ended))
 }

@@ -58,7 +58,7 @@ var refused = Decision{Config: "0a1b2c3d", Outcome: "unknown_application", Actio
 func (t *Traces) token(ctx context.Context, parent string, d Decision) {
 	begun := time.Now()
 	ctx, span := t.Token(ctx, parent, begun)
-	t.Step(ctx, "lookup", begun)
+	t.Step(ctx, "lookup", begun, time.Now())
 	span.Decided(d)
 	span.End()
 }
@@ -120,7 +120,7 @@ func TestWell(t *testing.T) {
 	c := otlptest.Start(t)
 	tr := traced(t, c, nil)
 	tr.token(t.Context(), "", Decision{Outcome: "enriched"})
-	tr.Step(t.Context(), "alone", time.Now())
+	tr.Step(t.Context(), "alone", time.Now(), time.Now())
 	flush(t, tr)
 	if span := c.Span("m2m token"); span.GetStatus().GetCode() != otlp.Status_STATUS_CODE_UNSET || len(span.GetAttributes()) != 3 {
 		t.Errorf("got %v", span)
@@ -314,7 +314,7 @@ func TestNobodyAsked(t *testing.T) {
 	begun := time.Now()
 	cost := testing.AllocsPerRun(100, func() {
 		same, span := tr.Token(ctx, traceparent, begun)
-		tr.Step(same, "lookup", begun)
+		tr.Step(same, "lookup", begun, begun)
 		span.Decided(Decision{})
 		span.End()
 		if same != ctx || tr.Transport() != nil || tr.Warning(begun) != nil || tr.Close(ctx) != nil {

@@ -1,4 +1,4 @@
-package plugin
+package gateway
 
 import (
 	"encoding/json"

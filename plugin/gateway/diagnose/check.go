@@ -1,10 +1,14 @@
-package plugin
+// Package diagnose tells an operator, without Kong, what a configuration does:
+// whether it works, what becomes of a client's token and why, and who signed a
+// token.
+package diagnose
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/schema"
 )
@@ -25,58 +29,58 @@ type Finding struct {
 // gateway's keys, the provider's keys and Redis. It serves no request.
 func Check(ctx context.Context, given map[string]any) []Finding {
 	jws.Accelerate() // as the server does
-	cfg, err := validated(schema.Written(given))
+	cfg, err := gateway.Validated(schema.Written(given))
 	if err != nil {
 		return each("configuration", err)
 	}
 	findings := []Finding{{What: fmt.Sprintf("configuration: issuer %s, %d claims, prefix %s", cfg.Issuer, len(cfg.Claims), cfg.Prefix)}}
-	r, err := open(cfg, nil, observers{})
+	g, err := gateway.Open(cfg, gateway.Options{})
 	if err != nil {
 		return append(findings, each("configuration", err)...)
 	}
-	defer r.close()
+	defer g.Close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return append(append(findings, r.checkKeys(ctx), r.checkProvider(ctx)), r.checkRecords(ctx)...)
+	return append(append(findings, checkKeys(ctx, g), checkProvider(ctx, g)), checkRecords(ctx, g)...)
 }
 
-func (r *runningConfig) checkKeys(ctx context.Context) Finding {
-	if schema.IsReference(string(r.cfg.Signing.JWKS)) {
+func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
+	if schema.IsReference(string(g.Config.Signing.JWKS)) {
 		return Finding{What: "signing keys: not checked, only Kong can resolve the vault reference"}
 	}
-	ring, err := r.keys.Ring(ctx)
+	ring, err := g.Keys.Ring(ctx)
 	if err != nil {
 		return Finding{"signing keys", err}
 	}
 	return Finding{What: fmt.Sprintf("signing keys: %d, %s signs with %s, by %s", len(ring.Keys()), ring.Keys()[0].ID, ring.Algorithm(), jws.Signatures())}
 }
 
-func (r *runningConfig) checkProvider(ctx context.Context) Finding {
-	keys, err := r.provider.Keys(ctx)
+func checkProvider(ctx context.Context, g *gateway.Gateway) Finding {
+	keys, err := g.Provider.Keys(ctx)
 	if err != nil {
 		return Finding{"provider's keys", err}
 	}
 	return Finding{What: fmt.Sprintf("provider's keys: %d", len(keys))}
 }
 
-func (r *runningConfig) checkRecords(ctx context.Context) []Finding {
-	redis := r.cfg.Redis
+func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
+	redis := g.Config.Redis
 	for _, secret := range []string{redis.Username, string(redis.Password), redis.SentinelUsername, string(redis.SentinelPassword)} {
 		if schema.IsReference(secret) {
 			return []Finding{{What: "redis: not checked, only Kong can resolve the vault reference"}}
 		}
 	}
-	n, err := r.records.Count(ctx, countLimit)
+	n, err := g.Records.Count(ctx, countLimit)
 	if err != nil {
-		return []Finding{{r.records.Where(), err}}
+		return []Finding{{g.Records.Where(), err}}
 	}
 	more := ""
 	if n == countLimit {
 		more = " or more"
 	}
-	findings := []Finding{{What: fmt.Sprintf("%s: %d%s applications", r.records.Where(), n, more)}}
-	if r.cfg.Cache.Invalidation {
-		masters, err := r.records.Tracked(ctx)
+	findings := []Finding{{What: fmt.Sprintf("%s: %d%s applications", g.Records.Where(), n, more)}}
+	if g.Config.Cache.Invalidation {
+		masters, err := g.Records.Tracked(ctx)
 		findings = append(findings, Finding{fmt.Sprintf("cache.invalidation: %d masters", masters), err})
 	}
 	return findings

@@ -1,15 +1,14 @@
-package plugin
+package diagnose
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
@@ -22,9 +21,8 @@ type Explanation struct {
 	Cause    string                             `json:"cause,omitempty"`
 	ClientID string                             `json:"client_id,omitempty"`
 	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties that are read; null: missing
-	Event    *enrich.Event                      `json:"event,omitempty"`
-	Claims   map[string]json.RawMessage         `json:"claims,omitempty"` // of the token that would leave
-	Added    []string                           `json:"added,omitempty"`  // names of those that the provider's token hasn't
+	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the token that would leave
+	Added    []string                           `json:"added,omitempty"`   // names of those that the provider's token hasn't
 }
 
 // explainTime is how long an explanation may take.
@@ -43,14 +41,12 @@ func Explain(ctx context.Context, cfg *schema.Config, clientID string, audience 
 // ExplainToken is Explain for a token of the provider, which is verified with
 // the provider's keys.
 func ExplainToken(ctx context.Context, cfg *schema.Config, token string) (*Explanation, error) {
-	provider := jws.NewProvider(cfg.Issuer, cfg.JWKSURI, nil, time.Now)
-	defer provider.Close()
-	return explain(ctx, cfg, token, newVerifier(cfg, cfg.Algorithms, provider))
+	return explain(ctx, cfg, token, nil)
 }
 
 // imagined returns a token that the provider might issue, and a verifier that
 // trusts the key that was made for it, since nobody has the provider's.
-func imagined(cfg *schema.Config, clientID string, audience []string) (string, *jws.Verifier, error) {
+func imagined(cfg *schema.Config, clientID string, audience []string) (string, enrich.Verifier, error) {
 	ring, err := madeUp()
 	if err != nil {
 		return "", nil, err
@@ -76,7 +72,7 @@ func imagined(cfg *schema.Config, clientID string, audience []string) (string, *
 		return "", nil, err
 	}
 	token, err := ring.Sign(context.Background(), []byte(`"JWT"`), payload)
-	return token, newVerifier(cfg, []string{ring.Algorithm()}, vouching(keys)), err
+	return token, jws.NewVerifier(cfg.Issuer, []string{ring.Algorithm()}, 0, vouching(keys), time.Now), err
 }
 
 // vouching are keys that don't change.
@@ -85,31 +81,38 @@ type vouching jws.ProviderKeys
 func (v vouching) Keys(context.Context) (jws.ProviderKeys, error)    { return jws.ProviderKeys(v), nil }
 func (v vouching) Renewed(context.Context) (jws.ProviderKeys, error) { return jws.ProviderKeys(v), nil }
 
-func explain(ctx context.Context, cfg *schema.Config, token string, verifier *jws.Verifier) (*Explanation, error) {
+// explain enriches token as a gateway does that enforces for everybody. A
+// verifier that isn't nil stands for the provider.
+func explain(ctx context.Context, cfg *schema.Config, token string, verifier enrich.Verifier) (*Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
 	enforced := *cfg
 	enforced.Mode, enforced.EnforceShare = schema.ModeEnforce, 100
-	records := cache.New(&enforced, nil)
-	defer records.Close()
-	seen := &recorder{Records: records, found: map[schema.Kind]schema.Record{}}
-	enricher, err := enrich.New(&enforced, enrich.Dependencies{Verifier: verifier, Ring: signing(cfg), Records: seen, Now: time.Now})
+	g, err := gateway.Open(&enforced, gateway.Options{})
 	if err != nil {
 		return nil, err
 	}
-	result := enricher.Enrich(ctx, exchangeOf(token))
-	return seen.explanation(cfg, token, result)
+	defer g.Close()
+	seen := &recorder{Records: g.Records, found: map[schema.Kind]schema.Record{}}
+	deps := g.Dependencies()
+	deps.Records, deps.Ring = seen, orMadeUp(deps.Ring)
+	if verifier != nil {
+		deps.Verifier = verifier
+	}
+	enricher, err := enrich.New(&enforced, deps)
+	if err != nil {
+		return nil, err
+	}
+	return seen.explanation(cfg, token, enricher.Enrich(ctx, exchangeOf(token)))
 }
 
-// signing returns the configured keys or, for who may not read them, others.
-func signing(cfg *schema.Config) func(context.Context) (*jws.Ring, error) {
-	configured := jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now)
-	other := sync.OnceValues(madeUp)
-	return func(ctx context.Context) (*jws.Ring, error) {
-		if ring, err := configured.Ring(ctx); err == nil {
+// orMadeUp returns the configured keys or, for who may not read them, others.
+func orMadeUp(configured func(context.Context) (enrich.Ring, error)) func(context.Context) (enrich.Ring, error) {
+	return func(ctx context.Context) (enrich.Ring, error) {
+		if ring, err := configured(ctx); err == nil {
 			return ring, nil
 		}
-		return other()
+		return madeUp()
 	}
 }
 
@@ -153,10 +156,6 @@ func (r *recorder) explanation(cfg *schema.Config, token string, result enrich.R
 	}
 	if result.Cause != nil {
 		x.Cause = result.Cause.Error()
-	}
-	if result.ClientID != "" {
-		event := result.Event()
-		x.Event = &event
 	}
 	if result.Action != enrich.Replace {
 		return x, nil

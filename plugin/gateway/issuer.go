@@ -1,9 +1,6 @@
-package plugin
+package gateway
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -89,29 +86,4 @@ func algorithms(ring *jws.Ring) []string {
 		}
 	}
 	return list
-}
-
-// publishMetadata answers with the issuer's metadata.
-func publishMetadata(ctx context.Context, k *kong, r *runningConfig) {
-	ring, err := r.keys.Ring(ctx)
-	if err != nil {
-		answer(k, unpublished(err))
-		return
-	}
-	provider, err := r.provider.Metadata(ctx)
-	if err != nil {
-		answer(k, unpublished(err))
-		return
-	}
-	body, err := r.issuer.document(r.cfg, ring, provider)
-	if err != nil {
-		answer(k, unpublished(err))
-		return
-	}
-	publish(k, r.cfg, "application/json", body)
-}
-
-func entityTag(body []byte) string {
-	sum := sha256.Sum256(body)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 }

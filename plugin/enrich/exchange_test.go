@@ -1,0 +1,75 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+// TestNeedsRest: most exchanges are decided by their bodies and the status alone.
+func TestNeedsRest(t *testing.T) {
+	const plain, answer = "grant_type=client_credentials&client_id=a&client_secret=b", `{"access_token":"x"}`
+	for _, tt := range []struct {
+		name, request, response string
+		status                  int
+		bodyError               error
+		want                    bool
+	}{
+		{"credentials in the body", plain, answer, 200, nil, false},
+		{"created", plain, answer, 201, nil, false},
+		{"refused by the provider", "", "<html>", 401, nil, false},
+		{"redirected", "", "", 307, nil, false},
+		{"credentials in a header", "grant_type=client_credentials", answer, 200, nil, true},
+		{"no secret", "grant_type=client_credentials&client_id=a", answer, 200, nil, true},
+		{"empty secret", "grant_type=client_credentials&client_id=a&client_secret=", answer, 200, nil, true},
+		{"another grant", "grant_type=password&client_id=a&client_secret=b", answer, 200, nil, true},
+		{"two grants", plain + "&grant_type=password", answer, 200, nil, true},
+		{"letters that a charset changes", plain + "%C3%A4", answer, 200, nil, true},
+		{"json", `{"grant_type":"client_credentials"}`, answer, 200, nil, true},
+		{"body that can't be read", "", answer, 200, errors.New("too large"), true},
+		{"encoded answer", plain, "\x1f\x8b", 200, nil, true},
+		{"empty answer", plain, "", 200, nil, true},
+	} {
+		x := Exchange{Partial: true, Request: Request{Body: []byte(tt.request), BodyError: tt.bodyError}, Response: Response{Status: tt.status, Body: []byte(tt.response)}}
+		if got := x.NeedsRest(); got != tt.want {
+			t.Errorf("%s: NeedsRest() = %t, want %t", tt.name, got, tt.want)
+		}
+		if x.Partial = false; x.NeedsRest() {
+			t.Errorf("%s: a whole exchange needs more", tt.name)
+		}
+	}
+}
+
+// TestPartialDecidesAlike: what a decision doesn't ask for doesn't change it, and
+// a caller that forgets to ask lets nothing out that would be refused.
+func TestPartialDecidesAlike(t *testing.T) {
+	for _, tt := range outcomes {
+		f := newFixture(t)
+		tt.spoil(f)
+		whole := f.run(context.Background())
+		f.exchange = partial(f.exchange)
+		forgotten := f.run(context.Background())
+		if forgotten.Action != Refuse && forgotten.Action != whole.Action {
+			t.Errorf("%s: action %s without the question, want refuse or %s", tt.name, forgotten.Action, whole.Action)
+		}
+		x := f.complete()
+		if x.NeedsRest() {
+			continue
+		}
+		if r := f.enricher().Enrich(context.Background(), x); r.Outcome != whole.Outcome || r.Action != whole.Action || r.Status != whole.Status {
+			t.Errorf("%s: outcome %s of a part, %s of the whole", tt.name, r.Outcome, whole.Outcome)
+		}
+	}
+}
+
+// TestOneRing: the ring that is asked whether a token is the gateway's own is the
+// one that signs, also when another one comes meanwhile.
+func TestOneRing(t *testing.T) {
+	f := newFixture(t)
+	e, asked := f.enricher(), 0
+	deps := e.deps
+	deps.Ring = func(ctx context.Context) (Ring, error) { asked++; return e.deps.Ring(ctx) }
+	if r := e.With(deps).Enrich(context.Background(), f.complete()); r.Outcome != Enriched || asked != 1 {
+		t.Errorf("outcome %s, the ring was asked for %d times, want once: %v", r.Outcome, asked, r.Cause)
+	}
+}

@@ -1,0 +1,161 @@
+// Package gateway is one running configuration: it verifies and enriches the
+// provider's tokens, signs them with the gateway's keys, and publishes what an
+// API needs to trust them. It knows neither Kong nor who observes.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"m2m-token-enricher/cache"
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/schema"
+)
+
+// warmTime is how long reading the keys ahead of a request may take.
+const warmTime = 10 * time.Second
+
+// Gateway is a configuration with the clients that it needs. Its fields must not
+// be changed. Safe for concurrent use.
+type Gateway struct {
+	Config   *schema.Config
+	Provider *jws.Provider  // the provider's keys and metadata
+	Keys     *jws.KeyFile   // the gateway's own
+	Records  *cache.Records // what Redis has of the applications
+
+	deps     enrich.Dependencies
+	enricher *enrich.Enricher
+	issuer   issuer
+	step     func(context.Context, Step)
+
+	announced atomic.Pointer[jws.Ring] // the ring of the last News
+	warming   atomic.Bool
+}
+
+// Options are what a gateway is given beside its configuration. The zero Options
+// are those of a gateway that starts empty and that nobody observes.
+type Options struct {
+	// From is a gateway whose cached records are taken over. Its Records must serve
+	// the configuration.
+	From *Gateway
+
+	// Transport sends the requests to the provider. Nil means one of the gateway's
+	// own.
+	Transport http.RoundTripper
+
+	// Step is called after an exchange with each of its steps, and the context of
+	// Enrich. Nil means that nothing is measured.
+	Step func(context.Context, Step)
+}
+
+// Validated adds to the result of [schema.Delivered] or [schema.Written] the
+// mistakes in the configuration that only the core can see. The configuration is
+// nil only if it can't be decoded.
+func Validated(cfg *schema.Config, err error) (*schema.Config, error) {
+	if cfg == nil {
+		return nil, err
+	}
+	return cfg, errors.Join(err, enrich.Validate(cfg))
+}
+
+// Open returns the gateway of a configuration. It starts nothing that fails later
+// than now: clients connect when they are used. The error joins every mistake in
+// cfg.
+func Open(cfg *schema.Config, o Options) (*Gateway, error) {
+	var from *cache.Records
+	if o.From != nil {
+		from = o.From.Records
+	}
+	g := &Gateway{
+		Config:   cfg,
+		Provider: jws.NewProvider(cfg.Issuer, cfg.JWKSURI, o.Transport, time.Now),
+		Keys:     jws.NewKeyFile(cfg.Signing.JWKSFile, string(cfg.Signing.JWKS), time.Now),
+		Records:  cache.New(cfg, from),
+		step:     o.Step,
+	}
+	leeway := time.Duration(cfg.Leeway) * time.Second
+	g.deps = enrich.Dependencies{
+		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, leeway, g.Provider, time.Now),
+		Ring:     g.ring,
+		Records:  g.Records,
+		Now:      time.Now,
+	}
+	var err error
+	g.enricher, err = enrich.New(cfg, g.deps)
+	if err == nil {
+		g.issuer, err = newIssuer(cfg)
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+// Dependencies are what the gateway's decisions ask.
+func (g *Gateway) Dependencies() enrich.Dependencies { return g.deps }
+
+func (g *Gateway) ring(ctx context.Context) (enrich.Ring, error) {
+	ring, err := g.Keys.Ring(ctx)
+	if err != nil {
+		return nil, err // not a nil pointer as a ring
+	}
+	return ring, nil
+}
+
+// Enrich decides x, and measures that if somebody wants to know. It waits for
+// nothing beyond ctx.
+func (g *Gateway) Enrich(ctx context.Context, x enrich.Exchange) enrich.Result {
+	if g.step == nil {
+		return g.enricher.Enrich(ctx, x)
+	}
+	s := newSteps(g.deps)
+	r := g.enricher.With(s.dependencies()).Enrich(ctx, x)
+	s.report(ctx, g.step)
+	return r
+}
+
+// Warm reads the keys, the gateway's and the provider's, before the next request
+// needs them. That request reports a failure. One Warm runs at a time; another
+// returns at once.
+func (g *Gateway) Warm() {
+	if !g.warming.CompareAndSwap(false, true) {
+		return
+	}
+	defer g.warming.Store(false)
+	defer func() { _ = recover() }() // it runs by itself, so a panic would end the process
+	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
+	defer cancel()
+	_, _ = g.Keys.Ring(ctx)
+	_, _ = g.Provider.Keys(ctx)
+	if g.Config.Signing.Issuer != "" {
+		_, _ = g.Provider.Metadata(ctx)
+	}
+}
+
+// News returns a line for the log when the configuration begins to serve, and
+// when its keys change: what it is, and which keys it has. Otherwise "".
+func (g *Gateway) News() string {
+	ring, _ := g.Keys.State()
+	if ring == nil || g.announced.Load() == ring || g.announced.Swap(ring) == ring {
+		return ""
+	}
+	var kids []string
+	for _, key := range ring.Keys() {
+		kids = append(kids, key.ID)
+	}
+	cfg := g.Config
+	return fmt.Sprintf("serving issuer=%q signs=%s algorithm=%s published=%s redis=%q prefix=%q mode=%s enforce_share=%d policy=%s",
+		cfg.Issuer, kids[0], ring.Algorithm(), strings.Join(kids, ","), g.Records.Where(), cfg.Prefix, cfg.Mode, cfg.EnforceShare, cfg.FailurePolicy)
+}
+
+// Close closes the clients' connections. It waits for what is under way to Redis.
+func (g *Gateway) Close() error {
+	g.Provider.Close()
+	return g.Records.Close()
+}

@@ -1,0 +1,44 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"m2m-token-enricher/cache"
+	"m2m-token-enricher/plugin/jws"
+)
+
+// State is what a gateway is like at one time.
+type State struct {
+	Records cache.Stats
+
+	Keys    []jws.RingKey // of the gateway's ring, of which the first signs; none if there is no usable one
+	KeyFile time.Time     // when the ring's file was changed; zero if there is no ring
+
+	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was
+	ProviderFailed uint64    // fetches that failed
+
+	NotReady error // why no token can be enriched now, nil if one can
+}
+
+// State returns the state now. It asks neither Redis nor the provider.
+func (g *Gateway) State() State {
+	s := State{Records: g.Records.Stats(), NotReady: g.NotReady()}
+	s.ProviderKeys, s.ProviderFailed = g.Provider.KeysState()
+	if ring, changed := g.Keys.State(); ring != nil {
+		s.Keys, s.KeyFile = ring.Keys(), changed
+	}
+	return s
+}
+
+// NotReady returns why no token can be enriched now, nil if one can.
+func (g *Gateway) NotReady() error {
+	var errs []error
+	if fetched, _ := g.Provider.KeysState(); fetched.IsZero() {
+		errs = append(errs, errors.New("the provider's keys were never fetched"))
+	}
+	if ring, _ := g.Keys.State(); ring == nil {
+		errs = append(errs, errors.New("no signing key"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/schema"
+)
+
+// Step is the time that one exchange spent in one of its steps. Within an
+// exchange each step comes at most once.
+type Step struct {
+	Name         string // verify, lookup or sign
+	Begun, Ended time.Time
+}
+
+// steps measure one exchange: they stand before what the decision asks. Lookups
+// of several records are one step. Not for concurrent use.
+type steps struct {
+	of                   enrich.Dependencies
+	verify, lookup, sign Step
+}
+
+func newSteps(of enrich.Dependencies) *steps {
+	return &steps{of: of, verify: Step{Name: "verify"}, lookup: Step{Name: "lookup"}, sign: Step{Name: "sign"}}
+}
+
+// dependencies are those that are measured.
+func (s *steps) dependencies() enrich.Dependencies {
+	return enrich.Dependencies{Verifier: s, Ring: s.ring, Records: s, Now: s.of.Now}
+}
+
+// report calls step with every step that was taken.
+func (s *steps) report(ctx context.Context, step func(context.Context, Step)) {
+	for _, one := range []Step{s.verify, s.lookup, s.sign} {
+		if !one.Begun.IsZero() {
+			step(ctx, one)
+		}
+	}
+}
+
+// measure notes that the step runs until the function that it returns is called.
+func (s *Step) measure() (end func()) {
+	if s.Begun.IsZero() {
+		s.Begun = time.Now()
+	}
+	return func() { s.Ended = time.Now() }
+}
+
+// Verify implements [enrich.Verifier].
+func (s *steps) Verify(ctx context.Context, token string) (*jws.Token, error) {
+	defer s.verify.measure()()
+	return s.of.Verifier.Verify(ctx, token)
+}
+
+// Record implements [enrich.Records].
+func (s *steps) Record(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
+	defer s.lookup.measure()()
+	return s.of.Records.Record(ctx, kind, id)
+}
+
+func (s *steps) ring(ctx context.Context) (enrich.Ring, error) {
+	ring, err := s.of.Ring(ctx)
+	return measuredRing{ring, &s.sign}, err
+}
+
+type measuredRing struct {
+	enrich.Ring
+	sign *Step
+}
+
+// Sign implements [enrich.Ring].
+func (r measuredRing) Sign(ctx context.Context, typ jsontext.Value, payload []byte) (string, error) {
+	defer r.sign.measure()()
+	return r.Ring.Sign(ctx, typ, payload)
+}

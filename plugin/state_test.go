@@ -1,0 +1,44 @@
+package plugin
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// TestStateOf: metrics show the first key of the ring as the one that signs.
+func TestStateOf(t *testing.T) {
+	good, file := able(t)
+	if err := os.WriteFile(file, fmt.Appendf(nil, `{"keys":[%s,%s]}`, generated(t), generated(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := stateOf("c", awaken(t, start(t, good)).running)
+	if s.Config != "c" || s.Issuer != "https://example.kinde.com" || s.ProviderKeys.IsZero() || s.KeyFile.IsZero() || s.NotReady != nil {
+		t.Errorf("got %+v", s)
+	}
+	if len(s.Keys) != 2 || s.Keys[0].Role != "signing" || s.Keys[1].Role != "published" || s.Keys[0].Algorithm != "ES256" {
+		t.Errorf("keys %+v", s.Keys)
+	}
+}
+
+// TestServingIsLogged: Kong's log has once what serves.
+func TestServingIsLogged(t *testing.T) {
+	good, _ := able(t)
+	i := awaken(t, start(t, good))
+	for _, want := range []int{1, 0} {
+		k := &kongSide{replies: map[string]proto.Message{}}
+		k.handle(t, i.access)
+		got := 0
+		for _, line := range k.log {
+			if strings.HasPrefix(line, `serving issuer="https://example.kinde.com" signs=`) {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%d lines of what serves, want %d: %q", got, want, k.log)
+		}
+	}
+}
