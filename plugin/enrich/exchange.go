@@ -23,14 +23,13 @@ type Exchange struct {
 	// CheckRequest returns nil. See NeedsRest.
 	Partial bool
 
-	plain   tokenRequest // what a partial exchange asks for
-	isPlain bool         // it is known
+	plain     tokenRequest // what a partial exchange asks for, read by NeedsRest
+	plainRead bool         // the body alone says it
 }
 
-// NeedsRest reports whether a partial exchange can be decided only when the rest
-// of it is here, which most can without. It must be called before a partial
-// exchange is decided: one for which it wasn't is refused as ambiguous. It reads
-// nothing but x.
+// NeedsRest reports whether a partial exchange needs the rest before Enrich can
+// decide it. Most don't. Call it first: without it, Enrich refuses a partial
+// exchange that has a token. It reads nothing but x.
 func (x *Exchange) NeedsRest() bool {
 	if !x.Partial || !x.Response.succeeded() {
 		return false
@@ -38,8 +37,8 @@ func (x *Exchange) NeedsRest() bool {
 	if !isPlain(x.Response.Body) {
 		return true
 	}
-	x.plain, x.isPlain = readPlainForm(x.Request)
-	return !x.isPlain
+	x.plain, x.plainRead = readPlainForm(x.Request)
+	return !x.plainRead
 }
 
 // Request is what the client sent. Its texts need not be UTF-8. A header that

@@ -39,7 +39,7 @@ func (c client) is(id string) bool { return c.id == id || c.decoded == id }
 // else a raw M2M token would pass as that of another grant, or another grant's
 // token would be enriched.
 func readRequest(x *Exchange) (tokenRequest, error) {
-	if x.Partial && x.isPlain {
+	if x.Partial && x.plainRead {
 		return x.plain, nil
 	}
 	r := x.Request
