@@ -39,7 +39,7 @@ func tryCommand(t *testing.T, command string) {
 	}
 	cmd := exec.Command("go", append([]string{"run", "./cmd/m2m-token-enricher"}, append(words[1:], "-help")...)...)
 	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "not defined") {
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v: %s", command, err, out)
 	}
 }

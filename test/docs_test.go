@@ -138,7 +138,7 @@ func TestKongConf(t *testing.T) {
 		t.Errorf("the README's kong.conf has %d lines", len(lines))
 	}
 	for _, line := range lines {
-		if !strings.Contains(help.String(), "\n  "+line+"\n") {
+		if !strings.Contains(help.String(), "\n   "+line+"\n") {
 			t.Errorf("-help doesn't have %q", line)
 		}
 	}

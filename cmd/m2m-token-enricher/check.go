@@ -2,89 +2,40 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"maps"
-	"os"
-	"slices"
 
-	"sigs.k8s.io/yaml"
+	"github.com/urfave/cli/v3"
 
-	"m2m-token-enricher/plugin"
 	"m2m-token-enricher/plugin/gateway/diagnose"
 	"m2m-token-enricher/plugin/visible"
 )
 
 // check tries every block of the plugin in a declarative configuration of
 // Kong.
-func check(args []string, stdout, stderr io.Writer) int {
-	if len(args) != 1 {
-		visible.Fprintf(stderr, "usage: %s check KONG_YML\n", plugin.Name)
-		return 2
+func check(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name: "check", ArgsUsage: "KONG_YML", Usage: "Check the plugin's configuration, keys, provider and Redis",
+		Description: "It checks every block of the plugin in a kong.yml, and exits with 1 if anything is wrong.\n\n" +
+			"Example:\n  m2m-token-enricher check /etc/kong/kong.yml",
+		Action: func(ctx context.Context, cmd *cli.Command) error { return runCheck(ctx, cmd.Args().First(), stdout) },
 	}
-	blocks, err := readBlocks(args[0])
+}
+
+func runCheck(ctx context.Context, path string, stdout io.Writer) error {
+	blocks, err := readBlocks(path)
 	if err != nil {
-		return done(fmt.Errorf("check: %w", err), stderr)
+		return err
 	}
-	code := 0
+	var result error
 	for _, b := range blocks {
-		for _, f := range diagnose.Check(context.Background(), b.config) {
+		for _, f := range diagnose.Check(ctx, b.config) {
 			if f.Mistake != nil {
-				code = 1
+				result = exitFailed
 				visible.Fprintf(stdout, "mistake  %s: %s: %v\n", b.path, f.What, f.Mistake)
 				continue
 			}
 			visible.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)
 		}
 	}
-	return code
-}
-
-// readBlocks returns every configuration of the plugin in a kong.yml; none is an
-// error.
-func readBlocks(path string) ([]block, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err // it names the path
-	}
-	var declared any
-	if err := yaml.Unmarshal(text, &declared); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	blocks := findBlocks("", declared)
-	if len(blocks) == 0 {
-		return nil, fmt.Errorf("%s: no plugin named %s in it", path, plugin.Name)
-	}
-	return blocks, nil
-}
-
-// block is the configuration of the plugin at one place of kong.yml.
-type block struct {
-	path   string
-	config map[string]any
-}
-
-// findBlocks finds the plugin wherever Kong allows it: at the top, on services
-// and on routes.
-func findBlocks(path string, node any) []block {
-	var found []block
-	switch v := node.(type) {
-	case map[string]any:
-		if v["name"] == plugin.Name {
-			config, _ := v["config"].(map[string]any)
-			return []block{{path, config}}
-		}
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			below := name
-			if path != "" {
-				below = path + "." + name
-			}
-			found = append(found, findBlocks(below, v[name])...)
-		}
-	case []any:
-		for i, element := range v {
-			found = append(found, findBlocks(fmt.Sprintf("%s[%d]", path, i), element)...)
-		}
-	}
-	return found
+	return result
 }

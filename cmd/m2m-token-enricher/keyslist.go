@@ -1,10 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -14,22 +13,16 @@ import (
 	"m2m-token-enricher/plugin/visible"
 )
 
-// Bounds of what a gateway publishes.
-const (
-	listTimeout = 10 * time.Second
-	maxListSize = 64 << 10 // bytes
-)
-
 // list prints the keys of a file, what is due of each and, with a URL, what a
 // gateway publishes now and the difference, which is an error.
-func (r *keysRun) list() error {
+func (r *keysRun) list(ctx context.Context) error {
 	s, err := rotation.Load(r.file)
 	if err != nil {
 		return err
 	}
 	var published []string
 	if r.url != "" {
-		if published, err = fetchPublished(r.url); err != nil {
+		if published, err = fetchPublished(ctx, r.url); err != nil {
 			return err
 		}
 	}
@@ -69,7 +62,9 @@ func (r *keysRun) due(s *rotation.Set, k rotation.Key) string {
 	case step == nil, s.PEM():
 		return "-"
 	case r.now.Before(step.Due):
-		return fmt.Sprintf("%s in %v", step.Verb, step.Due.Sub(r.now).Round(time.Second))
+		wait := step.Due.Sub(r.now)
+		unit := precision(wait)
+		return step.Verb + " in " + visible.Duration((wait + unit - 1).Truncate(unit)) // never too early
 	}
 	return step.Verb + " now"
 }
@@ -82,7 +77,20 @@ func (r *keysRun) since(k rotation.Key) (since, age string) {
 	if at.IsZero() || k.Foreign {
 		return "unknown", "unknown"
 	}
-	return at.UTC().Format(time.RFC3339), r.now.Sub(at).Round(time.Second).String()
+	ago := r.now.Sub(at)
+	return at.UTC().Format(time.RFC3339), visible.Duration(ago.Truncate(precision(ago)))
+}
+
+// precision is how exactly a duration is shown: days without minutes, hours
+// without seconds.
+func precision(d time.Duration) time.Duration {
+	switch {
+	case d.Abs() >= 24*time.Hour:
+		return time.Hour
+	case d.Abs() >= time.Hour:
+		return time.Minute
+	}
+	return time.Second
 }
 
 // difference fails if the gateway at the URL doesn't publish what the file
@@ -105,41 +113,13 @@ func (r *keysRun) difference(s *rotation.Set, published []string) error {
 	return errors.Join(differences...)
 }
 
-// client follows no redirect: another place may publish something else than
-// the gateway does.
-var client = http.Client{
-	Timeout:       listTimeout,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
-func get(url string) ([]byte, error) {
-	resp, err := client.Get(url)
-	if err != nil {
-		return nil, err // it names the method and the URL
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("get %s: status %d", url, resp.StatusCode)
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxListSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", url, err)
-	}
-	if len(text) > maxListSize {
-		return nil, fmt.Errorf("get %s: more than %d bytes", url, maxListSize)
-	}
-	return text, nil
-}
-
 // fetchPublished returns the thumbprints of the keys at url.
-func fetchPublished(url string) ([]string, error) {
-	text, err := get(url)
+func fetchPublished(ctx context.Context, url string) ([]string, error) {
+	gateway := jws.NewProvider("", url, nil, time.Now)
+	defer gateway.Close()
+	keys, err := gateway.Keys(ctx)
 	if err != nil {
-		return nil, err
-	}
-	keys, err := jws.ParseProviderKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", url, err)
+		return nil, fmt.Errorf("fetch the published keys: %w", err)
 	}
 	var kids []string
 	for _, k := range keys {

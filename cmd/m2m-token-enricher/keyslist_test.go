@@ -95,7 +95,7 @@ func TestList(t *testing.T) {
 	at := start.Add(90*24*time.Hour + 5*time.Hour + 90*time.Second)
 	list := func(url string) string {
 		var out strings.Builder
-		err := (&keysRun{file: path, url: url, policy: rotation.DefaultPolicy, now: at, stdout: &out}).list()
+		err := (&keysRun{file: path, url: url, policy: rotation.DefaultPolicy, now: at, stdout: &out}).list(t.Context())
 		if err != nil {
 			fmt.Fprintf(&out, "%v\n", err)
 		}
@@ -128,13 +128,13 @@ func TestListPEM(t *testing.T) {
 	must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600), os.Chtimes(path, start, start))
 	var out strings.Builder
 	run := &keysRun{file: path, policy: rotation.DefaultPolicy, now: start, stdout: &out}
-	must(t, run.list())
+	must(t, run.list(t.Context()))
 	golden(t, "list-pem.golden", strings.ReplaceAll(out.String(), kids(t, path)[0], fmt.Sprintf("%-43s", "the-only-one")))
 }
 
-// TestFetchPublished: an answer that isn't the gateway's own set, whole, is no
-// base for a comparison.
-func TestFetchPublished(t *testing.T) {
+// TestListRefusesAnotherSet: an answer that isn't the gateway's own set, whole, is
+// no base for a comparison.
+func TestListRefusesAnotherSet(t *testing.T) {
 	path, kid := newFile(t)
 	s, err := rotation.Load(path)
 	must(t, err)
@@ -142,8 +142,7 @@ func TestFetchPublished(t *testing.T) {
 	must(t, err)
 	mux := http.NewServeMux()
 	for name, body := range map[string]string{
-		"set": string(s.Public()), "full": string(s.Public()) + strings.Repeat(" ", maxListSize-len(s.Public())),
-		"large": string(s.Public()) + strings.Repeat(" ", maxListSize+1-len(s.Public())), "html": "<html>", "private": string(private), "none": `{"keys":[]}`,
+		"set": string(s.Public()), "large": string(s.Public()) + strings.Repeat(" ", 64<<10), "html": "<html>", "private": string(private), "none": `{"keys":[]}`,
 	} {
 		mux.HandleFunc("/"+name, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
 	}
@@ -151,10 +150,10 @@ func TestFetchPublished(t *testing.T) {
 	gateway := httptest.NewServer(mux)
 	defer gateway.Close()
 	for name, want := range map[string]string{
-		"set": "", "full": "", "large": "more than 65536 bytes", "html": "not a JWK set", "private": "key 1 is private",
+		"set": "", "large": "more than 65536 bytes", "html": "not a JWK set", "private": "key 1 is private",
 		"none": "no key", "moved": "status 302", "absent": "status 404",
 	} {
-		got, err := fetchPublished(gateway.URL + "/" + name)
+		got, err := fetchPublished(t.Context(), gateway.URL+"/"+name)
 		switch {
 		case want == "" && (err != nil || len(got) != 1 || got[0] != kid):
 			t.Errorf("%s: got %v: %v", name, got, err)

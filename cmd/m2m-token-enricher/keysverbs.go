@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"m2m-token-enricher/plugin/jws"
@@ -8,7 +9,7 @@ import (
 	"m2m-token-enricher/plugin/visible"
 )
 
-func (r *keysRun) generate() error {
+func (r *keysRun) generate(context.Context) error {
 	text, err := rotation.Generate(r.kind, r.now)
 	if err != nil {
 		return err
@@ -20,11 +21,11 @@ func (r *keysRun) generate() error {
 	if err := rotation.Create(r.file, text); err != nil {
 		return err
 	}
-	r.say("%s: new signing key %s; it must be readable by the user that Kong runs as", r.file, ring.Keys()[0].ID)
+	r.say("%s: new signing key %s; make it readable by the user that Kong runs as", r.file, ring.Keys()[0].ID)
 	return nil
 }
 
-func (r *keysRun) add() error {
+func (r *keysRun) add(context.Context) error {
 	var kid string
 	err := rotation.Update(r.file, func(s *rotation.Set) (err error) {
 		kid, err = s.Add(r.kind, r.now)
@@ -37,25 +38,25 @@ func (r *keysRun) add() error {
 	return nil
 }
 
-func (r *keysRun) promote() error {
+func (r *keysRun) promote(context.Context) error {
 	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Promote(r.kid, r.policy, r.force, r.now) })
 	if err != nil {
 		return err
 	}
-	r.say("%s signs; the one before stays published", r.kid)
+	r.say("%s signs; the previous signing key stays published", r.kid)
 	return nil
 }
 
-func (r *keysRun) retire() error {
+func (r *keysRun) retire(context.Context) error {
 	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Retire(r.kid, r.now) })
 	if err != nil {
 		return err
 	}
-	r.say("%s can't sign any more; it stays published", r.kid)
+	r.say("%s can no longer sign; it stays published", r.kid)
 	return nil
 }
 
-func (r *keysRun) remove() error {
+func (r *keysRun) remove(context.Context) error {
 	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Remove(r.kid, r.policy, r.force, r.now) })
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func (r *keysRun) remove() error {
 
 // rotate takes at most one step, so that each is seen by every gateway before
 // the next.
-func (r *keysRun) rotate() error {
+func (r *keysRun) rotate(context.Context) error {
 	taken, next, err := rotation.Rotate(r.file, r.policy, r.now)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func (r *keysRun) rotate() error {
 	return nil
 }
 
-func (r *keysRun) public() error {
+func (r *keysRun) public(context.Context) error {
 	s, err := rotation.Load(r.file)
 	if err != nil {
 		return err

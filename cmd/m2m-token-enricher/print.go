@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/urfave/cli/v3"
+
 	"m2m-token-enricher/cache/reconcile"
 	"m2m-token-enricher/cache/records"
 	"m2m-token-enricher/plugin/visible"
@@ -19,6 +21,11 @@ type printer struct {
 	json bool
 }
 
+// jsonFlag is a flag by which p prints JSON.
+func jsonFlag(p *printer, usage string) cli.Flag {
+	return &cli.BoolFlag{Name: "json", Destination: &p.json, HideDefault: true, Usage: usage}
+}
+
 func (p *printer) value(v any) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -29,6 +36,9 @@ func (p *printer) value(v any) error {
 	_, err := p.out.Write(visible.JSON(text.Bytes()))
 	return err
 }
+
+// recordKinds are the groups of commands on records, by their name.
+var recordKinds = map[string]schema.Kind{"app": schema.Application, "org": schema.Organization, "user": schema.User}
 
 // groupOf is the name of the commands on records of kind.
 func groupOf(kind schema.Kind) string {

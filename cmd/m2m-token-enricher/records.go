@@ -3,23 +3,18 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/urfave/cli/v3"
 
 	"m2m-token-enricher/cache/records"
 	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/schema"
 )
-
-// recordKinds are the groups of commands on records, by their name.
-var recordKinds = map[string]schema.Kind{"app": schema.Application, "org": schema.Organization, "user": schema.User}
 
 // recordsRun is one run of a command on records.
 type recordsRun struct {
@@ -35,53 +30,49 @@ type recordsRun struct {
 	stderr io.Writer
 }
 
-// onRecords runs a command on the records of kind, which args name.
-func onRecords(group string, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	run := &recordsRun{kind: recordKinds[group], ctx: ctx, stderr: stderr}
-	run.print.out = stdout
-	return runVerb(group, run.verbs(), args, stderr)
-}
-
-func (r *recordsRun) verbs() map[string]verb {
-	type flags = []func(*flag.FlagSet)
-	target, asJSON := r.target.flags, r.jsonFlag
-	return map[string]verb{
-		"get":    {"[-c KONG_YML] [--json] ID", 1, 1, flags{target, asJSON}, r.onStore((*recordsRun).get)},
-		"set":    {"[-c KONG_YML] [--dry-run] [--json] ID KEY=VALUE…", 2, unlimited, flags{target, asJSON, r.dryRunFlag}, r.onStore((*recordsRun).set)},
-		"unset":  {"[-c KONG_YML] [--dry-run] [--json] ID KEY…", 2, unlimited, flags{target, asJSON, r.dryRunFlag}, r.onStore((*recordsRun).unset)},
-		"delete": {"[-c KONG_YML] [--dry-run] [--json] ID…", 1, unlimited, flags{target, asJSON, r.dryRunFlag}, r.onStore((*recordsRun).delete)},
-		"list":   {"[-c KONG_YML] [--match PATTERN] [--json]", 0, 0, flags{target, asJSON, r.matchFlag}, r.onStore((*recordsRun).list)},
-		"import": {"[-c KONG_YML] [--dry-run] [--skip-bad] [--from LINE] [--format jsonl|csv] [--json] FILE", 1, 1,
-			flags{target, asJSON, r.dryRunFlag, r.file.flags}, r.onStore((*recordsRun).importFile)},
-		"export": {"[-c KONG_YML] [--match PATTERN] [--json]", 0, 0, flags{target, asJSON, r.matchFlag}, r.onStore((*recordsRun).export)},
+// onRecords returns the commands on the records of a kind, by its name and its
+// plural.
+func onRecords(group, plural string, stdout, stderr io.Writer) *cli.Command {
+	r := &recordsRun{kind: recordKinds[group], stderr: stderr}
+	r.print.out = stdout
+	asJSON := jsonFlag(&r.print, "Print JSON, one value a line")
+	dryRun := &cli.BoolFlag{Name: "dry-run", Destination: &r.dryRun, HideDefault: true, Usage: "Only show what would change"}
+	match := &cli.StringFlag{Name: "match", Destination: &r.match, Value: "*",
+		Usage: "Only identifiers that match this `PATTERN`: * is any text, ? any character, [ab] one of them"}
+	command := func(name, args, usage, example string, run func(*recordsRun, []string) error, flags ...cli.Flag) *cli.Command {
+		return &cli.Command{
+			Name: name, ArgsUsage: args, Usage: usage, Flags: slices.Concat(flags, []cli.Flag{asJSON}, r.target.flags()),
+			Description: "Example:\n  " + strings.TrimSuffix("m2m-token-enricher "+group+" "+name+" -c kong.yml "+example, " "),
+			Action:      interruptible(r.onStore(run)),
+		}
 	}
-}
-
-func (r *recordsRun) jsonFlag(set *flag.FlagSet) {
-	set.BoolVar(&r.print.json, "json", false, "print JSON, one value a line")
-}
-
-func (r *recordsRun) dryRunFlag(set *flag.FlagSet) {
-	set.BoolVar(&r.dryRun, "dry-run", false, "only show what would change")
-}
-
-func (r *recordsRun) matchFlag(set *flag.FlagSet) {
-	set.StringVar(&r.match, "match", "*", "identifiers that match: * any text, ? any character, [ab] one of them")
+	return &cli.Command{
+		Name: group, Usage: "Read and write the records of " + plural + " in Redis",
+		Description: "-c KONG_YML says where Redis is, or --host and --prefix do. Gateways use a change within seconds.",
+		Commands: []*cli.Command{
+			command("get", "ID", "Print a record", "my_id", (*recordsRun).get),
+			command("set", "ID KEY=VALUE…", "Set properties of a record, and leave the others as they are", "my_id name=value", (*recordsRun).set, dryRun),
+			command("unset", "ID KEY…", "Remove properties of a record", "my_id name", (*recordsRun).unset, dryRun),
+			command("delete", "ID…", "Delete records", "--dry-run my_id", (*recordsRun).delete, dryRun),
+			command("list", "", "Print the identifiers of records", "--match 'my_*'", (*recordsRun).list, match),
+			command("import", "FILE", "Make records what a JSON Lines or CSV file says; - is standard input", "--dry-run records.jsonl",
+				(*recordsRun).importFile, append(r.file.flags(), dryRun)...),
+			command("export", "", "Print records as JSON Lines, which import reads", "> records.jsonl", (*recordsRun).export, match),
+		},
+	}
 }
 
 func (r *recordsRun) mode() records.Mode { return records.Mode(r.dryRun) }
 
 // onStore runs a command with the store open.
-func (r *recordsRun) onStore(command func(*recordsRun, []string) error) func([]string) error {
-	return func(args []string) error {
+func (r *recordsRun) onStore(command func(*recordsRun, []string) error) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
 		store, _, err := r.target.store()
 		if err != nil {
 			return err
 		}
-		r.store = store
-		return errors.Join(command(r, args), store.Close())
+		r.ctx, r.store = ctx, store
+		return errors.Join(command(r, cmd.Args().Slice()), store.Close())
 	}
 }
 

@@ -2,12 +2,13 @@ package main
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
 	"strings"
+
+	"github.com/urfave/cli/v3"
 
 	"m2m-token-enricher/cache/records"
 	"m2m-token-enricher/plugin/visible"
@@ -20,10 +21,12 @@ type importFile struct {
 	from    int
 }
 
-func (f *importFile) flags(set *flag.FlagSet) {
-	set.StringVar(&f.format, "format", "", "jsonl or csv; unset: csv if the file's name ends so, otherwise jsonl")
-	set.BoolVar(&f.skipBad, "skip-bad", false, "leave bad rows out and import the others")
-	set.IntVar(&f.from, "from", 1, "line to begin at, after an import that ended early")
+func (f *importFile) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "format", Destination: &f.format, Usage: "Read this `FORMAT`, jsonl or csv; unset: csv if the file's name ends so, otherwise jsonl"},
+		&cli.BoolFlag{Name: "skip-bad", Destination: &f.skipBad, HideDefault: true, Usage: "Leave bad rows out and import the others"},
+		&cli.IntFlag{Name: "from", Destination: &f.from, Value: 1, Usage: "Begin at this `LINE`, after an import that ended early"},
+	}
 }
 
 func (f *importFile) rows(name string, r io.Reader) (records.Rows, error) {
@@ -64,7 +67,7 @@ func (r *recordsRun) importFile(args []string) error {
 	progress.end()
 	r.printSummary(summary)
 	if err != nil && summary.Next > 0 {
-		err = fmt.Errorf("%w; go on with --from %d", err, summary.Next)
+		err = fmt.Errorf("%w; continue with --from %d", err, summary.Next)
 	}
 	return err
 }

@@ -3,15 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
+	"slices"
 	"time"
+
+	"github.com/urfave/cli/v3"
 
 	"m2m-token-enricher/cache/reconcile"
 	"m2m-token-enricher/cache/records"
@@ -42,56 +41,59 @@ type syncRun struct {
 	stderr io.Writer
 }
 
-// onSync runs a sync command.
-func onSync(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	run := &syncRun{ctx: ctx, stderr: stderr, log: slog.New(slog.NewTextHandler(visible.Log(stderr), nil))}
-	run.print.out = stdout
-	return runVerb("sync", run.verbs(), args, stderr)
-}
-
-func (r *syncRun) verbs() map[string]verb {
-	type flags = []func(*flag.FlagSet)
-	return map[string]verb{
-		"kinde": {"[-c KONG_YML] [--every 1m | --once] [--dry-run] [--max-delete 10%] [--force] [--state FILE] [--health ADDRESS]", 0, 0,
-			flags{r.target.flags, r.tenant.flags, r.runFlags(0), r.stateFlag}, r.onStore((*syncRun).kinde)},
-		"webhook": {"[-c KONG_YML] --listen ADDRESS [--path /kinde/webhook]", 0, 0,
-			flags{r.target.flags, r.tenant.flags, r.listenFlags}, r.onStore((*syncRun).webhook)},
-		"file": {"[-c KONG_YML] [--every 5s | --once] [--dry-run] [--max-delete 10%] [--force] [--health ADDRESS] DIRECTORY", 1, 1,
-			flags{r.target.flags, r.runFlags(5 * time.Second)}, r.onStore((*syncRun).file)},
+// onSync returns the commands that synchronize the records with a source.
+func onSync(stdout, stderr io.Writer) *cli.Command {
+	r := &syncRun{stderr: stderr, log: slog.New(slog.NewTextHandler(visible.Log(stderr), nil))}
+	r.print.out = stdout
+	return &cli.Command{
+		Name: "sync", Usage: "Keep the records in Redis as a Kinde tenant or a directory says",
+		Commands: []*cli.Command{
+			{Name: "kinde", Usage: "Make the records what a Kinde tenant says, once or again and again",
+				Description: "Example:\n  m2m-token-enricher sync kinde -c kong.yml --client-secret-file secret --every 1m --state sync.state",
+				Flags:       slices.Concat(r.tenant.flags(), r.runFlags(0), r.stateFlag(), r.target.flags()), Action: r.onStore((*syncRun).kinde)},
+			{Name: "webhook", Usage: "Receive a Kinde tenant's events and update the records at once",
+				Description: "Run \"sync kinde\" beside it: an event may get lost.\n\n" +
+					"Example:\n  m2m-token-enricher sync webhook -c kong.yml --client-secret-file secret --listen 127.0.0.1:9544",
+				Flags: slices.Concat(r.listenFlags(), r.tenant.flags(), r.target.flags()), Action: r.onStore((*syncRun).webhook)},
+			{Name: "file", ArgsUsage: "DIRECTORY", Usage: "Make the records what the files of a directory say, and follow them",
+				Description: "Example:\n  m2m-token-enricher sync file -c kong.yml --once --dry-run records",
+				Flags:       slices.Concat(r.runFlags(5*time.Second), r.target.flags()), Action: r.onStore((*syncRun).file)},
+		},
 	}
 }
 
-func (r *syncRun) runFlags(every time.Duration) func(*flag.FlagSet) {
-	return func(set *flag.FlagSet) {
-		set.DurationVar(&r.every, "every", every, "repeat, about so often, until the process is told to end; 0: once")
-		set.BoolVar(&r.once, "once", false, "run once, whatever --every says")
-		set.BoolVar(&r.dryRun, "dry-run", false, "only show what would change; implies --once")
-		set.BoolVar(&r.print.json, "json", false, "print JSON, one value a line")
-		set.StringVar(&r.maxDelete, "max-delete", "10%", "delete no more records of a kind in a run: a share or a number")
-		set.BoolVar(&r.force, "force", false, "delete however many are gone")
-		set.StringVar(&r.health, "health", "", "address such as 127.0.0.1:9543 at which /healthz answers while it repeats")
+func (r *syncRun) runFlags(every time.Duration) []cli.Flag {
+	return []cli.Flag{
+		&durationFlag{Name: "every", Destination: &r.every, Value: every, Usage: "Repeat after about this `DURATION` until the process is told to end; 0: once"},
+		&cli.BoolFlag{Name: "once", Destination: &r.once, HideDefault: true, Usage: "Run once, whatever --every says"},
+		&cli.BoolFlag{Name: "dry-run", Destination: &r.dryRun, HideDefault: true, Usage: "Only show what would change; implies --once"},
+		jsonFlag(&r.print, "Print JSON, one value a line"),
+		&cli.StringFlag{Name: "max-delete", Destination: &r.maxDelete, Value: "10%", Usage: "Delete no more records of a kind in a run than this `LIMIT`, a share or a number"},
+		&cli.BoolFlag{Name: "force", Destination: &r.force, HideDefault: true, Usage: "Delete however many are gone"},
+		&cli.StringFlag{Name: "health", Destination: &r.health, Usage: "Answer /healthz at this `ADDRESS`, such as 127.0.0.1:9543, while it repeats"},
 	}
 }
 
-func (r *syncRun) stateFlag(set *flag.FlagSet) {
-	set.StringVar(&r.state, "state", "", "file that keeps how far a run came, so that the next can go on there")
+func (r *syncRun) stateFlag() []cli.Flag {
+	return []cli.Flag{&cli.StringFlag{Name: "state", Destination: &r.state, Usage: "Keep how far a run came in this `FILE`, so that the next one resumes there"}}
 }
 
-func (r *syncRun) listenFlags(set *flag.FlagSet) {
-	set.StringVar(&r.listen, "listen", "", "address such as 127.0.0.1:9544 at which events are received, and /healthz answers")
-	set.StringVar(&r.path, "path", "/kinde/webhook", "path at which events are received")
+func (r *syncRun) listenFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "listen", Destination: &r.listen, Usage: "Receive events, and answer /healthz, at this `ADDRESS`, such as 127.0.0.1:9544"},
+		&cli.StringFlag{Name: "path", Destination: &r.path, Value: "/kinde/webhook", Usage: "Receive events at this `PATH`"},
+	}
 }
 
 // onStore runs a command with the store open.
-func (r *syncRun) onStore(command func(*syncRun, []string) error) func([]string) error {
-	return func(args []string) (err error) {
+func (r *syncRun) onStore(command func(*syncRun, []string) error) cli.ActionFunc {
+	return interruptible(func(ctx context.Context, cmd *cli.Command) (err error) {
 		if r.store, r.cfg, err = r.target.store(); err != nil {
 			return err
 		}
-		return errors.Join(command(r, args), r.store.Close())
-	}
+		r.ctx = ctx
+		return errors.Join(command(r, cmd.Args().Slice()), r.store.Close())
+	})
 }
 
 // resync is how often a source that stays as it was is compared with Redis

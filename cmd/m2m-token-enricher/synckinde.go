@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/urfave/cli/v3"
 
 	"m2m-token-enricher/cache/kinde"
 	"m2m-token-enricher/cache/reconcile"
@@ -26,10 +27,12 @@ const (
 	clientSecretVariable = "KINDE_CLIENT_SECRET"
 )
 
-func (t *tenant) flags(set *flag.FlagSet) {
-	set.StringVar(&t.url, "tenant", "", "URL of the tenant, such as https://example.kinde.com; unset: the configured issuer")
-	set.StringVar(&t.clientID, "client-id", "", "application that may call the management API; also in "+clientIDVariable)
-	set.StringVar(&t.secretFile, "client-secret-file", "", "file with its secret; the secret itself in "+clientSecretVariable)
+func (t *tenant) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "tenant", Destination: &t.url, Usage: "The `URL` of the tenant, such as https://example.kinde.com; unset: the configured issuer"},
+		&cli.StringFlag{Name: "client-id", Destination: &t.clientID, Usage: "The `ID` of an application that may call the management API; also in " + clientIDVariable},
+		&cli.StringFlag{Name: "client-secret-file", Destination: &t.secretFile, Usage: "Read its secret from this `FILE`; the secret itself may be in " + clientSecretVariable},
+	}
 }
 
 func (t *tenant) origin(cfg *schema.Config) string {

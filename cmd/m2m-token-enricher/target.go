@@ -3,10 +3,11 @@ package main
 import (
 	"cmp"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/urfave/cli/v3"
 
 	"m2m-token-enricher/cache/records"
 	"m2m-token-enricher/schema"
@@ -32,17 +33,19 @@ const (
 // patience is the least that commands wait for Redis, each time, in ms.
 const patience = 5000
 
-func (t *target) flags(set *flag.FlagSet) {
-	set.StringVar(&t.file, "c", "", "kong.yml with the plugin's configuration, which says where Redis is")
-	set.StringVar(&t.issuer, "issuer", "", "which of several configurations in the file: that of this issuer")
-	set.StringVar(&t.host, "host", "", "host of the one Redis server, instead of the configured Redis")
-	set.IntVar(&t.port, "port", 0, "port of that server")
-	set.IntVar(&t.database, "database", -1, "number of the database")
-	set.StringVar(&t.username, "username", "", "ACL user; also in "+usernameVariable)
-	set.StringVar(&t.passwordFile, "password-file", "", "file with the password; the password itself in "+passwordVariable)
-	set.StringVar(&t.prefix, "prefix", "", "start of every key; it ends in a separator such as a colon")
-	set.BoolVar(&t.ssl, "ssl", false, "connect with TLS")
-	set.StringVar(&t.caFile, "ca-file", "", "PEM file with the CAs to trust, instead of the configured")
+func (t *target) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "c", Destination: &t.file, Usage: "Use the plugin's configuration in this `KONG_YML`, which says where Redis is"},
+		&cli.StringFlag{Name: "issuer", Destination: &t.issuer, Usage: "Of several configurations in the file, use that of this `ISSUER`"},
+		&cli.StringFlag{Name: "host", Destination: &t.host, Usage: "Use one Redis server on this `HOST` instead of the configured Redis"},
+		&cli.IntFlag{Name: "port", Destination: &t.port, HideDefault: true, Usage: "The `PORT` of that server"},
+		&cli.IntFlag{Name: "database", Destination: &t.database, Value: -1, HideDefault: true, Usage: "The `NUMBER` of the database"},
+		&cli.StringFlag{Name: "username", Destination: &t.username, Usage: "The ACL `USER`; also in " + usernameVariable},
+		&cli.StringFlag{Name: "password-file", Destination: &t.passwordFile, Usage: "Read the password from this `FILE`; the password itself may be in " + passwordVariable},
+		&cli.StringFlag{Name: "prefix", Destination: &t.prefix, Usage: "The `PREFIX` of every key; it ends in a separator such as a colon"},
+		&cli.BoolFlag{Name: "ssl", Destination: &t.ssl, HideDefault: true, Usage: "Connect with TLS"},
+		&cli.StringFlag{Name: "ca-file", Destination: &t.caFile, Usage: "Trust the CAs in this PEM `FILE` instead of the configured ones"},
+	}
 }
 
 // store returns the records, and the configuration if a file has one. The
@@ -130,7 +133,7 @@ func (t *target) config() (*schema.Config, error) {
 	return nil, usageError{fmt.Errorf("%s has several configurations; --issuer says which: %s", t.file, strings.Join(issuers, ", "))}
 }
 
-// sameRecords tells whether two configurations share their records.
+// sameRecords reports whether two configurations share their records.
 func sameRecords(a, b *schema.Config) bool {
 	return a.Prefix == b.Prefix && fmt.Sprintf("%#v", a.Redis) == fmt.Sprintf("%#v", b.Redis)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/visible"
 )
 
 // How long a step takes to reach everyone, beyond what the policy says.
@@ -38,7 +39,7 @@ func (p Policy) Check() error {
 		value time.Duration
 	}{{"max-age", p.MaxAge}, {"token-life", p.TokenLife}, {"every", p.Every}} {
 		if t.value < 0 || t.value > maxWait {
-			errs = append(errs, fmt.Errorf("%s: %v is not between 0s and %v", t.name, t.value, maxWait))
+			errs = append(errs, fmt.Errorf("%s: %s is not between 0s and %s", t.name, visible.Duration(t.value), visible.Duration(maxWait)))
 		}
 	}
 	return errors.Join(errs...)
@@ -55,7 +56,7 @@ type TooEarlyError struct {
 }
 
 func (e *TooEarlyError) Error() string {
-	return fmt.Sprintf("too early: %s; it is due in %v, at %s", e.Why, e.In.Round(time.Second), e.At.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("too early: %s; it is due in %s, at %s", e.Why, visible.Duration(e.In.Round(time.Second)), e.At.UTC().Format(time.RFC3339))
 }
 
 func notBefore(at, now time.Time, why string) error {

@@ -34,53 +34,6 @@ func kidOf(t *testing.T, path string, role rotation.Role) string {
 	return ""
 }
 
-// TestKeysCommandLine: 1 is refused or failed, 2 a wrong command line; a wait
-// can't be taken away by a figure that makes no sense.
-func TestKeysCommandLine(t *testing.T) {
-	path := keyFile(t)
-	if code, _, stderr := command(t, "keys", "add", path); code != 0 {
-		t.Fatal(stderr)
-	}
-	signing, next := kidOf(t, path, rotation.Signing), kidOf(t, path, rotation.Next)
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name string
-		args []string
-		code int
-		want string
-	}{
-		{"help", []string{"promote", "--help"}, 0, "usage: m2m-token-enricher keys promote"},
-		{"unknown verb", []string{"revoke", path}, 2, "usage:"},
-		{"no kid", []string{"promote", path}, 2, "usage: m2m-token-enricher keys promote"},
-		{"a kid too many", []string{"add", path, next}, 2, "usage: m2m-token-enricher keys add"},
-		{"unknown flag", []string{"add", path, "--now"}, 2, "not defined: -now"},
-		{"no duration", []string{"rotate", path, "--every", "90d"}, 2, "invalid value"},
-		{"time below zero", []string{"promote", path, next, "--max-age", "-10m"}, 2, "max-age: -10m0s is not between"},
-		{"time that overflows", []string{"remove", "--token-life", "2562047h47m", path, next}, 2, "token-life: 2562047h47m0s is not between"},
-		{"too early", []string{"promote", path, next, "--max-age", "10m"}, 1, "it is due in 1"},
-		{"too early, flags first", []string{"promote", "--max-age", "10m", path, next}, 1, "it is due in 1"},
-		{"retire the signing key", []string{"retire", path, signing}, 1, "it signs; promote another key first"},
-		{"remove the signing key", []string{"remove", path, signing, "--force"}, 1, "it signs; promote another key first"},
-		{"no such key", []string{"promote", path, "none"}, 1, "no key none in the file; see keys list"},
-		{"no such file", []string{"add", path + "x"}, 1, path + "x"},
-		{"generate over a file", []string{"generate", path}, 1, "is never overwritten"},
-		{"nothing is due", []string{"rotate", path}, 0, "next: promote " + next},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			code, stdout, stderr := command(t, append([]string{"keys"}, tt.args...)...)
-			if code != tt.code || !strings.Contains(stdout+stderr, tt.want) {
-				t.Errorf("exit code %d, want %d and %q\nstdout %s\nstderr %s", code, tt.code, tt.want, stdout, stderr)
-			}
-		})
-	}
-	if after, _ := os.ReadFile(path); string(after) != string(before) {
-		t.Error("a refused command changed the file")
-	}
-}
-
 // privateParts returns the members of the keys of text that only its owner may
 // know.
 func privateParts(text []byte) (parts []string) {

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/urfave/cli/v3"
+
+	"m2m-token-enricher/plugin/gateway/diagnose"
+	"m2m-token-enricher/plugin/visible"
+)
+
+// inspectRun is one run of the inspect command.
+type inspectRun struct {
+	target target
+	url    string
+	print  printer
+}
+
+// inspect shows who signed a token and what an API would decide.
+func inspect(stdout io.Writer) *cli.Command {
+	r := &inspectRun{print: printer{out: stdout}}
+	return &cli.Command{
+		Name: "inspect", ArgsUsage: "FILE", Usage: "Show who signed a token, and whether an API would accept it",
+		Description: "FILE holds the token; - is standard input. It exits with 3 if an API would refuse the token.\n\n" +
+			"Example:\n  m2m-token-enricher inspect -c kong.yml --url https://gateway.example.com/m2m/jwks.json token.jwt",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "url", Destination: &r.url, Usage: "The gateway publishes its keys at this `URL`, such as https://gateway.example.com/m2m/jwks.json"},
+			jsonFlag(&r.print, "Print JSON"),
+		}, r.target.flags()...),
+		Action: interruptible(r.run),
+	}
+}
+
+func (r *inspectRun) run(ctx context.Context, cmd *cli.Command) error {
+	cfg, err := r.target.config()
+	if err != nil {
+		return err
+	}
+	if cfg == nil || r.url == "" {
+		return usageError{errors.New("-c KONG_YML and --url are needed")}
+	}
+	token, err := readToken(cmd.Args().First())
+	if err != nil {
+		return err
+	}
+	i, err := diagnose.Inspect(ctx, cfg, r.url, token)
+	if err != nil {
+		return err
+	}
+	if err := r.show(i); err != nil {
+		return err
+	}
+	if !i.Accepted {
+		return exitRefused
+	}
+	return nil
+}
+
+func (r *inspectRun) show(i *diagnose.Inspection) error {
+	if r.print.json {
+		return r.print.value(i)
+	}
+	visible.Fprintf(r.print.out, "header: %s\nclaims: %s\nsigned by: %s\n", i.Header, i.Payload, i.SignedBy)
+	if i.Accepted {
+		visible.Fprintf(r.print.out, "an API that trusts the gateway's keys accepts it, if it is in aud\n")
+		return nil
+	}
+	visible.Fprintf(r.print.out, "an API that trusts the gateway's keys refuses it: %s\n", i.Why)
+	return nil
+}
