@@ -1,0 +1,112 @@
+package test
+
+import (
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// largestCircle is how many files of a package may need each other.
+const largestCircle = 4
+
+// circles are the packages with a larger circle, and its size. It may only
+// shrink.
+var circles = map[string]int{"plugin": 13, "plugin/enrich": 5, "cache/reconcile": 6}
+
+// TestCircles: a reader follows the files of a package from one to the next and
+// seldom has to go back. An arrow leads from a file to another one that declares
+// what it uses; files in a circle need each other.
+func TestCircles(t *testing.T) {
+	exported := map[string]string{} // what the compiler exports, by package
+	for _, line := range goList(t, "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}", "./schema", "./plugin/...", "./cache/...", "./cmd/...") {
+		path, file, _ := strings.Cut(line, " ")
+		exported[path] = file
+	}
+	files := token.NewFileSet()
+	imports := importer.ForCompiler(files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exported[path]) })
+	exceptions := maps.Clone(circles)
+	for _, line := range goList(t, "-f", "{{.ImportPath}} {{.Dir}} {{join .GoFiles \" \"}}", "./schema", "./plugin/...", "./cache/...", "./cmd/...") {
+		words := strings.Fields(line)
+		name := strings.TrimPrefix(words[0], module+"/")
+		circle := largest(uses(t, files, imports, words[0], words[1], words[2:]))
+		t.Logf("%-24s %2d of %2d files: %s", name, len(circle), len(words)-2, strings.Join(circle, " "))
+		if n, ok := exceptions[name]; ok && len(circle) < n {
+			t.Errorf("%s: %d files need each other, lower its number in circles from %d", name, len(circle), n)
+		}
+		if allowed := max(exceptions[name], largestCircle); len(circle) > allowed {
+			t.Errorf("%s: %d files need each other, want at most %d: %v", name, len(circle), allowed, circle)
+		}
+		delete(exceptions, name)
+	}
+	for name := range exceptions {
+		t.Errorf("%s: no such package, drop it from circles", name)
+	}
+}
+
+// uses returns which files of a package each of them uses.
+func uses(t *testing.T, files *token.FileSet, imports types.Importer, path, dir string, names []string) map[string][]string {
+	t.Helper()
+	var parsed []*ast.File
+	for _, name := range names {
+		file, err := parser.ParseFile(files, filepath.Join(dir, name), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, file)
+	}
+	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
+	pkg, err := (&types.Config{Importer: imports}).Check(path, files, parsed, &info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fileOf := func(at token.Pos) string { return filepath.Base(files.Position(at).Filename) }
+	used := map[string][]string{}
+	for _, name := range names {
+		used[name] = nil
+	}
+	for use, object := range info.Uses {
+		from := fileOf(use.Pos())
+		if object.Pkg() != pkg || fileOf(object.Pos()) == from || slices.Contains(used[from], fileOf(object.Pos())) {
+			continue
+		}
+		used[from] = append(used[from], fileOf(object.Pos()))
+	}
+	return used
+}
+
+// largest returns the largest set of files each of which reaches each other.
+func largest(used map[string][]string) (circle []string) {
+	reached := map[string]map[string]bool{}
+	for file := range used {
+		seen := map[string]bool{}
+		for next := []string{file}; len(next) > 0; next = next[1:] {
+			if !seen[next[0]] {
+				seen[next[0]] = true
+				next = append(next, used[next[0]]...)
+			}
+		}
+		reached[file] = seen
+	}
+	for _, file := range slices.Sorted(maps.Keys(used)) {
+		var with []string
+		for other := range reached[file] {
+			if reached[other][file] {
+				with = append(with, other)
+			}
+		}
+		if len(with) > len(circle) {
+			circle = with
+		}
+	}
+	slices.Sort(circle)
+	return circle
+}
