@@ -31,7 +31,7 @@ func runCheck(ctx context.Context, path string, stdout io.Writer) error {
 		for _, f := range diagnose.Check(ctx, b.config) {
 			if f.Mistake != nil {
 				result = exitFailed
-				visible.Fprintf(stdout, "mistake  %s: %s: %v\n", b.path, f.What, f.Mistake)
+				visible.Fprintf(stdout, "error    %s: %s: %v\n", b.path, f.What, f.Mistake)
 				continue
 			}
 			visible.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)

@@ -90,6 +90,9 @@ func finish(c *cli.Command, literal int) {
 	c.OnUsageError = func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 		return failure{cmd, usageError{suggestFlag(cmd, err)}}
 	}
+	if len(c.Commands) > 0 {
+		c.Commands = append(c.Commands, helpCommand())
+	}
 	run := c.Action
 	if run == nil {
 		run = choose
@@ -158,9 +161,17 @@ func choose(_ context.Context, cmd *cli.Command) error {
 	return errors.Join(show(cmd), exitUsage)
 }
 
+// helpCommand returns what "-help" is as a command, of a group or of all.
+func helpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "help", ArgsUsage: "[COMMAND…]", Usage: "Show what a command does, its flags and an example",
+		Description: "Example:\n  m2m-token-enricher help keys rotate", Action: help,
+	}
+}
+
 // help shows the help of the command that its arguments name.
 func help(_ context.Context, cmd *cli.Command) error {
-	at := cmd.Root()
+	at := cmd.Lineage()[1]
 	for _, name := range cmd.Args().Slice() {
 		sub := at.Command(name)
 		if sub == nil {

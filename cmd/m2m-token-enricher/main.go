@@ -36,9 +36,5 @@ func commands(stdout, stderr io.Writer) []*cli.Command {
 		explain(stdout),
 		inspect(stdout),
 		onSync(stdout, stderr),
-		{
-			Name: "help", ArgsUsage: "[COMMAND…]", Usage: "Show what a command does, its flags and an example",
-			Description: "Example:\n  m2m-token-enricher help keys rotate", Action: help,
-		},
 	}
 }

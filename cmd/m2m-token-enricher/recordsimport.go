@@ -36,7 +36,7 @@ func (f *importFile) rows(name string, r io.Reader) (records.Rows, error) {
 	case f.format == "jsonl" || f.format == "":
 		return records.JSONRows(r), nil
 	}
-	return nil, usageError{fmt.Errorf("--format %s is neither jsonl nor csv", f.format)}
+	return nil, usageError{fmt.Errorf("--format %s: write jsonl or csv", f.format)}
 }
 
 // importGC lets an import, which holds little and throws away much, collect

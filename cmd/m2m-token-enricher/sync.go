@@ -152,7 +152,7 @@ func hinted(err error) error {
 		return fmt.Errorf("%w; --dry-run shows them, --force deletes them", err)
 	}
 	if errors.Is(err, reconcile.ErrInUse) {
-		return fmt.Errorf("%w; give each its own --state, or let it end", err)
+		return fmt.Errorf("%w; give each run its own --state, or wait until the other one ends", err)
 	}
 	return err
 }

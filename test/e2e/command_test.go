@@ -53,8 +53,8 @@ func TestCheck(t *testing.T) {
 	if err := os.Remove(w.keyFile); err != nil {
 		t.Fatal(err)
 	}
-	check(1, "ok       services[0].plugins[0]: configuration", "mistake  services[0].plugins[0]: signing keys: ",
-		"mistake  services[0].plugins[0]: provider's keys: ", "mistake  services[0].plugins[0]: redis at 127.0.0.1:")
+	check(1, "ok       services[0].plugins[0]: configuration", "error    services[0].plugins[0]: signing keys: ",
+		"error    services[0].plugins[0]: provider's keys: ", "error    services[0].plugins[0]: redis at 127.0.0.1:")
 
 	w.edit = func(c map[string]any) {
 		delete(c, "jwks_uri")
