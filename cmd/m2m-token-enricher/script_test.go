@@ -26,6 +26,10 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "kid": kid},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", raceOptions)
+			return nil
+		},
 	})
 }
 
@@ -37,6 +41,7 @@ func TestRecordScripts(t *testing.T) {
 		Dir:  "testdata/script/redis",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", raceOptions)
 			env.Setenv("PORT", strconv.Itoa(server.Port()))
 			return os.WriteFile(filepath.Join(env.WorkDir, "kong.yml"), fmt.Appendf(nil, kongYML, server.Port()), 0o600)
 		},
@@ -55,6 +60,10 @@ plugins:
     signing: {jwks_file: keys.json}
     claims: [{name: org_code, from: application.org_code}]
 `
+
+// raceOptions spare each command the second that the race detector sleeps at
+// the end of a process.
+const raceOptions = "atexit_sleep_ms=0"
 
 // exits runs a command that must end with a code: exits CODE COMMAND ARGUMENT…
 func exits(ts *testscript.TestScript, _ bool, args []string) {
