@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
 	"m2m-token-enricher/cache/records"
@@ -53,33 +51,24 @@ type progress struct {
 	next            string
 }
 
-// resume has t go on from a run that ended early, and returns where. That a file
-// can't be read is no reason to stop: the run begins anew. So it does if Redis
-// has lost what was written; t.before is what it has.
-func (c *Checkpoint) resume(t *turn) (from string) {
+// resume returns the progress of a run that ended early, the zero progress if
+// there is none to continue. That a file can't be read is no reason to stop: the
+// run begins anew. So it does if Redis has lost what was written; there is what
+// it has.
+func (c *Checkpoint) resume(there seen) progress {
 	if c == nil {
-		return ""
+		return progress{}
 	}
 	if c.file != nil {
 		_ = c.file.Close() // of a run that failed; what it wrote counts
 		c.file = nil
 	}
 	earlier := c.read()
-	if c.goesOn = earlier.next != "" && t.before.has(earlier.written); !c.goesOn {
-		return ""
+	if c.goesOn = earlier.next != "" && there.has(earlier.written); !c.goesOn {
+		return progress{}
 	}
-	t.begun = earlier.begun // or what others wrote since would be deleted
-	t.seen.addAll(earlier.written)
-	t.seen.addAll(earlier.failed)
-	for _, kind := range written {
-		for _, id := range slices.Sorted(maps.Keys(earlier.failed[kind])) {
-			t.failed = append(t.failed, kindFailure{kind, Failure{ID: id, Err: errFailedBefore}})
-		}
-	}
-	return earlier.next
+	return earlier
 }
-
-var errFailedBefore = errors.New("failed before the run was interrupted; the next run reads it again")
 
 func (c *Checkpoint) read() (p progress) {
 	file, err := os.Open(c.path)

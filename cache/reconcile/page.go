@@ -9,6 +9,10 @@ import (
 	"m2m-token-enricher/schema"
 )
 
+// written is the order in which records are written: nothing names a record
+// that isn't there yet. They are deleted in the reverse order.
+var written = []schema.Kind{schema.Organization, schema.User, schema.Application}
+
 // Page is a part of what a source says.
 type Page struct {
 	Records map[schema.Kind][]records.Entry

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"m2m-token-enricher/cache/records"
@@ -64,10 +66,6 @@ type Summary map[schema.Kind]*Counts
 // deleted. What it has is written.
 var ErrTooManyDeletions = errors.New("too many records would be deleted, so none is")
 
-// written is the order in which records are written: nothing names a record
-// that isn't there yet. They are deleted in the reverse order.
-var written = []schema.Kind{schema.Organization, schema.User, schema.Application}
-
 // Do runs it. The summary says what was done until an error, too. The error
 // wraps ErrIncomplete if single records stay as they were: all others are
 // applied then.
@@ -106,7 +104,7 @@ func (t *turn) do(ctx context.Context, checkpoint *Checkpoint) (err error) {
 	if t.before, err = t.list(ctx); err != nil {
 		return err
 	}
-	from := checkpoint.resume(t)
+	from := t.resume(checkpoint.resume(t.before))
 	asked, err := t.Store.Now(ctx)
 	if err != nil {
 		return err
@@ -135,6 +133,25 @@ func (t *turn) do(ctx context.Context, checkpoint *Checkpoint) (err error) {
 	}
 	return errors.Join(t.deleteOthers(ctx), t.failed.err())
 }
+
+// resume continues a run that ended early and made progress, and returns from
+// where.
+func (t *turn) resume(earlier progress) (from string) {
+	if earlier.next == "" {
+		return ""
+	}
+	t.begun = earlier.begun // or what others wrote since would be deleted
+	t.seen.addAll(earlier.written)
+	t.seen.addAll(earlier.failed)
+	for _, kind := range written {
+		for _, id := range slices.Sorted(maps.Keys(earlier.failed[kind])) {
+			t.failed = append(t.failed, kindFailure{kind, Failure{ID: id, Err: errFailedBefore}})
+		}
+	}
+	return earlier.next
+}
+
+var errFailedBefore = errors.New("failed before the run was interrupted; the next run reads it again")
 
 // list returns the records that are there.
 func (t *turn) list(ctx context.Context) (seen, error) {

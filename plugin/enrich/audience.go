@@ -67,16 +67,16 @@ func lower(c byte) byte {
 	return c
 }
 
-// checkAudience ends the exchange if the verified token is for the management
-// API.
-func (e *Enricher) checkAudience(token *jws.Token) error {
+// check ends the exchange if the verified token is for the management API, whose
+// audiences set has. rejectMixed refuses one that is for others, too.
+func (set audiences) check(token *jws.Token, rejectMixed bool) error {
 	verified, err := token.Claims.GetAudience()
 	if err != nil {
 		return err
 	}
 	management, others := 0, 0
 	for _, a := range verified {
-		if e.management.has(a) {
+		if set.has(a) {
 			management++
 		} else {
 			others++
@@ -85,7 +85,7 @@ func (e *Enricher) checkAudience(token *jws.Token) error {
 	switch {
 	case management == 0:
 		return nil
-	case others > 0 && e.cfg.RejectMixedAudience:
+	case others > 0 && rejectMixed:
 		return endWith(MixedAudience, "the management API is among %d audiences", management+others)
 	}
 	return &end{outcome: ManagementAudience}

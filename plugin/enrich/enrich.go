@@ -113,7 +113,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if r.ClientID, err = e.identify(token, request); err != nil {
 		return err
 	}
-	if err := e.checkAudience(token); err != nil {
+	if err := e.management.check(token, e.cfg.RejectMixedAudience); err != nil {
 		return err
 	}
 	known, err := e.correlate(ctx, r.ClientID)

@@ -27,20 +27,6 @@ type Exchange struct {
 	plainRead bool         // the body alone says it
 }
 
-// NeedsRest reports whether a partial exchange needs the rest before Enrich can
-// decide it. Most don't. Call it first: without it, Enrich refuses a partial
-// exchange that has a token. It reads nothing but x.
-func (x *Exchange) NeedsRest() bool {
-	if !x.Partial || !x.Response.succeeded() {
-		return false
-	}
-	if !isPlain(x.Response.Body) {
-		return true
-	}
-	x.plain, x.plainRead = readPlainForm(x.Request)
-	return !x.plainRead
-}
-
 // Request is what the client sent. Its texts need not be UTF-8. A header that
 // was sent in several lines is joined by commas.
 type Request struct {

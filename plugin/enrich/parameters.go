@@ -14,6 +14,9 @@ import (
 	"m2m-token-enricher/plugin/splice"
 )
 
+// FormMediaType is the media type of a token request (RFC 6749, section 4.4.2).
+const FormMediaType = "application/x-www-form-urlencoded"
+
 // parameters are those of a token request, in their order and in any of the
 // encodings that providers accept.
 type parameters []parameter
@@ -43,26 +46,6 @@ func (p parameters) all(name string) iter.Seq[string] {
 			}
 		}
 	}
-}
-
-// readParameters reads the request's body by what it is, a form or JSON. JSON is
-// labelled so. A form needn't be, because a reader of JSON finds nothing in it.
-func readParameters(r Request) (parameters, error) {
-	if r.BodyError != nil {
-		return nil, r.BodyError
-	}
-	kind, onlyASCII, err := media(r.ContentType, r.ContentEncoding)
-	if err != nil {
-		return nil, err
-	}
-	if kind == FormMediaType && isJSON(r.Body) {
-		return nil, errors.New("the body is JSON, but labelled as a form")
-	}
-	found, err := readBody(r.Body)
-	if err == nil && onlyASCII && !found.ascii() {
-		return nil, errors.New("the body is not in UTF-8, and has other characters than those of ASCII")
-	}
-	return found, err
 }
 
 // readBody reads a JSON object or a form.

@@ -17,9 +17,6 @@ const (
 	jwtAssertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
 )
 
-// FormMediaType is the media type of a token request (RFC 6749, section 4.4.2).
-const FormMediaType = "application/x-www-form-urlencoded"
-
 // tokenRequest is a request with one clear grant.
 type tokenRequest struct {
 	parameters parameters
@@ -63,6 +60,26 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 	}
 	clients, unnamed := namedClients(r.Authorization, slices.Concat(query, body))
 	return tokenRequest{body, clients, unnamed}, nil
+}
+
+// readParameters reads the request's body by what it is, a form or JSON. JSON is
+// labelled so. A form needn't be, because a reader of JSON finds nothing in it.
+func readParameters(r Request) (parameters, error) {
+	if r.BodyError != nil {
+		return nil, r.BodyError
+	}
+	kind, onlyASCII, err := media(r.ContentType, r.ContentEncoding)
+	if err != nil {
+		return nil, err
+	}
+	if kind == FormMediaType && isJSON(r.Body) {
+		return nil, errors.New("the body is JSON, but labelled as a form")
+	}
+	found, err := readBody(r.Body)
+	if err == nil && onlyASCII && !found.ascii() {
+		return nil, errors.New("the body is not in UTF-8, and has other characters than those of ASCII")
+	}
+	return found, err
 }
 
 // Headers are the lines of a request's headers that CheckRequest looks at.
