@@ -1,7 +1,10 @@
 package plugin
 
 import (
+	"bytes"
 	"fmt"
+	"log"
+	"strings"
 	"testing"
 	"time"
 )
@@ -53,5 +56,26 @@ func TestManyClients(t *testing.T) {
 	now = now.Add(time.Minute)
 	if ok, _ := l.allow("unknown_application", "new"); !ok || len(l.kinds) > 2 {
 		t.Errorf("%d kinds after a minute", len(l.kinds))
+	}
+}
+
+// TestRefusalsAreLimited: a stranger that connects to a socket again and again
+// doesn't fill the log. The line says how to let that user in.
+func TestRefusalsAreLimited(t *testing.T) {
+	var out bytes.Buffer
+	before := log.Writer()
+	log.SetOutput(&out)
+	defer log.SetOutput(before)
+	refused := logRefusals("/run/m2m.socket", "-socket-user")
+	for range 10 * linesAMinute {
+		refused("user 8")
+	}
+	if n := strings.Count(out.String(), "\n"); n != linesAMinute {
+		t.Errorf("%d lines, want %d", n, linesAMinute)
+	}
+	for _, want := range []string{"user 8.", "-socket-user ", "/run/m2m.socket "} {
+		if n := strings.Count(out.String(), want); n != linesAMinute {
+			t.Errorf("%d lines have %q, want %d", n, want, linesAMinute)
+		}
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"m2m-token-enricher/plugin/socket"
 )
 
 // The benchmark of the loop runs each server in a process of its own, which is
@@ -36,7 +38,7 @@ func TestMain(m *testing.M) {
 				k.exit(200, x.Response.Body, changed)
 			}
 		}
-		listener, err := openSocket(filepath.Join(dir, "ours"))
+		listener, err := socket.Listen(filepath.Join(dir, "ours"), nil, nil)
 		if err == nil {
 			err = s.serve(context.Background(), listener)
 		}

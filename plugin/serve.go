@@ -18,6 +18,7 @@ import (
 	"m2m-token-enricher/plugin/audit"
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/metrics"
+	"m2m-token-enricher/plugin/socket"
 	"m2m-token-enricher/plugin/traces"
 )
 
@@ -51,7 +52,7 @@ type Audit struct {
 func Serve(ctx context.Context, o Options) error {
 	jws.Accelerate() // before the first key is read
 	path := filepath.Join(o.Prefix, Name+".socket")
-	listener, err := openSocket(path, o.SocketUsers...)
+	listener, err := socket.Listen(path, o.SocketUsers, logRefusals(path, "-socket-user"))
 	if err != nil {
 		return err
 	}
@@ -89,8 +90,26 @@ func (is *instances) watch(ctx context.Context, o Options) (end func()) {
 }
 
 func (is *instances) serveMetrics(ctx context.Context, address string, users []uint32) {
-	listen := func() (net.Listener, error) { return listenAt(address, users) }
+	refused := logRefusals(address, "-metrics-user")
+	listen := func() (net.Listener, error) { return socket.ListenAt(address, users, refused) }
 	is.observers.metrics.Serve(ctx, listen, func(line string) { log.Printf("%s: metrics at %s: %s", Name, address, line) })
+}
+
+// logRefusals returns a function that logs why a connection to the socket at path
+// was refused. Of refusals that repeat it logs some. flag names more users.
+func logRefusals(path, flag string) (refused func(why string)) {
+	refusals := newLines(time.Now)
+	return func(why string) {
+		allowed, missed := refusals.allow("socket", why)
+		if !allowed {
+			return
+		}
+		line := fmt.Sprintf("%s: a connection to %s was refused: %s. Only root, this process's user and those named by %s may connect", Name, path, why, flag)
+		if missed > 0 {
+			line += fmt.Sprintf(" not_logged=%d", missed)
+		}
+		log.Print(line)
+	}
 }
 
 // server answers Kong's calls. One goroutine has each connection.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
+
+	"m2m-token-enricher/plugin/socket"
 )
 
 // served is a server with one connection of Kong's to it.
@@ -27,7 +29,7 @@ type served struct {
 func serve(t *testing.T) *served {
 	t.Helper()
 	s := &served{T: t, server: newServer(newTestInstances(t)), path: filepath.Join(t.TempDir(), "s"), ended: make(chan error, 1)}
-	listener, err := openSocket(s.path)
+	listener, err := socket.Listen(s.path, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,34 +223,6 @@ func TestDrain(t *testing.T) {
 	s.ended <- nil
 	if _, err := os.Stat(s.path); err != nil {
 		t.Errorf("the socket is gone, which may be another process's by now: %v", err)
-	}
-}
-
-// TestSocketOfAnother: a new process takes the path over in one step, and the
-// old one goes on with its connections.
-func TestSocketOfAnother(t *testing.T) {
-	s := serve(t)
-	listener, err := openSocket(s.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	accepted := make(chan error, 1)
-	go func() {
-		conn, err := listener.Accept()
-		if err == nil {
-			err = conn.Close()
-		}
-		accepted <- err
-	}()
-	s.dial()
-	if err := <-accepted; err != nil {
-		t.Error(err)
-	}
-	s.start(goodConfig) // on the connection from before
-	entries, err := os.ReadDir(filepath.Dir(s.path))
-	if err != nil || len(entries) != 1 {
-		t.Errorf("the directory has %v: %v", entries, err)
 	}
 }
 

@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"schema":                  {},
 	"plugin/splice":           {},
 	"plugin/visible":          {},
+	"plugin/socket":           {},
 	"plugin/jws/libcrypto":    {},
 	"plugin/jws":              {"schema", "plugin/splice", "plugin/jws/libcrypto"},
 	"plugin/enrich":           {"schema", "plugin/splice", "plugin/jws"},
@@ -34,7 +35,7 @@ var arrows = map[string][]string{
 	"cache/kinde":             {"schema", "cache/records", "cache/reconcile"},
 	"plugin/gateway":          {"schema", "cache", "plugin/jws", "plugin/enrich"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},
-	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible"},
+	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket"},
 	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/enrich", "plugin/rotation", "plugin/visible", "cache/records", "cache/reconcile", "cache/kinde"},
 }
 

@@ -1,4 +1,4 @@
-package plugin
+package socket
 
 import (
 	"errors"
@@ -52,10 +52,10 @@ func TestSocketMode(t *testing.T) {
 		open  func(path string) (net.Listener, error)
 		want  os.FileMode
 	}{
-		{"Kong's", 0, func(path string) (net.Listener, error) { return openSocket(path) }, 0o600},
-		{"Kong's, of another user", 0o077, func(path string) (net.Listener, error) { return openSocket(path, stranger) }, 0o666},
-		{"the metrics'", 0, func(path string) (net.Listener, error) { return listenAt(path, nil) }, 0o600},
-		{"the metrics', of another user", 0o077, func(path string) (net.Listener, error) { return listenAt(path, []uint32{stranger}) }, 0o666},
+		{"Kong's", 0, func(path string) (net.Listener, error) { return Listen(path, nil, nil) }, 0o600},
+		{"Kong's, of another user", 0o077, func(path string) (net.Listener, error) { return Listen(path, []uint32{stranger}, nil) }, 0o666},
+		{"the metrics'", 0, func(path string) (net.Listener, error) { return ListenAt(path, nil, nil) }, 0o600},
+		{"the metrics', of another user", 0o077, func(path string) (net.Listener, error) { return ListenAt(path, []uint32{stranger}, nil) }, 0o666},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			defer syscall.Umask(syscall.Umask(tt.umask))
@@ -115,7 +115,7 @@ func TestSocketIsNeverOpen(t *testing.T) {
 		}
 	})
 	for range 300 {
-		listener, err := openSocket(path)
+		listener, err := Listen(path, nil, func(string) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestSocketLeftovers(t *testing.T) {
 	if err := errors.Join(os.Mkdir(foreign, 0o700), os.Chtimes(foreign, old, old)); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := openSocket(filepath.Join(dir, "s"))
+	listener, err := Listen(filepath.Join(dir, "s"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestSocketPathLimit(t *testing.T) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		listener, err := openSocket(filepath.Join(dir, name))
+		listener, err := Listen(filepath.Join(dir, name), nil, nil)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -191,11 +191,55 @@ func TestSocketPathLimit(t *testing.T) {
 			continue
 		}
 		conn.Close()
-		if _, err := openSocket(filepath.Join(dir, name+"s")); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
+		if _, err := Listen(filepath.Join(dir, name+"s"), nil, nil); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
 			t.Errorf("one byte more: %v", err)
 		}
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 			t.Errorf("the directory has %v: %v", entries, err)
 		}
+	}
+}
+
+// TestSocketOfAnother: a new process takes the path over in one step, and the
+// old one goes on with its connections.
+func TestSocketOfAnother(t *testing.T) {
+	path := filepath.Join(passable(t), "s")
+	listen := func() net.Listener {
+		l, err := Listen(path, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	connectTo := func(l net.Listener) (ours, theirs net.Conn) {
+		ours, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ours.Close() })
+		if err := l.(*listener).SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if theirs, err = l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { theirs.Close() })
+		return ours, theirs
+	}
+	before := listen()
+	ours, theirs := connectTo(before)
+	after := listen()
+	connectTo(after)
+	if _, err := ours.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := theirs.Read(make([]byte, 2)); err != nil || n != 1 {
+		t.Errorf("the connection from before: %d bytes, %v", n, err)
+	}
+	before.Close()
+	connectTo(after)
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("the directory has %v: %v", entries, err)
 	}
 }

@@ -1,10 +1,11 @@
-package plugin
+// Package socket makes Unix sockets that only some users can connect to.
+// Whoever reaches Kong's socket can have the gateway's key sign.
+package socket
 
 import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,26 +29,27 @@ const (
 	directoryLimit = socketPathLimit - len("/"+makingPrefix+"/"+unnamed) - makingRandom // bytes
 )
 
-// socket is a Unix socket that accepts only processes which may reach it: those
-// of this process's user, of root, and of the users that a flag names. Whoever
-// reaches Kong's socket can have the gateway's key sign.
-type socket struct {
+// listener is a Unix socket that accepts only processes which may connect: those
+// of this process's user, of root, and of users.
+type listener struct {
 	*net.UnixListener
-	users    []uint32
-	path     string
-	flag     string // names users
-	refusals *lines
+	users   []uint32
+	refused func(why string)
 }
 
-// openSocket listens at path. It can be called while another process listens
-// there, as at a reload: that one keeps its connections, and this one takes the
-// path in one step. Neither removes it at the end.
+// Listen listens at path for processes of this process's user, of root and of
+// users. Each connection of another process is closed at once, and refused is
+// called with who that was, or why nobody knows; it may be called often.
+//
+// Listen can be called while another process listens at path, as at a reload:
+// that one keeps its connections, and this one takes the path in one step.
+// Neither removes it at the end.
 //
 // The umask counts for nothing, since Kong starts the plugin with none: the
 // socket is bound in a directory of mode 0700 and gets its mode before it gets
 // its path. The mode lets the process's own user connect or, if users has any,
-// everybody; [socket.Accept] then decides alone.
-func openSocket(path string, users ...uint32) (*socket, error) {
+// everybody; Accept then decides alone.
+func Listen(path string, users []uint32, refused func(why string)) (net.Listener, error) {
 	if len(users) > 0 && !peersAreKnown {
 		return nil, errors.New("open the socket: this system doesn't say who connects, so no other user can be allowed to")
 	}
@@ -55,25 +57,20 @@ func openSocket(path string, users ...uint32) (*socket, error) {
 	if len(users) > 0 {
 		mode = 0o666
 	}
-	listener, err := listenUnix(path, mode)
+	l, err := listenUnix(path, mode)
 	if err != nil {
 		return nil, fmt.Errorf("open the socket: %w", err)
 	}
-	return &socket{UnixListener: listener, users: users, path: path, flag: "-socket-user", refusals: newLines(time.Now)}, nil
+	return &listener{UnixListener: l, users: users, refused: refused}, nil
 }
 
-// listenAt listens at address, a host:port or a Unix socket's path. Only a
-// socket knows users.
-func listenAt(address string, users []uint32) (net.Listener, error) {
+// ListenAt is [Listen] for an address that can also be a host:port. Anybody can
+// connect to that.
+func ListenAt(address string, users []uint32, refused func(why string)) (net.Listener, error) {
 	if !filepath.IsAbs(address) {
 		return net.Listen("tcp", address)
 	}
-	s, err := openSocket(address, users...)
-	if err != nil {
-		return nil, err
-	}
-	s.flag = "-metrics-user"
-	return s, nil
+	return Listen(address, users, refused)
 }
 
 // listenUnix listens at path with a socket of that mode.
@@ -89,19 +86,19 @@ func listenUnix(path string, mode os.FileMode) (*net.UnixListener, error) {
 	}
 	defer os.Remove(dir)
 	own := filepath.Join(dir, unnamed)
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: own, Net: "unix"})
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: own, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
-	listener.SetUnlinkOnClose(false)
+	l.SetUnlinkOnClose(false)
 	err = os.Chmod(own, mode)
 	if err == nil {
 		err = os.Rename(own, path)
 	}
 	if err != nil {
-		return nil, errors.Join(err, listener.Close(), os.Remove(own))
+		return nil, errors.Join(err, l.Close(), os.Remove(own))
 	}
-	return listener, nil
+	return l, nil
 }
 
 // privateDirectory makes a new directory in dir that only this user can enter:
@@ -141,21 +138,21 @@ func removeLeftovers(dir string) {
 
 // Accept returns the next connection of a process that may connect. Others are
 // closed at once.
-func (s *socket) Accept() (net.Conn, error) {
+func (l *listener) Accept() (net.Conn, error) {
 	for {
-		conn, err := s.AcceptUnix()
+		conn, err := l.AcceptUnix()
 		if err != nil {
 			return nil, err
 		}
 		uid, err := peer(conn)
-		if err == nil && mayConnect(uid, uint32(os.Geteuid()), s.users) {
+		if err == nil && mayConnect(uid, uint32(os.Geteuid()), l.users) {
 			return conn, nil
 		}
 		_ = conn.Close()
 		if err != nil {
-			s.refused(err.Error())
+			l.refused(err.Error())
 		} else {
-			s.refused(fmt.Sprintf("user %d", uid))
+			l.refused(fmt.Sprintf("user %d", uid))
 		}
 	}
 }
@@ -163,17 +160,4 @@ func (s *socket) Accept() (net.Conn, error) {
 // mayConnect reports whether a process of uid may connect to a socket of own.
 func mayConnect(uid, own uint32, users []uint32) bool {
 	return uid == own || uid == 0 || slices.Contains(users, uid)
-}
-
-// refused logs that a connection was closed, and of whom or why.
-func (s *socket) refused(why string) {
-	allowed, missed := s.refusals.allow("socket", why)
-	if !allowed {
-		return
-	}
-	line := fmt.Sprintf("%s: a connection to %s was refused: %s. Only root, this process's user and those named by %s may connect", Name, s.path, why, s.flag)
-	if missed > 0 {
-		line += fmt.Sprintf(" not_logged=%d", missed)
-	}
-	log.Print(line)
 }

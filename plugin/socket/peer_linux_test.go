@@ -1,18 +1,14 @@
-package plugin
+package socket
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // stranger is a user that owns nothing here.
@@ -69,13 +65,11 @@ func TestSocketPeers(t *testing.T) {
 		{"a named user", stranger, []uint32{1, stranger}, true},
 		{"another user than the named", stranger, []uint32{1}, false},
 	} {
-		for kind, open := range map[string]func(path string) (net.Listener, error){
-			"-socket-user":  func(path string) (net.Listener, error) { return openSocket(path, tt.others...) },
-			"-metrics-user": func(path string) (net.Listener, error) { return listenAt(path, tt.others) },
-		} {
+		for kind, open := range map[string]func(string, []uint32, func(string)) (net.Listener, error){"Listen": Listen, "ListenAt": ListenAt} {
 			t.Run(tt.name+" "+kind, func(t *testing.T) {
 				path := filepath.Join(passable(t), "s")
-				listener, err := open(path)
+				refused := make(chan string, 1)
+				listener, err := open(path, tt.others, func(why string) { refused <- why })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -83,7 +77,6 @@ func TestSocketPeers(t *testing.T) {
 				if tt.uid != os.Geteuid() {
 					needsRoot(t)
 				}
-				logged := captureLog(t)
 				go serveWord(listener)
 				var said []byte
 				if failure := <-asUser(tt.uid, func() { said, err = everything(path) }); failure != nil {
@@ -95,8 +88,8 @@ func TestSocketPeers(t *testing.T) {
 				if tt.served {
 					return
 				}
-				if line := logged(); !strings.Contains(line, fmt.Sprintf("user %d.", tt.uid)) || !strings.Contains(line, kind+" ") {
-					t.Errorf("the log doesn't name user %d and %s: %q", tt.uid, kind, line)
+				if got, want := <-refused, fmt.Sprintf("user %d", tt.uid); got != want {
+					t.Errorf("refused %q, want %q", got, want)
 				}
 			})
 		}
@@ -125,25 +118,6 @@ func everything(path string) ([]byte, error) {
 	return io.ReadAll(conn)
 }
 
-// captureLog takes the process's log until the test ends, and returns what reads
-// it.
-func captureLog(t *testing.T) func() string {
-	t.Helper()
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := log.Writer()
-	log.SetOutput(write)
-	t.Cleanup(func() { log.SetOutput(before); read.Close(); write.Close() })
-	return func() string {
-		_ = read.SetReadDeadline(time.Now().Add(10 * time.Second))
-		buffer := make([]byte, 4096)
-		n, _ := read.Read(buffer)
-		return string(buffer[:n])
-	}
-}
-
 // TestSocketRule: whom the rule lets in, as a table, since no test can be every
 // user.
 func TestSocketRule(t *testing.T) {
@@ -165,21 +139,5 @@ func TestSocketRule(t *testing.T) {
 				t.Errorf("mayConnect(%d, %d, %v) = %v, want %v", tt.uid, tt.own, tt.others, got, tt.want)
 			}
 		})
-	}
-}
-
-// TestSocketRefusalsAreLimited: a stranger that connects again and again doesn't
-// fill the log.
-func TestSocketRefusalsAreLimited(t *testing.T) {
-	var out bytes.Buffer
-	before := log.Writer()
-	log.SetOutput(&out)
-	defer log.SetOutput(before)
-	s := &socket{flag: "-socket-user", refusals: newLines(time.Now)}
-	for range 10 * linesAMinute {
-		s.refused("user 8")
-	}
-	if n := strings.Count(out.String(), "\n"); n != linesAMinute {
-		t.Errorf("%d lines, want %d", n, linesAMinute)
 	}
 }
