@@ -8,23 +8,24 @@ import (
 
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/gateway"
+	"m2m-token-enricher/plugin/pdk"
 )
 
 // access publishes the gateway's keys and metadata, and keeps away what would
 // get around the response phase.
-func (i *instance) access(k *kong) {
-	i.handle(k, func(ctx context.Context, k *kong, g *gateway.Gateway) error {
-		request, err := k.accessRequest()
+func (i *instance) access(e *event) {
+	i.handle(e, func(ctx context.Context, e *event, g *gateway.Gateway) error {
+		request, err := e.kong.Request()
 		if err != nil {
 			return err
 		}
-		read := request.method == http.MethodGet || request.method == http.MethodHead
+		read := request.Method == http.MethodGet || request.Method == http.MethodHead
 		switch {
-		case read && g.Publishes(request.path):
-			publish(ctx, k, g, request.path)
+		case read && g.Publishes(request.Path):
+			publish(ctx, e, g, request.Path)
 		case !i.cfg.EnforcesAll():
 		default:
-			return refuseAccess(k, request)
+			return refuseAccess(e, request)
 		}
 		return nil
 	})
@@ -33,16 +34,16 @@ func (i *instance) access(k *kong) {
 // refuseAccess refuses what no token endpoint knows, what would get around the
 // response phase, and what two readers may take for different requests: the
 // response phase then needs no header of the request to know what it was.
-func refuseAccess(k *kong, r accessRequest) error {
+func refuseAccess(e *event, r pdk.Request) error {
 	switch {
-	case r.headers.count >= maxHeaders:
-		answer(k, enrich.Refusal(enrich.BadRequest, 0, errors.New("too many headers")))
-	case namesWebsocket(r.headers.upgrade):
-		answer(k, enrich.Refusal(enrich.BadRequest, 0, errors.New("the request asks for an upgrade to websocket")))
-	case r.method != http.MethodPost && r.method != http.MethodOptions:
-		answer(k, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, errors.New("the method is not POST")))
+	case r.Headers.Lines >= pdk.MaxHeaders:
+		answer(e, enrich.Refusal(enrich.BadRequest, 0, errors.New("too many headers")))
+	case namesWebsocket(r.Headers.Upgrade):
+		answer(e, enrich.Refusal(enrich.BadRequest, 0, errors.New("the request asks for an upgrade to websocket")))
+	case r.Method != http.MethodPost && r.Method != http.MethodOptions:
+		answer(e, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, errors.New("the method is not POST")))
 	default:
-		return refuseAmbiguous(k, r)
+		return refuseAmbiguous(e, r)
 	}
 	return nil
 }
@@ -51,10 +52,10 @@ func refuseAccess(k *kong, r accessRequest) error {
 // answer OPTIONS as it answers POST, so the same rule holds for it; a preflight
 // without media type and body (Fetch standard, CORS-preflight fetch) is no token
 // request.
-func refuseAmbiguous(k *kong, r accessRequest) error {
-	contentType := r.headers.contentType
-	if r.method == http.MethodOptions && len(contentType) == 0 {
-		empty, err := k.bodyIsEmpty()
+func refuseAmbiguous(e *event, r pdk.Request) error {
+	contentType := r.Headers.ContentType
+	if r.Method == http.MethodOptions && len(contentType) == 0 {
+		empty, err := e.kong.BodyIsEmpty()
 		if err != nil {
 			return err
 		}
@@ -62,9 +63,12 @@ func refuseAmbiguous(k *kong, r accessRequest) error {
 			contentType = []string{enrich.FormMediaType}
 		}
 	}
-	headers := enrich.Headers{ContentType: contentType, ContentEncoding: r.headers.contentEncoding, Authorization: r.headers.authorization, Cookie: r.headers.cookie}
-	if err := enrich.CheckRequest(r.query, headers); err != nil {
-		answer(k, enrich.Refusal(enrich.AmbiguousRequest, 0, err))
+	headers := enrich.Headers{
+		ContentType: contentType, ContentEncoding: r.Headers.ContentEncoding,
+		Authorization: r.Headers.Authorization, Cookie: r.Headers.Cookie,
+	}
+	if err := enrich.CheckRequest(r.Query, headers); err != nil {
+		answer(e, enrich.Refusal(enrich.AmbiguousRequest, 0, err))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/gateway"
+	"m2m-token-enricher/plugin/pdk"
 )
 
 // stale are the headers that speak of a body which is no longer the answer's.
@@ -21,30 +22,30 @@ var stale = []string{
 }
 
 // answer does what r decides and logs what an operator should know.
-func answer(k *kong, r enrich.Result) {
+func answer(e *event, r enrich.Result) {
 	requestID := ""
 	if r.Failed() {
-		requestID = k.requestID()
-		report(k, r, requestID)
+		requestID = e.kong.RequestID()
+		report(e, r, requestID)
 	}
-	k.observation.answered(r, requestID)
+	e.observation.answered(r, requestID)
 	if r.Outcome != enrich.Enriched { // the usual one costs no call
-		k.share("m2m_outcome", string(r.Outcome))
+		e.kong.Share("m2m_outcome", string(r.Outcome))
 	}
 	switch r.Action {
 	case enrich.Pass:
 		if r.Token {
-			k.forbidStoring()
+			e.forbidStoring()
 		}
 	case enrich.Replace:
-		k.exit(r.Status, r.Body, k.without(changed))
+		e.kong.Exit(r.Status, r.Body, changed.Deleting(e.cacheHeaders...))
 	default:
-		k.exit(r.Status, r.OAuthError(requestID), k.without(refused(r)))
+		e.kong.Exit(r.Status, r.OAuthError(requestID), refused(r).Deleting(e.cacheHeaders...))
 	}
 }
 
 // changed are the headers of an answer whose body is the gateway's.
-var changed = newHeaderFields(changes())
+var changed = pdk.PrepareHeaders(changes())
 
 func changes() map[string][]string {
 	headers := map[string][]string{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
@@ -54,7 +55,7 @@ func changes() map[string][]string {
 	return headers
 }
 
-func refused(r enrich.Result) headerFields {
+func refused(r enrich.Result) pdk.PreparedHeaders {
 	headers := changes()
 	headers["Content-Type"] = []string{"application/json; charset=utf-8"}
 	headers["Location"] = []string{}
@@ -64,25 +65,25 @@ func refused(r enrich.Result) headerFields {
 	case r.Status == http.StatusMethodNotAllowed:
 		headers["Allow"] = []string{"POST, OPTIONS"}
 	}
-	return newHeaderFields(headers)
+	return pdk.PrepareHeaders(headers)
 }
 
 // report writes one line about r: as an error if the gateway or what it depends
 // on failed, otherwise as a warning. Of failures that repeat it writes some.
-func report(k *kong, r enrich.Result, requestID string) {
+func report(e *event, r enrich.Result, requestID string) {
 	missed := 0
-	if k.lines != nil {
+	if e.lines != nil {
 		var allowed bool
-		if allowed, missed = k.lines.allow(string(r.Outcome), r.ClientID); !allowed {
+		if allowed, missed = e.lines.allow(string(r.Outcome), r.ClientID); !allowed {
 			return
 		}
 	}
 	line := logLine(r, requestID, missed)
 	if r.Outcome == enrich.InternalError || r.Outcome == enrich.KeysUnavailable || r.Outcome == enrich.LookupUnavailable {
-		k.fail(line)
+		e.log(pdk.Error, line)
 		return
 	}
-	k.warn(line)
+	e.log(pdk.Warn, line)
 }
 
 // logLine is one line in the form of logfmt. missed is how many like it weren't
@@ -111,13 +112,13 @@ func logLine(r enrich.Result, requestID string, missed int) string {
 
 // publish answers with what the gateway has at path. nginx answers a matching
 // If-None-Match with 304 by itself, and a HEAD without the body.
-func publish(ctx context.Context, k *kong, g *gateway.Gateway, path string) {
+func publish(ctx context.Context, e *event, g *gateway.Gateway, path string) {
 	doc, err := g.Publish(ctx, path)
 	if err != nil {
-		answer(k, enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err))
+		answer(e, enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err))
 		return
 	}
-	k.exit(http.StatusOK, doc.Body, newHeaderFields(map[string][]string{
+	e.kong.Exit(http.StatusOK, doc.Body, pdk.PrepareHeaders(map[string][]string{
 		"Content-Type":                {doc.ContentType},
 		"Cache-Control":               {fmt.Sprintf("public, max-age=%d", doc.MaxAge/time.Second)},
 		"ETag":                        {entityTag(doc.Body)},

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"m2m-token-enricher/plugin/pdk"
 )
 
 // controls are parts of the names of headers that direct caches: any cache may
@@ -29,90 +30,36 @@ func cacheHeader(name []byte) bool {
 // deletable reports whether Kong deletes the header called name when asked to:
 // OpenResty takes _ for -, and bytes that aren't UTF-8 spoil all headers of an
 // exit.
-func deletable(name []byte) bool {
-	return !slices.ContainsFunc(name, func(c byte) bool { return c <= ' ' || c > '~' || c == '_' })
+func deletable(name string) bool {
+	return !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == '_' })
 }
 
-// askHeaders asks for the headers of the answer, which are the upstream's.
-func (k *kong) askHeaders() {
-	k.cacheHeaders = []string{}
-	k.wire.ask("kong.response.get_headers", intMessage(maxHeaders))
-}
-
-// readCacheHeaders reads the reply to askHeaders and remembers the names of the
-// headers that must go from an answer with a token. unclear is why some of them
-// are unknown or can't be deleted.
-func (k *kong) readCacheHeaders() (unclear, err error) {
-	err = k.reply("the answer's headers", func(message []byte) (err error) {
-		unclear, err = k.parseCacheHeaders(message)
-		return err
-	})
-	return unclear, err
-}
-
-// parseCacheHeaders reads a google.protobuf.Struct of strings and lists of strings.
-func (k *kong) parseCacheHeaders(message []byte) (unclear, err error) {
-	lines := 0
-	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) error {
-		if n != 1 {
-			return nil
-		}
-		entry, err := bytesOf(typ, raw)
-		if err != nil {
-			return err
-		}
-		name, nameErr := field(entry, 1)
-		value, valueErr := field(entry, 2)
-		count, countErr := linesOf(value)
-		lines += count
-		switch {
-		case !cacheHeader(name):
-		case deletable(name):
-			k.cacheHeaders = append(k.cacheHeaders, string(name))
-		default:
+// deletableHeaders returns the headers of answer that must go from one with a
+// token. unclear is why some of them are unknown or can't be deleted.
+func deletableHeaders(answer pdk.HeaderNames) (names []string, unclear error) {
+	for _, name := range answer.Names {
+		if deletable(name) {
+			names = append(names, name)
+		} else {
 			unclear = errors.New("a header for caches can't be deleted")
 		}
-		return errors.Join(nameErr, valueErr, countErr)
-	})
-	if lines >= maxHeaders {
+	}
+	if answer.Lines >= pdk.MaxHeaders {
 		unclear = errors.New("too many headers")
 	}
-	return unclear, err
-}
-
-// linesOf returns how many lines a header has by its google.protobuf.Value.
-func linesOf(value []byte) (lines int, err error) {
-	_, list, err := kindsOf(value)
-	if list == nil || err != nil {
-		return 1, err
-	}
-	err = fields(list, func(protowire.Number, protowire.Type, []byte) error { lines++; return nil })
-	return lines, err
-}
-
-// without returns headers that also delete those by which a cache could keep
-// the upstream's answer.
-func (k *kong) without(headers headerFields) headerFields {
-	if len(k.cacheHeaders) == 0 {
-		return headers
-	}
-	more := map[string][]string{}
-	for _, name := range k.cacheHeaders {
-		more[name] = []string{}
-	}
-	return append(slices.Clip(headers), newHeaderFields(more)...)
+	return names, unclear
 }
 
 // forbidStoring makes the upstream's answer, which stays otherwise, one that no
 // cache keeps (RFC 6749, section 5.1).
-func (k *kong) forbidStoring() {
-	if k.cacheHeaders == nil { // the exchange wasn't asked for
-		k.askHeaders()
-		_, _ = k.readCacheHeaders() // what is known then goes
+func (e *event) forbidStoring() {
+	if !e.headersAsked { // the exchange wasn't asked for
+		answer, _ := e.kong.AnswerHeaders(cacheHeader)
+		_ = e.learn(answer) // what is known then goes
 	}
-	k.setHeader("Cache-Control", "no-store")
-	k.setHeader("Pragma", "no-cache")
-	for _, name := range k.cacheHeaders {
-		k.wire.tell("kong.response.clear_header", stringMessage(name))
+	e.kong.SetHeader("Cache-Control", "no-store")
+	e.kong.SetHeader("Pragma", "no-cache")
+	for _, name := range e.cacheHeaders {
+		e.kong.ClearHeader(name)
 	}
 }

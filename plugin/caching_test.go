@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
+	"m2m-token-enricher/plugin/pdk"
+	"m2m-token-enricher/test/pdktest"
 )
 
 func TestCacheHeader(t *testing.T) {
@@ -26,24 +25,20 @@ func TestCacheHeader(t *testing.T) {
 }
 
 // answered is the exchange of a token, with the headers of the provider's answer.
-func answered(t *testing.T, headers map[string]any) map[string]proto.Message {
+func answered(t *testing.T, headers map[string]any) pdktest.Replies {
 	t.Helper()
-	given, err := structpb.NewStruct(headers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return map[string]proto.Message{
-		"kong.service.response.get_status":   &kong_plugin_protocol.Int{V: 200},
-		"kong.service.response.get_raw_body": &kong_plugin_protocol.ByteString{V: []byte(`{"access_token":"x"}`)},
-		"kong.request.get_raw_body":          &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{Content: []byte("grant_type=password")}},
-		"kong.response.get_headers":          given,
+	return pdktest.Replies{
+		"kong.service.response.get_status":   pdktest.Number(200),
+		"kong.service.response.get_raw_body": pdktest.Text(`{"access_token":"x"}`),
+		"kong.request.get_raw_body":          pdktest.Body("grant_type=password"),
+		"kong.response.get_headers":          pdktest.Headers(t, headers),
 	}
 }
 
 // TestHeadersThatHide: an answer of which a cache's header can't be seen or be
 // deleted isn't one to send a token with.
 func TestHeadersThatHide(t *testing.T) {
-	many := make([]any, maxHeaders)
+	many := make([]any, pdk.MaxHeaders)
 	for i := range many {
 		many[i] = fmt.Sprint(i)
 	}
@@ -59,10 +54,10 @@ func TestHeadersThatHide(t *testing.T) {
 		"one that would spoil an exit": {map[string]any{"ü-cache-control": "max-age=600"}, true},
 		"another with an underscore":   {map[string]any{"x_provider": "a"}, false},
 	} {
-		k := &kongSide{replies: answered(t, tt.headers)}
-		k.handle(t, i.response)
-		if refused := k.exit != nil && k.exit.Status == 502; refused != tt.refused {
-			t.Errorf("%s: exit %v, log %q", name, k.exit, k.log)
+		k := &pdktest.Kong{Replies: answered(t, tt.headers)}
+		handle(t, k, "response", i.phase)
+		if refused := k.Exit != nil && k.Exit.Status == 502; refused != tt.refused {
+			t.Errorf("%s: exit %v, log %q", name, k.Exit, k.Log)
 		}
 	}
 }
@@ -71,42 +66,14 @@ func TestHeadersThatHide(t *testing.T) {
 // a token, too.
 func TestPassedInDoubt(t *testing.T) {
 	broken := newTestInstances(t).start([]byte(strings.Replace(observing, `"issuer"`, `"leeway":-1,"issuer"`, 1)))
-	k := &kongSide{replies: answered(t, map[string]any{"cdn-cache-control": "max-age=600"})}
-	k.handle(t, broken.response)
-	if k.exit != nil || !slices.Contains(k.calls, "kong.response.set_header") || !slices.Contains(k.calls, "kong.response.clear_header") {
-		t.Errorf("exit %v, calls %v", k.exit, k.calls)
+	k := &pdktest.Kong{Replies: answered(t, map[string]any{"cdn-cache-control": "max-age=600"})}
+	handle(t, k, "response", broken.phase)
+	if k.Exit != nil || !slices.Contains(k.Calls, "kong.response.set_header") || !slices.Contains(k.Calls, "kong.response.clear_header") {
+		t.Errorf("exit %v, calls %v", k.Exit, k.Calls)
 	}
-	access := &kongSide{}
-	access.handle(t, broken.access)
-	if slices.Contains(access.calls, "kong.response.get_headers") { // Kong would fail the event
-		t.Errorf("access asks %v", access.calls)
+	access := &pdktest.Kong{}
+	handle(t, access, "access", broken.phase)
+	if slices.Contains(access.Calls, "kong.response.get_headers") { // Kong would fail the event
+		t.Errorf("access asks %v", access.Calls)
 	}
-}
-
-// FuzzCacheHeaders: what is read by hand is what the protocol's own types read.
-func FuzzCacheHeaders(f *testing.F) {
-	for _, headers := range []map[string]any{{"cdn-cache-control": "a", "x": []any{"a", "b"}}, {"expires": []any{}}} {
-		s, err := structpb.NewStruct(headers)
-		if err != nil {
-			f.Fatal(err)
-		}
-		message, err := proto.Marshal(s)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(message)
-	}
-	f.Fuzz(func(t *testing.T, message []byte) {
-		k := &kong{}
-		_, err := k.parseCacheHeaders(message)
-		var s structpb.Struct
-		if proto.Unmarshal(message, &s) != nil || err != nil {
-			return
-		}
-		for name := range s.Fields {
-			if cacheHeader([]byte(name)) && deletable([]byte(name)) && !slices.Contains(k.cacheHeaders, name) {
-				t.Fatalf("%q isn't among %q", name, k.cacheHeaders)
-			}
-		}
-	})
 }

@@ -5,106 +5,108 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"m2m-token-enricher/plugin/pdk"
+	"m2m-token-enricher/test/pdktest"
 )
 
 // modeConfigs are for enforcing, observing, and enforcing for a share.
 var modeConfigs = []string{goodConfig, observing, strings.Replace(goodConfig, `"__seq__"`, `"enforce_share":50,"__seq__"`, 1)}
 
-// outOfStep plays two events with replies of kinds.
-type outOfStep struct {
-	instances *instances
-	ids       []int32 // by modeConfigs
+// counting are instances whose events are counted, and handled by handle unless it
+// is nil.
+type counting struct {
+	*instances
+	handle  func(*pdk.Event)
+	handled atomic.Int32
 }
 
-func newOutOfStep() outOfStep {
-	o := outOfStep{instances: newInstances()}
-	o.instances.lastID = 0 // so that hostileText calls known ones
+func (c *counting) HandleEvent(k *pdk.Event) (known bool) {
+	c.handled.Add(1)
+	if c.handle == nil {
+		return c.instances.HandleEvent(k)
+	}
+	c.handle(k)
+	return true
+}
+
+// TestHandlersInDoubt: whatever Kong's replies are, each event of each
+// configuration ends once, and no text is taken for a call.
+func TestHandlersInDoubt(t *testing.T) {
+	is := newTestInstances(t)
+	is.lastID = 0 // so that the hostile text calls known ones
 	begun := time.Now()
-	o.instances.now = func() time.Time { return begun } // none becomes unused
+	is.now = func() time.Time { return begun } // none becomes unused
+	var ids []int32
 	for _, config := range modeConfigs {
-		o.ids = append(o.ids, o.instances.start([]byte(config)).id)
+		ids = append(ids, is.start([]byte(config)).id)
 	}
-	return o
-}
-
-// play holds the rule: whatever Kong's replies are, no question is given the
-// answer to another, no text is taken for a call, each event ends once, and a
-// connection that brought what can't be read serves no further event.
-func (o outOfStep) play(t *testing.T, phase string, mode int, offset byte, kinds []byte) {
-	t.Helper()
-	ours, theirs := sockets(t)
-	defer ours.Close()
-	if err := ours.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
+	play := func(phase string, id int32, offset int, kinds []byte) {
+		t.Helper()
+		c := &counting{instances: is}
+		k := &pdktest.Honest{Kinds: kinds, Offset: offset}
+		ended := k.Play(t, pdk.NewServer(Name, c).ServeConn, id, phase)
+		if handled := int(c.handled.Load()); handled != ended || is.Instances() != len(ids) {
+			t.Errorf("%d events were handled and %d ended; there are %d instances", handled, ended, is.Instances())
+		}
 	}
-	server, handler := newServer(o.instances), &questioner{t: t, offset: int(offset)}
-	server.handle = handler.phase
-	done := make(chan struct{})
-	go func() { defer close(done); server.connection(theirs) }()
-
-	k := &honestKong{conn: ours, kinds: kinds, offset: int(offset)}
-	if !k.call(1, o.ids[mode], phase) {
-		t.Fatal("the event didn't end")
-	}
-	doubt := k.spoiled
-	if k.err == nil && !k.dead && k.ends[0] == "return" && k.call(2, o.ids[mode], phase) == doubt {
-		t.Errorf("the next event was served: %t, after a reply that can't be read: %t", !doubt, doubt)
-	}
-	_ = ours.(*net.UnixConn).CloseWrite()
-	rest, err := io.ReadAll(ours)
-	ours.Close()
-	<-done
-	if k.err != nil || err != nil || len(rest) != 0 {
-		t.Errorf("after %v came %q: %v, %v", k.ends, rest, k.err, err)
-	}
-	if handler.handled != len(k.ends) || o.instances.Instances() != len(o.ids) {
-		t.Errorf("%d events were handled and %d ended; there are %d instances", handler.handled, len(k.ends), o.instances.Instances())
-	}
-}
-
-// TestOutOfStep: each reply spoiled in each way, alone, and all of them.
-func TestOutOfStep(t *testing.T) {
-	o := newOutOfStep()
 	for _, phase := range []string{"access", "response"} {
-		for mode := range modeConfigs {
-			for kind := range byte(replyKinds) {
+		for _, id := range ids {
+			for kind := range byte(pdktest.ReplyKinds) {
 				for position := range 14 {
-					o.play(t, phase, mode, byte(position), append(make([]byte, position), kind))
+					play(phase, id, position, append(make([]byte, position), kind))
 				}
-				o.play(t, phase, mode, 3, bytes.Repeat([]byte{kind}, 20))
+				play(phase, id, 3, bytes.Repeat([]byte{kind}, 20))
 			}
 		}
 	}
 }
 
-// FuzzOutOfStep: as TestOutOfStep, for any replies.
-func FuzzOutOfStep(f *testing.F) {
-	for kind := range byte(replyKinds) {
-		f.Add(kind%2 == 0, kind, kind, []byte{hostileReply, kind, kind})
-	}
-	o := newOutOfStep()
-	f.Fuzz(func(t *testing.T, access bool, mode, offset byte, kinds []byte) {
-		phase := "response"
-		if access {
-			phase = "access"
+// TestExchange: each answer of Kong's reaches the decision as what it is.
+func TestExchange(t *testing.T) {
+	k := &pdktest.Honest{}
+	k.Play(t, pdk.NewServer(Name, handles(func(p *pdk.Event) {
+		e := &event{kong: p}
+		x, _, err := e.exchange()
+		if err == nil {
+			err = e.rest(&x)
 		}
-		o.play(t, phase, int(mode)%len(modeConfigs), offset, kinds)
-	})
+		if err != nil {
+			t.Error(err)
+		}
+		variable := func(name string) string { return pdktest.AnswerTo("kong.nginx.get_var", name) }
+		for _, tt := range []struct{ got, want string }{
+			{string(x.Response.Body), pdktest.AnswerTo("kong.service.response.get_raw_body", "")},
+			{x.Response.ContentEncoding, pdktest.AnswerTo("kong.service.response.get_header", "content-encoding")},
+			{string(x.Request.Body), pdktest.AnswerTo("kong.request.get_raw_body", "")},
+			{x.Request.Method, pdktest.AnswerTo("kong.request.get_method", "")},
+			{x.Request.Query, pdktest.AnswerTo("kong.request.get_raw_query", "")},
+			{x.Request.ContentType, variable("http_content_type")},
+			{x.Request.ContentEncoding, variable("http_content_encoding")},
+			{x.Request.Authorization, variable("http_authorization")},
+			{x.Request.Cookie, variable("http_cookie")},
+			{strings.Join(e.cacheHeaders, " "), "cdn-cache-control"},
+		} {
+			if tt.got != tt.want {
+				t.Errorf("got %q, want %q", tt.got, tt.want)
+			}
+		}
+		if x.Response.Status != 200 || x.Response.HeadersError != nil || x.Request.BodyError != nil {
+			t.Errorf("status %d, headers %v, body %v", x.Response.Status, x.Response.HeadersError, x.Request.BodyError)
+		}
+	})).ServeConn, 1, "response")
 }
 
 // largeBody is an upstream's body that is larger than a frame may be, and that
 // is frames itself for a reader that skips the reply's head: two that are given
 // to the questions before, then calls.
 func largeBody() string {
-	const size = maxFrame + 1000
-	calls := hostileText(0, "")
+	const size = pdktest.MaxFrame + 1000
+	calls := pdktest.HostileText(0, "")
 	body := make([]byte, 3+size>>21) // with the last byte of the length, a frame
 	pad := make([]byte, (size-len(body)-8-len(calls))/2)
 	for range 2 {
@@ -129,22 +131,17 @@ func TestLargeReply(t *testing.T) {
 		"large answer": {modeConfigs[0], 8 << 20, "exit"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t)
-			id := s.start(tt.config)
-			var handled atomic.Int32
-			handle := s.server.handle
-			s.server.handle = func(i *instance, phase string, k *kong) {
-				handled.Add(1)
-				if tt.answer == 0 {
-					handle(i, phase, k)
-				} else if _, err := k.exchange(); err != nil {
-					k.exit(500, make([]byte, tt.answer), changed)
+			is := newTestInstances(t)
+			c := &counting{instances: is}
+			if tt.answer > 0 {
+				c.handle = func(k *pdk.Event) {
+					if _, err := k.Exchange(cacheHeader); err != nil {
+						k.Exit(500, make([]byte, tt.answer), changed)
+					}
 				}
 			}
-			conn := s.dial()
-			if _, err := conn.Write(inFrame(event(1, id, "response"))); err != nil {
-				t.Fatal(err)
-			}
+			conn := pdktest.Dial(t, serve(t, c))
+			conn.Send(pdktest.Event(1, is.start([]byte(tt.config)).id, "response"))
 			end, err := answerLarge(conn, body)
 			if err != nil || end != tt.end {
 				t.Fatalf("it ended by %q: %v", end, err)
@@ -152,8 +149,8 @@ func TestLargeReply(t *testing.T) {
 			if rest, err := io.ReadAll(conn); err != nil || len(rest) != 0 {
 				t.Errorf("then came %q: %v", rest, err)
 			}
-			if handled.Load() != 1 || s.server.instances.Instances() != 1 {
-				t.Errorf("%d events, %d instances", handled.Load(), s.server.instances.Instances())
+			if c.handled.Load() != 1 || is.Instances() != 1 {
+				t.Errorf("%d events, %d instances", c.handled.Load(), is.Instances())
 			}
 		})
 	}
@@ -163,11 +160,11 @@ func TestLargeReply(t *testing.T) {
 // returns how the event ended.
 func answerLarge(conn net.Conn, body string) (end string, err error) {
 	for {
-		method, err := readFrame(conn)
+		method, err := pdktest.ReadFrame(conn)
 		if err != nil {
 			return "", err
 		}
-		if _, err := readFrame(conn); err != nil {
+		if _, err := pdktest.ReadFrame(conn); err != nil {
 			return "", err
 		}
 		switch string(method) {
@@ -176,55 +173,15 @@ func answerLarge(conn net.Conn, body string) (end string, err error) {
 		case "kong.response.exit":
 			return "exit", nil
 		}
-		text := ""
-		if string(method) == "kong.service.response.get_raw_body" {
-			text = body
+		reply := pdktest.Text("")
+		switch string(method) {
+		case "kong.service.response.get_raw_body":
+			reply = pdktest.Text(body)
+		case "kong.service.response.get_status":
+			reply = pdktest.Number(200)
 		}
-		if _, err := conn.Write(inFrame(replyTo(string(method), text))); err != nil {
+		if _, err := conn.Write(pdktest.Frame(reply)); err != nil {
 			return "", err
 		}
-	}
-}
-
-// TestHeadTakesNoMemory: a frame's memory comes with its bytes.
-func TestHeadTakesNoMemory(t *testing.T) {
-	ours, theirs := sockets(t)
-	defer theirs.Close()
-	if _, err := ours.Write(binary.LittleEndian.AppendUint32(nil, maxFrame)); err != nil {
-		t.Fatal(err)
-	}
-	ours.Close()
-	w := newWire(theirs)
-	defer w.release()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err := w.frame()
-	runtime.ReadMemStats(&after)
-	if took := after.TotalAlloc - before.TotalAlloc; err == nil || took > 4*keptBuffer {
-		t.Errorf("the head alone took %d bytes: %v", took, err)
-	}
-}
-
-// TestUnreadableCall: what can't be read as a call is answered by the end of the
-// connection alone, without a reset.
-func TestUnreadableCall(t *testing.T) {
-	s := serve(t)
-	for name, sent := range map[string][]byte{
-		"too large":             append(binary.LittleEndian.AppendUint32(nil, maxFrame+1), hostileText(0, "")...),
-		"not a message":         {1, 0, 0, 0, 0xff},
-		"sequence is a text":    inFrame(&kong_plugin_protocol.String{V: "1"}),
-		"event isn't a message": {4, 0, 0, 0, 0xa2, 2, 1, 0xff}, // field 36
-	} {
-		conn := s.dial()
-		if _, err := conn.Write(append(sent, hostileText(0, "")...)); err != nil {
-			t.Fatal(err)
-		}
-		if answered, err := io.ReadAll(conn); err != nil || len(answered) != 0 {
-			t.Errorf("%s: got %q, %v", name, answered, err)
-		}
-		conn.Close()
-	}
-	if n := s.server.instances.Instances(); n != 0 {
-		t.Errorf("%d instances were started", n)
 	}
 }

@@ -1,19 +1,12 @@
 package plugin
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"runtime"
-	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-
-	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/schema"
 )
@@ -31,7 +24,7 @@ type instance struct {
 	all      *instances
 
 	started, used time.Time    // guarded by all.mu
-	placed        bool         // in all.heirs, now or before, or too late for it; guarded by all.mu
+	placed        bool         // it was or is a plugin's, or came too late for that; guarded by all.mu
 	busy          atomic.Int32 // events that run
 }
 
@@ -91,99 +84,3 @@ func (i *instance) close() {
 // secret: instances whose configurations differ in secrets alone have one name,
 // and so have those that can't be used, in which a secret may be anywhere.
 func (i *instance) name() string { return i.label }
-
-func (i *instance) status() *kong_plugin_protocol.InstanceStatus {
-	return &kong_plugin_protocol.InstanceStatus{Name: Name, InstanceId: i.id, StartedAt: i.started.Unix()}
-}
-
-// phase runs the handler of a phase; those that the plugin doesn't have are not
-// for it.
-func (i *instance) phase(name string, k *kong) {
-	k.lines, k.observation = i.all.lines, i.observe(name)
-	defer k.observation.end()
-	switch name {
-	case "access":
-		i.access(k)
-	case "response":
-		i.response(k)
-	}
-}
-
-// response enriches the token in the upstream's answer.
-func (i *instance) response(k *kong) {
-	k.answered = true
-	i.handle(k, func(ctx context.Context, k *kong, g *gateway.Gateway) error {
-		x, err := k.exchange()
-		ctx = k.observation.trace(ctx)
-		if err == nil && (!i.cfg.EnforcesAll() || x.NeedsRest()) { // where not all are enforced, access refused nothing
-			err = k.rest(&x)
-		}
-		if err != nil {
-			return err
-		}
-		answer(k, g.Enrich(ctx, x))
-		return nil
-	})
-}
-
-// handle runs a handler, which has the configured time, and ends the event
-// whatever happens: Kong would repeat for ever an event whose connection just
-// closes.
-func (i *instance) handle(k *kong, handler func(context.Context, *kong, *gateway.Gateway) error) {
-	defer func() {
-		if v := recover(); v != nil {
-			i.fail(k, panicked(v))
-		}
-	}()
-	if i.mistakes != nil {
-		i.fail(k, fmt.Errorf("the configuration can't be used: %w", i.mistakes))
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
-	defer cancel()
-	i.tell(ctx, k)
-	if err := handler(ctx, k, i.running); err != nil {
-		i.fail(k, err)
-	}
-}
-
-// tell logs what an operator should know of a configuration that serves, and of
-// those that watch.
-func (i *instance) tell(ctx context.Context, k *kong) {
-	now := i.all.now()
-	tellOf(k, "signing keys", i.running.Keys.Warning(ctx))
-	tellOf(k, "records", i.running.Records.Warning())
-	tellOf(k, "audit log", i.all.observers.audit.Warning(now))
-	tellOf(k, "traces", i.all.observers.traces.Warning(now))
-	if news := i.running.News(); news != "" {
-		k.notice(news)
-	}
-}
-
-// tellOf logs a warning in one line, if there is one. A collector's may be
-// whatever it answered.
-func tellOf(k *kong, what string, warning error) {
-	if warning != nil {
-		text := strings.Join(strings.Fields(warning.Error()), " ")
-		k.warn(fmt.Sprintf("%s: %.1000s", what, text))
-	}
-}
-
-// fail ends an event that couldn't be decided. Where not everybody is enforced
-// that is told of as well, but stops nothing.
-func (i *instance) fail(k *kong, err error) {
-	r := enrich.Refusal(enrich.InternalError, 0, err)
-	if i.cfg != nil && !i.cfg.EnforcesAll() {
-		r.Action, r.Token = enrich.Pass, k.answered // nobody knows that it has none
-	}
-	answer(k, r)
-}
-
-// panicked describes a panic without its value, which could hold anything.
-func panicked(v any) error {
-	what := fmt.Sprintf("%T", v)
-	if err, ok := v.(runtime.Error); ok {
-		what = err.Error()
-	}
-	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
-}

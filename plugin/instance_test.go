@@ -6,25 +6,23 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/gateway"
+	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/plugin/visible"
+	"m2m-token-enricher/test/pdktest"
 )
 
 const goodConfig = `{"issuer":"https://example.kinde.com","redis":{"host":"127.0.0.1","port":1},
 	"jwks_uri":"http://127.0.0.1:1/jwks","signing":{"jwks_file":"/nonexistent/keys.json"},
 	"claims":[{"name":"org_code","from":"organization.code"}],"__seq__":1}`
 
-func checkInternalError(t *testing.T, k *kongSide) {
+func checkInternalError(t *testing.T, k *pdktest.Kong) {
 	t.Helper()
-	if k.exit == nil || k.exit.Status != 500 || !strings.Contains(string(k.exit.Body), "internal_error") {
-		t.Fatalf("exit %v", k.exit)
+	if k.Exit == nil || k.Exit.Status != 500 || !strings.Contains(string(k.Exit.Body), "internal_error") {
+		t.Fatalf("exit %v", k.Exit)
 	}
-	if len(k.log) == 0 {
+	if len(k.Log) == 0 {
 		t.Error("nothing was logged")
 	}
 }
@@ -33,13 +31,13 @@ func checkInternalError(t *testing.T, k *kongSide) {
 // lives.
 func TestPanic(t *testing.T) {
 	i := withoutEnricher(t, goodConfig)
-	k := &kongSide{replies: map[string]proto.Message{
-		"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200},
+	k := &pdktest.Kong{Replies: pdktest.Replies{
+		"kong.service.response.get_status": pdktest.Number(200),
 	}}
-	k.handle(t, i.response)
+	handle(t, k, "response", i.phase)
 	checkInternalError(t, k)
-	if !strings.Contains(k.log[0], "panic") || !strings.Contains(k.log[0], "enrich.go") {
-		t.Errorf("the log doesn't say where: %s", k.log[0])
+	if !strings.Contains(k.Log[0], "panic") || !strings.Contains(k.Log[0], "enrich.go") {
+		t.Errorf("the log doesn't say where: %s", k.Log[0])
 	}
 }
 
@@ -53,58 +51,33 @@ func TestPanicValueIsNotShown(t *testing.T) {
 // swallow the reason, and refuses each request with it in the log.
 func TestMistake(t *testing.T) {
 	i := start(t, strings.Replace(goodConfig, "https://example.kinde.com", "ftp://x", 1))
-	for _, handler := range []func(*kong){i.access, i.response} {
-		k := &kongSide{}
-		k.handle(t, handler)
+	for _, phase := range []string{"access", "response"} {
+		k := &pdktest.Kong{}
+		handle(t, k, phase, i.phase)
 		checkInternalError(t, k)
-		if !strings.Contains(k.log[0], "config.management_audiences") {
-			t.Errorf("log %q", k.log)
+		if !strings.Contains(k.Log[0], "config.management_audiences") {
+			t.Errorf("log %q", k.Log)
 		}
 	}
 }
 
 func TestNotEvenJSON(t *testing.T) {
 	i := start(t, "{")
-	k := &kongSide{}
-	k.handle(t, i.access)
+	k := &pdktest.Kong{}
+	handle(t, k, "access", i.phase)
 	checkInternalError(t, k)
 }
 
 // TestKongGoesAway: a handler whose Kong is gone ends.
 func TestKongGoesAway(t *testing.T) {
 	i := start(t, goodConfig)
-	for _, handler := range []func(*kong){i.access, i.response} {
-		ours, theirs := sockets(t)
+	for _, phase := range []string{"access", "response"} {
+		ours, theirs := pdktest.Sockets(t)
+		if _, err := ours.Write(pdktest.Frame(pdktest.Event(1, i.id, phase))); err != nil {
+			t.Fatal(err)
+		}
 		ours.Close()
-		k := &kong{wire: newWire(theirs)}
-		handler(k)
-		k.wire.hangUp()
-	}
-}
-
-func TestRequestBodyLimits(t *testing.T) {
-	for name, tt := range map[string]struct {
-		reply      *kong_plugin_protocol.RawBodyResult
-		size       int
-		unreadable bool
-	}{
-		"content": {&kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{Content: make([]byte, maxRequestSize)}}, maxRequestSize, false},
-		"large":   {&kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{Content: make([]byte, maxRequestSize+1)}}, 0, true},
-		"no file": {&kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_BodyFilepath{BodyFilepath: "/nonexistent"}}, 0, true},
-		"endless": {&kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_BodyFilepath{BodyFilepath: "/dev/zero"}}, 0, true},
-		"error":   {&kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Error{Error: "x"}}, 0, true},
-		"none":    {&kong_plugin_protocol.RawBodyResult{}, 0, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			k := &kongSide{replies: map[string]proto.Message{"kong.request.get_raw_body": tt.reply}}
-			k.handle(t, func(p *kong) {
-				p.wire.ask("kong.request.get_raw_body", nothing)
-				body, unreadable, err := p.requestBody()
-				if err != nil || len(body) != tt.size || (unreadable != nil) != tt.unreadable {
-					t.Errorf("%d bytes, unreadable %v, error %v", len(body), unreadable, err)
-				}
-			})
-		})
+		pdk.NewServer(Name, i.all).ServeConn(theirs)
 	}
 }
 
@@ -118,41 +91,40 @@ func TestLogLine(t *testing.T) {
 }
 
 // TestFewQuestions: an enriched token costs two getters in access, four and an
-// exit in response, in one batch each and one write for the answer. What a
-// decision doesn't need isn't asked.
+// exit in response, in one batch each and one write for the end of the event. What
+// a decision doesn't need isn't asked.
 func TestFewQuestions(t *testing.T) {
 	i := start(t, goodConfig)
 	const form = "grant_type=client_credentials&client_id=a&client_secret=b"
-	text := func(s string) proto.Message { return &kong_plugin_protocol.ByteString{V: []byte(s)} }
-	answers := map[string]proto.Message{
-		"kong.nginx.get_var":                 text("POST /oauth2/token HTTP/1.1"),
-		"kong.request.get_headers":           &structpb.Struct{Fields: map[string]*structpb.Value{"content-type": structpb.NewStringValue("application/x-www-form-urlencoded")}},
-		"kong.service.response.get_status":   &kong_plugin_protocol.Int{V: 200},
-		"kong.service.response.get_raw_body": text(`{"access_token":"x"}`),
-		"kong.request.get_raw_body":          &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{Content: []byte(form)}},
+	answers := pdktest.Replies{
+		"kong.nginx.get_var":                 pdktest.Text("POST /oauth2/token HTTP/1.1"),
+		"kong.request.get_headers":           pdktest.Headers(t, map[string]any{"content-type": "application/x-www-form-urlencoded"}),
+		"kong.service.response.get_status":   pdktest.Number(200),
+		"kong.service.response.get_raw_body": pdktest.Text(`{"access_token":"x"}`),
+		"kong.request.get_raw_body":          pdktest.Body(form),
 	}
-	access := &kongSide{replies: answers}
-	access.handle(t, i.access)
-	if len(access.calls) != 2 || access.writes != 1 {
-		t.Errorf("access: %v in %d writes", access.calls, access.writes)
+	access := &pdktest.Kong{Replies: answers}
+	handle(t, access, "access", i.phase)
+	if len(access.Calls) != 2 || access.Writes != 2 {
+		t.Errorf("access: %v in %d writes", access.Calls, access.Writes)
 	}
-	response := &kongSide{replies: answers}
-	response.handle(t, func(k *kong) {
-		i.handle(k, func(ctx context.Context, k *kong, _ *gateway.Gateway) error {
-			if _, err := k.exchange(); err != nil {
+	response := &pdktest.Kong{Replies: answers}
+	handle(t, response, "response", func(k *pdk.Event) {
+		i.handle(i.event(k), func(ctx context.Context, e *event, _ *gateway.Gateway) error {
+			if _, _, err := e.exchange(); err != nil {
 				return err
 			}
-			answer(k, enrich.Result{Outcome: enrich.Enriched, Action: enrich.Replace, Status: 200, Body: []byte("{}")})
+			answer(e, enrich.Result{Outcome: enrich.Enriched, Action: enrich.Replace, Status: 200, Body: []byte("{}")})
 			return nil
 		})
 	})
-	if len(response.calls) != 5 || response.writes != 2 {
-		t.Errorf("response: %v in %d writes", response.calls, response.writes)
+	if len(response.Calls) != 5 || response.Writes != 2 {
+		t.Errorf("response: %v in %d writes", response.Calls, response.Writes)
 	}
-	failed := &kongSide{replies: map[string]proto.Message{"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 503}}}
-	failed.handle(t, i.response)
-	if len(failed.calls) != 5 || failed.writes != 2 || failed.exit != nil { // the outcome is shared with later plugins
-		t.Errorf("an upstream's error: %v in %d writes", failed.calls, failed.writes)
+	failed := &pdktest.Kong{Replies: pdktest.Replies{"kong.service.response.get_status": pdktest.Number(503)}}
+	handle(t, failed, "response", i.phase)
+	if len(failed.Calls) != 5 || failed.Writes != 2 || failed.Exit != nil { // the outcome is shared with later plugins
+		t.Errorf("an upstream's error: %v in %d writes", failed.Calls, failed.Writes)
 	}
 }
 
@@ -160,18 +132,19 @@ func TestFewQuestions(t *testing.T) {
 // line of Kong's log or steer a terminal that shows it.
 func TestLogIsOneLine(t *testing.T) {
 	const forged = "x\n2026/01/01 [error] forged\x1b[31m\u2028\u202e\xff"
-	k := &kongSide{}
-	k.handle(t, func(side *kong) {
-		report(side, enrich.Result{Outcome: enrich.InternalError, ClientID: forged, Cause: errors.New(forged)}, forged)
-		tellOf(side, "traces", errors.Join(errors.New(forged), errors.New("\u009b")))
-		side.notice("signs=" + forged)
-		side.warn(forged)
-		side.fail(forged)
+	k := &pdktest.Kong{}
+	handle(t, k, "response", func(side *pdk.Event) {
+		e := &event{kong: side}
+		report(e, enrich.Result{Outcome: enrich.InternalError, ClientID: forged, Cause: errors.New(forged)}, forged)
+		tellOf(e, "traces", errors.Join(errors.New(forged), errors.New("\u009b")))
+		e.log(pdk.Notice, "signs="+forged)
+		e.log(pdk.Warn, forged)
+		e.log(pdk.Error, forged)
 	})
-	if len(k.log) != 5 {
-		t.Fatalf("%d lines: %q", len(k.log), k.log)
+	if len(k.Log) != 5 {
+		t.Fatalf("%d lines: %q", len(k.Log), k.Log)
 	}
-	for _, line := range k.log {
+	for _, line := range k.Log {
 		if line != visible.Line(line) || !strings.Contains(line, `\x1b[31m`) {
 			t.Errorf("the line is %q", line)
 		}

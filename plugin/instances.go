@@ -65,7 +65,7 @@ func (is *instances) start(config []byte) *instance {
 		is.known[i.id] = i
 	}
 	i.used = now
-	is.heirs.put(readDelivery(config), i, now)
+	is.place(i, readDelivery(config), now)
 	is.sweep(now)
 	return i
 }
@@ -74,6 +74,18 @@ func (is *instances) start(config []byte) *instance {
 func (is *instances) options(cfg *schema.Config) gateway.Options {
 	return gateway.Options{From: is.cached(cfg), Transport: is.observers.traces.Transport(), Step: is.observers.step()}
 }
+
+// place makes i the instance of the plugin that d names. Until now the previous
+// one counts as used. The caller holds mu.
+func (is *instances) place(i *instance, d delivery, now time.Time) {
+	i.placed = i.placed || d.Plugin != ""
+	if previous := is.known[is.heirs.put(d, i.id)]; previous != nil {
+		previous.used = now
+	}
+}
+
+// replaced reports whether every plugin that had i has another one by now.
+func (is *instances) replaced(i *instance) bool { return i.placed && !is.heirs.has(i.id) }
 
 // cached returns the gateway of the instance used last whose records are those
 // that cfg needs, nil if there is none: a changed configuration begins with what
@@ -161,7 +173,7 @@ func (is *instances) sweep(now time.Time) {
 	for id, i := range is.known {
 		if i.busy.Load() == 0 && now.Sub(i.used) >= is.limit(i) {
 			delete(is.known, id)
-			is.heirs.remove(i)
+			is.heirs.remove(i.id)
 			is.forget(i)
 			go i.close()
 		}
@@ -187,7 +199,7 @@ func (is *instances) forget(i *instance) {
 
 // limit is how long i may be unused.
 func (is *instances) limit(i *instance) time.Duration {
-	if is.heirs.over(i) || i.notReady() {
+	if is.replaced(i) || i.notReady() {
 		return overAfter
 	}
 	return unusedAfter

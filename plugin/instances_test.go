@@ -14,6 +14,7 @@ import (
 	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/metrics"
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/pdktest"
 )
 
 // newTestInstances returns instances that end with the test.
@@ -92,7 +93,7 @@ func TestNamesakes(t *testing.T) {
 	good, _ := able(t)
 	withPassword := func(password string) *instance {
 		i := awaken(t, is.start([]byte(strings.Replace(good, `"port":1`, `"port":1,"password":"`+password+`"`, 1))))
-		(&kongSide{}).handle(t, func(k *kong) { i.phase("response", k) })
+		handle(t, &pdktest.Kong{}, "response", i.phase)
 		_, _ = i.running.Records.Record(t.Context(), schema.Application, "a") // no Redis is there
 		return i
 	}
@@ -172,7 +173,7 @@ func TestForgotten(t *testing.T) {
 	is := newTestInstances(t)
 	scrape := scrapes(t, is)
 	i := is.start([]byte(goodConfig))
-	(&kongSide{}).handle(t, func(k *kong) { i.phase("response", k) })
+	handle(t, &pdktest.Kong{}, "response", i.phase)
 	if !strings.Contains(scrape(), "m2m_outcomes_total{") {
 		t.Error("nothing was counted")
 	}

@@ -8,36 +8,35 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
-
 	"m2m-token-enricher/plugin/gateway"
+	"m2m-token-enricher/plugin/pdk"
+	"m2m-token-enricher/test/pdktest"
 )
 
 var observing = strings.Replace(goodConfig, `"__seq__"`, `"mode":"observe","__seq__"`, 1)
 
 // wantUntouched fails unless the upstream's answer stays and the log tells why
 // it couldn't be observed.
-func wantUntouched(t *testing.T, k *kongSide) {
+func wantUntouched(t *testing.T, k *pdktest.Kong) {
 	t.Helper()
-	if k.exit != nil {
-		t.Errorf("exit %v", k.exit)
+	if k.Exit != nil {
+		t.Errorf("exit %v", k.Exit)
 	}
-	if len(k.log) == 0 || !strings.Contains(k.log[0], "outcome=internal_error") || !strings.Contains(k.log[0], "answer=upstream") {
-		t.Errorf("log %q", k.log)
+	if len(k.Log) == 0 || !strings.Contains(k.Log[0], "outcome=internal_error") || !strings.Contains(k.Log[0], "answer=upstream") {
+		t.Errorf("log %q", k.Log)
 	}
 }
 
 // TestObserveStopsNothing: not even a panic or a mistake in the configuration.
 func TestObserveStopsNothing(t *testing.T) {
-	k := &kongSide{replies: map[string]proto.Message{"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200}}}
-	k.handle(t, withoutEnricher(t, observing).response)
+	k := &pdktest.Kong{Replies: pdktest.Replies{"kong.service.response.get_status": pdktest.Number(200)}}
+	handle(t, k, "response", withoutEnricher(t, observing).phase)
 	wantUntouched(t, k)
 
 	wrong := start(t, strings.Replace(observing, "organization.code", "team.code", 1))
-	for _, handler := range []func(*kong){wrong.access, wrong.response} {
-		k := &kongSide{}
-		k.handle(t, handler)
+	for _, phase := range []string{"access", "response"} {
+		k := &pdktest.Kong{}
+		handle(t, k, phase, wrong.phase)
 		wantUntouched(t, k)
 	}
 }
@@ -45,10 +44,9 @@ func TestObserveStopsNothing(t *testing.T) {
 // TestDeadline: a handler has the configured time, and no more.
 func TestDeadline(t *testing.T) {
 	i := start(t, strings.Replace(goodConfig, `"__seq__"`, `"timeout":50,"__seq__"`, 1))
-	k := &kongSide{}
-	k.handle(t, func(p *kong) {
+	handle(t, &pdktest.Kong{}, "response", func(k *pdk.Event) {
 		before := time.Now()
-		i.handle(p, func(ctx context.Context, _ *kong, _ *gateway.Gateway) error {
+		i.handle(i.event(k), func(ctx context.Context, _ *event, _ *gateway.Gateway) error {
 			deadline, ok := ctx.Deadline()
 			if !ok || deadline.After(before.Add(50*time.Millisecond+time.Second)) {
 				t.Errorf("deadline %v", deadline)
@@ -76,21 +74,4 @@ func TestFetchedAtStart(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("the provider wasn't asked")
 	}
-}
-
-// TestTextsThatArentUTF8: a client may send any byte.
-func TestTextsThatArentUTF8(t *testing.T) {
-	k := &kongSide{replies: map[string]proto.Message{
-		"kong.service.response.get_status": &kong_plugin_protocol.Int{V: 200},
-		"kong.nginx.get_var":               &kong_plugin_protocol.ByteString{V: []byte("Bearer \xff")},
-	}}
-	k.handle(t, func(p *kong) {
-		x, err := p.exchange()
-		if err == nil {
-			err = p.rest(&x)
-		}
-		if err != nil || x.Request.Authorization != "Bearer \xff" {
-			t.Errorf("got %q, %v", x.Request.Authorization, err)
-		}
-	})
 }

@@ -32,52 +32,50 @@ func (o observers) step() func(context.Context, gateway.Step) {
 	}
 }
 
-// observation is what observers see of one event. A nil *observation sees
-// nothing.
+// observation is what observers see of one event. That of no observers is the
+// zero observation.
 type observation struct {
 	observers
-	instance *instance
-	phase    string
-	begun    time.Time
+	config string // its name; see [instance.name]
+	issuer string // the provider's
+	phase  string
+	begun  time.Time
 
-	traceparent []byte // the request's header, of an event that is traced
-	span        *traces.Span
+	span *traces.Span
 }
 
-// observe begins an observation, nil if there are no observers.
-func (i *instance) observe(phase string) *observation {
-	o := i.all.observers
+// observe begins an observation of an event of a configuration.
+func (o observers) observe(config, issuer, phase string) observation {
 	if o.none() {
-		return nil
+		return observation{}
 	}
-	return &observation{observers: o, instance: i, phase: phase, begun: time.Now()}
+	return observation{observers: o, config: config, issuer: issuer, phase: phase, begun: time.Now()}
 }
 
-// traced tells whether the event is one to be traced, for which the request's
+// traced reports whether the event is one to be traced, for which the request's
 // traceparent must be known.
-func (o *observation) traced() bool { return o != nil && o.traces != nil }
+func (o *observation) traced() bool { return o.traces != nil }
 
-// trace begins the span of a token, as a child of what traceparent names. The
-// context is for what the span is to be the parent of.
-func (o *observation) trace(ctx context.Context) context.Context {
+// trace begins the span of a token, as a child of what the request's traceparent
+// names. The context is for what the span is to be the parent of.
+func (o *observation) trace(ctx context.Context, traceparent []byte) context.Context {
 	if o.traced() {
-		ctx, o.span = o.traces.Token(ctx, string(o.traceparent), o.begun)
+		ctx, o.span = o.traces.Token(ctx, string(traceparent), o.begun)
 	}
 	return ctx
 }
 
-// answered tells of the decision. requestID is Kong's, "" if nobody needed it.
+// answered reports the decision. requestID is Kong's, "" if nobody needed it.
 func (o *observation) answered(r enrich.Result, requestID string) {
-	if o == nil {
+	if o.none() {
 		return
 	}
-	config := o.instance.name()
-	o.metrics.Outcome(config, string(r.Outcome), r.Action.String(), requestID)
+	o.metrics.Outcome(o.config, string(r.Outcome), r.Action.String(), requestID)
 	o.span.Decided(traces.Decision{
-		Config: config, Outcome: string(r.Outcome), Action: r.Action.String(), Client: r.ClientID, RequestID: requestID, Failed: r.Failed(),
+		Config: o.config, Outcome: string(r.Outcome), Action: r.Action.String(), Client: r.ClientID, RequestID: requestID, Failed: r.Failed(),
 	})
 	if o.audit != nil && r.Action == enrich.Replace {
-		o.audit.Issued(entry(o.instance.cfg.Issuer, r))
+		o.audit.Issued(entry(o.issuer, r))
 	}
 }
 
@@ -89,9 +87,9 @@ func entry(issuer string, r enrich.Result) audit.Entry {
 	}
 }
 
-// end tells that the event has ended.
+// end reports that the event has ended.
 func (o *observation) end() {
-	if o == nil {
+	if o.none() {
 		return
 	}
 	o.metrics.Handler(o.phase, time.Since(o.begun))

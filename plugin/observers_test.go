@@ -9,13 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
-
 	"m2m-token-enricher/plugin/audit"
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/plugin/traces"
 	"m2m-token-enricher/test/otlptest"
+	"m2m-token-enricher/test/pdktest"
 )
 
 // TestAuditOnlyWhatLeaves: a token that was enriched, but stayed in, isn't
@@ -24,7 +23,8 @@ func TestAuditOnlyWhatLeaves(t *testing.T) {
 	i := start(t, goodConfig)
 	path := filepath.Join(t.TempDir(), "audit.log")
 	log := audit.Open(path, 1<<20, 1)
-	o := &observation{observers: observers{audit: log}, instance: i}
+	i.all.observers.audit = log
+	o := i.all.observers.observe(i.name(), i.cfg.Issuer, "response")
 	o.answered(enrich.Result{Outcome: enrich.Enriched, Action: enrich.Pass, ClientID: "observed"}, "")
 	o.answered(enrich.Result{Outcome: enrich.UnknownApplication, Action: enrich.Refuse, ClientID: "refused"}, "")
 	o.answered(enrich.Result{Outcome: enrich.ManagementAudience, Action: enrich.Pass, ClientID: "passed"}, "")
@@ -41,7 +41,7 @@ func TestAuditOnlyWhatLeaves(t *testing.T) {
 // TestNobodyWatches: then no step is measured.
 func TestNobodyWatches(t *testing.T) {
 	i := start(t, goodConfig)
-	if i.observe("response") != nil || i.all.observers.step() != nil {
+	if i.event(&pdk.Event{Phase: "response"}).observation != (observation{}) || i.all.observers.step() != nil {
 		t.Error("an observer is told")
 	}
 }
@@ -60,20 +60,18 @@ func TestTraceparent(t *testing.T) {
 		_ = tr.Close(ctx)
 	})
 	for _, traced := range []bool{false, true} {
-		k := &kongSide{replies: map[string]proto.Message{"kong.nginx.get_var": &kong_plugin_protocol.ByteString{V: []byte(traceparent)}}}
-		k.handle(t, func(p *kong) {
+		k := &pdktest.Kong{Replies: pdktest.Replies{"kong.nginx.get_var": pdktest.Text(traceparent)}}
+		handle(t, k, "response", func(p *pdk.Event) {
+			e := &event{kong: p}
 			if traced {
-				p.observation = &observation{observers: observers{traces: tr}}
+				e.observation.traces = tr
 			}
-			if _, err := p.exchange(); err != nil {
-				t.Error(err)
-			}
-			if traced && string(p.observation.traceparent) != traceparent {
-				t.Errorf("traceparent %q", p.observation.traceparent)
+			if _, got, err := e.exchange(); err != nil || string(got) != traceparent && traced {
+				t.Errorf("traceparent %q, %v", got, err)
 			}
 		})
-		if slices.Contains(k.calls, "kong.nginx.get_var") != traced || k.writes != 1 {
-			t.Errorf("traced %t: %v in %d writes", traced, k.calls, k.writes)
+		if slices.Contains(k.Calls, "kong.nginx.get_var") != traced || k.Writes != 2 {
+			t.Errorf("traced %t: %v in %d writes", traced, k.Calls, k.Writes)
 		}
 	}
 }

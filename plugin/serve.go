@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -12,19 +11,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
-
 	"m2m-token-enricher/plugin/audit"
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/metrics"
+	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/plugin/socket"
 	"m2m-token-enricher/plugin/traces"
 )
-
-// drainTime is how long the events that run when the process is told to end may
-// take to end.
-const drainTime = 10 * time.Second
 
 // flushTime is how long the last spans may take to leave.
 const flushTime = 2 * time.Second
@@ -59,7 +52,33 @@ func Serve(ctx context.Context, o Options) error {
 	log.Printf("%s: listening at %s; signatures by %s", Name, path, jws.Signatures())
 	started := newInstances()
 	defer started.watch(ctx, o)()
-	return newServer(started).serve(ctx, listener)
+	return pdk.NewServer(Name, started).Serve(ctx, listener)
+}
+
+// StartInstance implements [pdk.Plugin].
+func (is *instances) StartInstance(config []byte) pdk.Instance {
+	i := is.start(config)
+	return pdk.Instance{ID: i.id, Started: i.started}
+}
+
+// FindInstance implements [pdk.Plugin].
+func (is *instances) FindInstance(id int32) (pdk.Instance, bool) {
+	i := is.find(id)
+	if i == nil {
+		return pdk.Instance{}, false
+	}
+	return pdk.Instance{ID: i.id, Started: i.started}, true
+}
+
+// HandleEvent implements [pdk.Plugin].
+func (is *instances) HandleEvent(k *pdk.Event) (known bool) {
+	i := is.use(k.Instance)
+	if i == nil {
+		return false
+	}
+	defer i.busy.Add(-1)
+	i.phase(k)
+	return true
 }
 
 // watch begins the observers that o and the environment ask for. The function
@@ -110,170 +129,4 @@ func logRefusals(path, flag string) (refused func(why string)) {
 		}
 		log.Print(line)
 	}
-}
-
-// server answers Kong's calls. One goroutine has each connection.
-type server struct {
-	instances *instances
-	handle    func(i *instance, phase string, k *kong)
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool // whether it is in the middle of a call
-	ended bool
-	wait  sync.WaitGroup
-}
-
-func newServer(instances *instances) *server {
-	return &server{instances: instances, handle: (*instance).phase, conns: map[net.Conn]bool{}}
-}
-
-// serve accepts connections until ctx ends, and returns when the calls that run
-// have ended.
-func (s *server) serve(ctx context.Context, listener net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
-	defer stop()
-	for {
-		conn, err := listener.Accept()
-		if ctx.Err() != nil {
-			s.drain()
-			return nil
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("accept Kong's connections: %w", err), listener.Close())
-		}
-		s.wait.Go(func() { s.connection(conn) })
-	}
-}
-
-// drain ends the connections: those that are idle at once, the others when
-// their call has ended.
-func (s *server) drain() {
-	s.mu.Lock()
-	s.ended = true
-	for conn, busy := range s.conns {
-		if !busy {
-			_ = conn.Close()
-		}
-	}
-	s.mu.Unlock()
-	ended := make(chan struct{})
-	go func() { s.wait.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(drainTime):
-	}
-}
-
-// mark says whether conn is in the middle of a call, and returns false if it
-// must end.
-func (s *server) mark(conn net.Conn, busy bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns[conn] = busy
-	return !s.ended || busy
-}
-
-// connection answers the calls on a connection until it ends.
-func (s *server) connection(conn net.Conn) {
-	defer func() {
-		s.mu.Lock()
-		delete(s.conns, conn)
-		s.mu.Unlock()
-		_ = conn.Close()
-	}()
-	w := newWire(conn)
-	defer w.release()
-	for s.mark(conn, false) {
-		w.begin()
-		if conn.SetDeadline(time.Time{}) != nil { // Kong keeps idle connections
-			return
-		}
-		message, err := w.frame()
-		if !s.mark(conn, true) || conn.SetDeadline(time.Now().Add(eventTime)) != nil {
-			return
-		}
-		if err != nil || !s.call(w, message) {
-			w.hangUp()
-			return
-		}
-	}
-}
-
-// call answers one call of Kong's, and returns false when the connection must
-// end. A call that can't be read gets no answer: nothing says what Kong called,
-// and a return would be taken for an event that was handled, by which the
-// provider's token passes.
-func (s *server) call(w *wire, message []byte) bool {
-	c, err := readCall(message)
-	switch {
-	case err != nil:
-		return false
-	case c.event != nil:
-		return s.event(w, c)
-	}
-	return s.command(w, message)
-}
-
-// command answers what isn't an event. Kong closes an instance that other
-// workers may go on with, so that it stays.
-func (s *server) command(w *wire, message []byte) bool {
-	var c kong_plugin_protocol.RpcCall
-	if proto.Unmarshal(message, &c) != nil {
-		return false
-	}
-	answer := &kong_plugin_protocol.RpcReturn{Sequence: c.Sequence}
-	var i *instance
-	switch command := c.Call.(type) {
-	case *kong_plugin_protocol.RpcCall_CmdStartInstance:
-		i = s.instances.start(command.CmdStartInstance.GetConfig())
-	case *kong_plugin_protocol.RpcCall_CmdGetInstanceStatus:
-		i = s.instances.find(command.CmdGetInstanceStatus.GetInstanceId())
-	case *kong_plugin_protocol.RpcCall_CmdCloseInstance:
-		i = s.instances.find(command.CmdCloseInstance.GetInstanceId())
-	}
-	if i != nil {
-		answer.Return = &kong_plugin_protocol.RpcReturn_InstanceStatus{InstanceStatus: i.status()}
-	}
-	data, err := proto.Marshal(answer)
-	if err != nil {
-		return false
-	}
-	w.put(func(out []byte) []byte { return append(out, data...) })
-	return w.flush() == nil
-}
-
-// event runs a handler, and returns false when the connection must end: the
-// handler answered the client, or a reply left the wire in doubt, or the
-// instance isn't known. Of an unknown instance Kong gets no answer, so that it
-// starts the instance again and repeats the event. In every other case the
-// event must end in order, or Kong repeats it for ever.
-func (s *server) event(w *wire, c call) bool {
-	id, phase, err := readEvent(c.event)
-	if err != nil {
-		return false
-	}
-	i := s.instances.use(id)
-	if i == nil {
-		return false
-	}
-	defer i.busy.Add(-1)
-	k := &kong{wire: w}
-	runSafely(k, func() { s.handle(i, phase, k) })
-	if k.exited {
-		return false
-	}
-	w.putText("") // ends the event
-	w.put(returnMessage(c.sequence))
-	return w.settle() == nil
-}
-
-// runSafely runs a handler. Handlers recover from their own panics; what they
-// can't even tell of is answered without them.
-func runSafely(k *kong, handler func()) {
-	defer func() {
-		if recover() != nil && !k.exited {
-			k.exit(500, []byte(`{"error":"server_error"}`), changed)
-		}
-	}()
-	handler()
 }

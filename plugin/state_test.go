@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
+	"m2m-token-enricher/test/pdktest"
 )
 
 // TestStateOf: metrics show the first key of the ring as the one that signs.
@@ -29,16 +29,16 @@ func TestServingIsLogged(t *testing.T) {
 	good, _ := able(t)
 	i := awaken(t, start(t, good))
 	for _, want := range []int{1, 0} {
-		k := &kongSide{replies: map[string]proto.Message{}}
-		k.handle(t, i.access)
+		k := &pdktest.Kong{}
+		handle(t, k, "access", i.phase)
 		got := 0
-		for _, line := range k.log {
+		for _, line := range k.Log {
 			if strings.HasPrefix(line, `serving issuer="https://example.kinde.com" signs=`) {
 				got++
 			}
 		}
 		if got != want {
-			t.Errorf("%d lines of what serves, want %d: %q", got, want, k.log)
+			t.Errorf("%d lines of what serves, want %d: %q", got, want, k.Log)
 		}
 	}
 }

@@ -1,18 +1,16 @@
 package plugin
 
-import (
-	"encoding/json"
-	"time"
-)
+import "encoding/json"
 
 // succession is which instance each of Kong's plugins has now, by the plugin's
 // id. A reload gives a plugin another one; Kong doesn't say that it no longer
-// needs the one before.
+// needs the previous one.
 type succession map[string]place
 
-// place is an instance and Kong's number of the delivery that brought it.
+// place is the id of an instance and Kong's number of the delivery that brought
+// it.
 type place struct {
-	of       *instance
+	id       int32
 	sequence int64
 }
 
@@ -27,39 +25,33 @@ func readDelivery(config []byte) (d delivery) {
 	return d
 }
 
-// put makes i the instance of a plugin at now, until when the one before counts
-// as used. A worker that still has requests of an older configuration starts
-// that one again, which is over from its start.
-func (s succession) put(d delivery, i *instance, now time.Time) {
-	if d.Plugin == "" {
-		return
-	}
-	i.placed = true
+// put makes the instance called id that of a plugin, and returns the id of the
+// previous one, 0 if there is none. A worker that still has requests of an older
+// configuration starts that one again, which changes nothing.
+func (s succession) put(d delivery, id int32) (previous int32) {
 	before := s[d.Plugin]
-	if d.Sequence < before.sequence {
-		return
+	if d.Plugin == "" || d.Sequence < before.sequence {
+		return 0
 	}
-	if before.of != nil {
-		before.of.used = now
-	}
-	s[d.Plugin] = place{i, d.Sequence}
+	s[d.Plugin] = place{id, d.Sequence}
+	return before.id
 }
 
-// over tells whether every plugin that had i has another one by now.
-func (s succession) over(i *instance) bool {
+// has reports whether a plugin has the instance called id.
+func (s succession) has(id int32) bool {
 	for _, p := range s {
-		if p.of == i {
-			return false
+		if p.id == id {
+			return true
 		}
 	}
-	return i.placed
+	return false
 }
 
-// remove forgets the plugins that have i.
-func (s succession) remove(i *instance) {
-	for id, p := range s {
-		if p.of == i {
-			delete(s, id)
+// remove forgets the plugins that have the instance called id.
+func (s succession) remove(id int32) {
+	for plugin, p := range s {
+		if p.id == id {
+			delete(s, plugin)
 		}
 	}
 }

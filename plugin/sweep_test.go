@@ -84,7 +84,7 @@ func TestReplacedInstancesGo(t *testing.T) {
 	if is.find(heir.id) != heir || is.find(late.id) != nil {
 		t.Error("what was over when it began stays")
 	}
-	if again := deliver("a", "one", 7); again == replaced || is.heirs.over(again) || is.heirs.over(heir) {
+	if again := deliver("a", "one", 7); again == replaced || is.replaced(again) || is.replaced(heir) {
 		t.Error("what was replaced isn't the plugin's again")
 	}
 	now = now.Add(unusedAfter)

@@ -15,7 +15,7 @@ var loopConnections = []int{1, 8}
 // own rounds, in turns, and its own time.
 func measureLoop(ctx context.Context, b *bench) (report, error) {
 	f := figures{}
-	if err := f.goBench(ctx, "^BenchmarkLoop$", time.Millisecond, "", "./plugin"); err != nil {
+	if err := f.goBench(ctx, "^BenchmarkLoop$", time.Millisecond, "", "./plugin/pdk"); err != nil {
 		return report{}, err
 	}
 	rows := [][]string{{"connections", "server", "-events/s", "-CPU per event", "-p50"}}

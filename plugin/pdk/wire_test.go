@@ -1,17 +1,19 @@
-package plugin
+package pdk
 
 import (
 	"encoding/binary"
 	"errors"
 	"testing"
+
+	"m2m-token-enricher/test/pdktest"
 )
 
 // TestFrameTooLarge: what can't be a frame of Kong's is read no further.
 func TestFrameTooLarge(t *testing.T) {
-	ours, theirs := sockets(t)
+	ours, theirs := pdktest.Sockets(t)
 	defer ours.Close()
 	defer theirs.Close()
-	if _, err := ours.Write(binary.LittleEndian.AppendUint32(nil, maxFrame+1)); err != nil {
+	if _, err := ours.Write(binary.LittleEndian.AppendUint32(nil, pdktest.MaxFrame+1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := newWire(theirs).frame(); !errors.Is(err, errFrameTooLarge) {

@@ -1,9 +1,9 @@
-package plugin
+package pdk
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"m2m-token-enricher/plugin/socket"
+	"m2m-token-enricher/test/pdktest"
 )
 
 // The benchmark of the loop runs each server in a process of its own, which is
@@ -31,27 +31,39 @@ const loopVariable = "M2M_BENCH_LOOP"
 func TestMain(m *testing.M) {
 	switch dir := os.Getenv("M2M_BENCH_DIR"); os.Getenv(loopVariable) {
 	case "ours":
-		s := newServer(newInstances())
-		s.handle = func(_ *instance, _ string, k *kong) {
-			x, err := k.exchange()
+		prepared := PrepareHeaders(answerHeaders)
+		s := NewServer("ours", &fake{handle: func(e *Event) {
+			x, err := e.Exchange(forCaches)
 			if err == nil {
-				k.exit(200, x.Response.Body, changed)
+				e.Exit(200, x.Body, prepared)
 			}
-		}
-		listener, err := socket.Listen(filepath.Join(dir, "ours"), nil, nil)
+		}})
+		listener, err := net.Listen("unix", filepath.Join(dir, "ours"))
 		if err == nil {
-			err = s.serve(context.Background(), listener)
+			err = s.Serve(context.Background(), listener)
 		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	case "go-pdk":
 		os.Args = []string{os.Args[0], "-kong-prefix", dir}
-		if err := pdkserver.StartServer(func() any { return &plainly{} }, Version, Priority); err != nil {
+		if err := pdkserver.StartServer(func() any { return &plainly{} }, "1", 1); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
+}
+
+// answerHeaders are as many as the plugin's own.
+var answerHeaders = map[string][]string{
+	"Cache-Control": {"no-store"}, "Pragma": {"no-cache"},
+	"ETag": {}, "Last-Modified": {}, "Digest": {}, "Content-Digest": {}, "Repr-Digest": {}, "Content-MD5": {}, "Signature": {}, "Signature-Input": {},
+	"Age": {}, "Expires": {}, "Content-Encoding": {},
+}
+
+// forCaches chooses headers at the cost of the plugin's own rule, and none here.
+func forCaches(name []byte) bool {
+	return bytes.Contains(name, []byte("control")) && !bytes.Equal(name, []byte("cache-control")) || bytes.HasSuffix(name, []byte("expires")) || bytes.HasSuffix(name, []byte("ttl"))
 }
 
 // plainly is the same handler for go-pdk's server.
@@ -69,10 +81,10 @@ func (plainly) Response(p *pdk.PDK) {
 	if _, err := p.Request.GetRawBody(); err != nil {
 		return
 	}
-	if _, err := p.Response.GetHeaders(maxHeaders); err != nil {
+	if _, err := p.Response.GetHeaders(MaxHeaders); err != nil {
 		return
 	}
-	p.Response.Exit(200, body, changes())
+	p.Response.Exit(200, body, answerHeaders)
 }
 
 // loop is a server that runs in its own process.
@@ -106,27 +118,16 @@ func startLoop(b *testing.B, name, socket string) *loop {
 		b.Fatalf("%s doesn't listen", name)
 	}
 	defer conn.Close()
-	call := &kong_plugin_protocol.RpcCall{Sequence: 1, Call: &kong_plugin_protocol.RpcCall_CmdStartInstance{
-		CmdStartInstance: &kong_plugin_protocol.CmdStartInstance{Name: Name, Config: []byte(goodConfig)}}}
-	if _, err := conn.Write(framed(b, call)); err != nil {
+	if _, err := conn.Write(pdktest.Frame(pdktest.Start(1, name, "{}"))); err != nil {
 		b.Fatal(err)
 	}
-	frame, err := readFrame(conn)
+	frame, err := pdktest.ReadFrame(conn)
 	var r kong_plugin_protocol.RpcReturn
 	if err != nil || proto.Unmarshal(frame, &r) != nil {
 		b.Fatalf("start an instance: %v", err)
 	}
 	l.instance = r.GetInstanceStatus().InstanceId
 	return l
-}
-
-func framed(b *testing.B, m proto.Message) []byte {
-	b.Helper()
-	data, err := proto.Marshal(m)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(data))), data...)
 }
 
 // cpu is the time that the process has used, in µs.
@@ -156,7 +157,7 @@ type kongReplies map[string][]byte
 // events runs events over connections for span, as Kong does: an exit ends the
 // connection. It returns how many there were and the median of their times.
 func (l *loop) events(b *testing.B, replies kongReplies, connections int, span time.Duration) (n int64, p50 float64) {
-	call := framed(b, event(2, l.instance, "response"))
+	call := pdktest.Frame(pdktest.Event(2, l.instance, "response"))
 	var count atomic.Int64
 	var mu sync.Mutex
 	var times []float64
@@ -198,11 +199,11 @@ func (l *loop) event(call []byte, replies kongReplies) error {
 	}
 	in := bufio.NewReader(conn)
 	for {
-		method, err := readFrame(in)
+		method, err := pdktest.ReadFrame(in)
 		if err != nil {
 			return err
 		}
-		if _, err := readFrame(in); err != nil {
+		if _, err := pdktest.ReadFrame(in); err != nil {
 			return err
 		}
 		if string(method) == "kong.response.exit" {
@@ -220,11 +221,10 @@ func BenchmarkLoop(b *testing.B) {
 	const rounds, span = 5, time.Second
 	body := fmt.Appendf(nil, `{"access_token":%q,"expires_in":86399}`, make([]byte, 900))
 	replies := kongReplies{
-		"kong.service.response.get_status":   framed(b, &kong_plugin_protocol.Int{V: 200}),
-		"kong.service.response.get_raw_body": framed(b, &kong_plugin_protocol.ByteString{V: body}),
-		"kong.request.get_raw_body": framed(b, &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{
-			Content: []byte("grant_type=client_credentials&client_id=a&client_secret=b")}}),
-		"kong.response.get_headers": framed(b, providerHeaders()),
+		"kong.service.response.get_status":   pdktest.Frame(pdktest.Number(200)),
+		"kong.service.response.get_raw_body": pdktest.Frame(pdktest.Text(string(body))),
+		"kong.request.get_raw_body":          pdktest.Frame(pdktest.Body("grant_type=client_credentials&client_id=a&client_secret=b")),
+		"kong.response.get_headers":          pdktest.Frame(providerHeaders()),
 	}
 	loops := []*loop{startLoop(b, "ours", "ours"), startLoop(b, "go-pdk", filepath.Base(os.Args[0])+".socket")}
 	for _, connections := range []int{1, 8} {

@@ -1,4 +1,4 @@
-package plugin
+package pdk
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"m2m-token-enricher/test/pdktest"
 )
 
 // TestMessages: what is written by hand is what the protocol's own types
@@ -24,13 +26,14 @@ func TestMessages(t *testing.T) {
 		written []byte
 		want    proto.Message
 	}{
-		"String":       {stringMessage("a")(nil), &kong_plugin_protocol.String{V: "a"}},
-		"empty String": {stringMessage("")(nil), &kong_plugin_protocol.String{}},
-		"Int":          {intMessage(1000)(nil), &kong_plugin_protocol.Int{V: 1000}},
-		"ListValue":    {listMessage("a", "")(nil), &structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue("a"), structpb.NewStringValue("")}}},
-		"KV":           {pairMessage("a", "b")(nil), &kong_plugin_protocol.KV{K: "a", V: structpb.NewStringValue("b")}},
-		"ExitArgs":     {exitMessage(400, []byte("body"), newHeaderFields(headers))(nil), &kong_plugin_protocol.ExitArgs{Status: 400, Body: []byte("body"), Headers: wrapped}},
-		"RpcReturn":    {returnMessage(7)(nil), &kong_plugin_protocol.RpcReturn{Sequence: 7}},
+		"String":                          {stringMessage("a")(nil), &kong_plugin_protocol.String{V: "a"}},
+		"empty String":                    {stringMessage("")(nil), &kong_plugin_protocol.String{}},
+		"Int":                             {intMessage(1000)(nil), &kong_plugin_protocol.Int{V: 1000}},
+		"ListValue":                       {listMessage("a", "")(nil), &structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue("a"), structpb.NewStringValue("")}}},
+		"KV":                              {pairMessage("a", "b")(nil), &kong_plugin_protocol.KV{K: "a", V: structpb.NewStringValue("b")}},
+		"ExitArgs":                        {exitMessage(400, []byte("body"), PrepareHeaders(headers))(nil), &kong_plugin_protocol.ExitArgs{Status: 400, Body: []byte("body"), Headers: wrapped}},
+		"ExitArgs, with one more deleted": {exitMessage(400, nil, PrepareHeaders(map[string][]string{"Cache-Control": {"no-store"}, "X": {"a", ""}}).Deleting("ETag"))(nil), &kong_plugin_protocol.ExitArgs{Status: 400, Headers: wrapped}},
+		"RpcReturn":                       {returnMessage(7)(nil), &kong_plugin_protocol.RpcReturn{Sequence: 7}},
 	} {
 		got := tt.want.ProtoReflect().New().Interface()
 		if err := proto.Unmarshal(tt.written, got); err != nil || !proto.Equal(got, tt.want) {
@@ -52,7 +55,7 @@ func TestHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	h, err := readHeaders(message)
-	if err != nil || h.count != 7 || !slices.Equal(h.authorization, []string{"a", "b", "c"}) || !slices.Equal(h.upgrade, []string{"h2c"}) || h.contentType != nil {
+	if err != nil || h.Lines != 7 || !slices.Equal(h.Authorization, []string{"a", "b", "c"}) || !slices.Equal(h.Upgrade, []string{"h2c"}) || h.ContentType != nil {
 		t.Errorf("%+v: %v", h, err)
 	}
 	if _, err := readHeaders(message[:len(message)-1]); err == nil {
@@ -104,8 +107,31 @@ func FuzzMessages(f *testing.F) {
 		var given structpb.Struct
 		h, err := readHeaders(message)
 		if proto.Unmarshal(message, &given) == nil && err == nil {
-			if upgrade, ok := given.Fields["upgrade"].GetKind().(*structpb.Value_StringValue); ok && strings.Join(h.upgrade, "") != upgrade.StringValue && len(h.upgrade) == 1 {
+			if upgrade, ok := given.Fields["upgrade"].GetKind().(*structpb.Value_StringValue); ok && strings.Join(h.Upgrade, "") != upgrade.StringValue && len(h.Upgrade) == 1 {
 				t.Fatalf("headers %v, want %v", h, &given)
+			}
+		}
+	})
+}
+
+// FuzzHeaderNames: what is read by hand is what the protocol's own types read.
+func FuzzHeaderNames(f *testing.F) {
+	for _, headers := range []map[string]any{{"cdn-cache-control": "a", "x": []any{"a", "b"}}, {"expires": []any{}}} {
+		message, err := proto.Marshal(pdktest.Headers(f, headers))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(message)
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		h, err := readHeaderNames(message, every)
+		var s structpb.Struct
+		if proto.Unmarshal(message, &s) != nil || err != nil {
+			return
+		}
+		for name := range s.Fields {
+			if !slices.Contains(h.Names, name) {
+				t.Fatalf("%q isn't among %q", name, h.Names)
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-package plugin
+package pdk
 
 import (
 	"errors"
@@ -118,78 +118,12 @@ func pairMessage(name, value string) func([]byte) []byte {
 	}
 }
 
-// headerFields are headers as kong.response.exit takes them, a
-// google.protobuf.Struct of lists, ready to be sent.
-type headerFields []byte
-
-// newHeaderFields prepares headers. An empty list deletes one.
-func newHeaderFields(headers map[string][]string) headerFields {
-	var out []byte
-	for _, name := range sortedNames(headers) {
-		list := listMessage(headers[name]...)(nil)
-		value := protowire.AppendTag(nil, 6, protowire.BytesType)
-		value = protowire.AppendBytes(value, list)
-		entry := appendText(nil, 1, name)
-		entry = protowire.AppendTag(entry, 2, protowire.BytesType)
-		entry = protowire.AppendBytes(entry, value)
-		out = protowire.AppendTag(out, 1, protowire.BytesType)
-		out = protowire.AppendBytes(out, entry)
-	}
-	return out
-}
-
 // intMessage writes an Int.
 func intMessage(n int) func([]byte) []byte {
 	return func(out []byte) []byte {
 		out = protowire.AppendTag(out, 1, protowire.VarintType)
 		return protowire.AppendVarint(out, uint64(n))
 	}
-}
-
-// headers are those of a request that access looks at.
-type headers struct {
-	upgrade, contentType, contentEncoding, authorization, cookie []string // their lines
-
-	count int // of the lines of all
-}
-
-// readHeaders reads a google.protobuf.Struct whose values are strings and lists
-// of strings, with names in lower case.
-func readHeaders(message []byte) (h headers, err error) {
-	err = fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) error {
-		if n != 1 {
-			return nil
-		}
-		entry, err := bytesOf(typ, raw)
-		if err != nil {
-			return err
-		}
-		name, nameErr := field(entry, 1)
-		value, valueErr := field(entry, 2)
-		texts, textErr := textsOf(value)
-		h.count += len(texts)
-		if to := h.named(string(name)); to != nil {
-			*to = texts
-		}
-		return errors.Join(nameErr, valueErr, textErr)
-	})
-	return h, err
-}
-
-func (h *headers) named(name string) *[]string {
-	switch name {
-	case "upgrade":
-		return &h.upgrade
-	case "content-type":
-		return &h.contentType
-	case "content-encoding":
-		return &h.contentEncoding
-	case "authorization":
-		return &h.authorization
-	case "cookie":
-		return &h.cookie
-	}
-	return nil
 }
 
 // textsOf reads a google.protobuf.Value that is a string or a list of strings.
@@ -245,7 +179,7 @@ func kindsOf(value []byte) (text, list []byte, err error) {
 }
 
 // exitMessage writes ExitArgs.
-func exitMessage(status int, body []byte, headers headerFields) func([]byte) []byte {
+func exitMessage(status int, body []byte, headers PreparedHeaders) func([]byte) []byte {
 	return func(out []byte) []byte {
 		out = protowire.AppendTag(out, 1, protowire.VarintType)
 		out = protowire.AppendVarint(out, uint64(status))
@@ -284,7 +218,17 @@ func readEvent(message []byte) (instance int32, phase string, err error) {
 		return 0, "", err
 	}
 	name, err := field(message, 2)
-	return int32(id), string(name), err
+	return int32(id), phaseOf(name), err
+}
+
+// phaseOf is string(name) without an allocation for the usual ones.
+func phaseOf(name []byte) string {
+	for _, usual := range []string{"access", "response"} {
+		if string(name) == usual {
+			return usual
+		}
+	}
+	return string(name)
 }
 
 // returnMessage writes the RpcReturn to an event.

@@ -1,0 +1,66 @@
+package plugin
+
+import (
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/pdk"
+	"m2m-token-enricher/plugin/visible"
+)
+
+// event is what a handler knows of one event of Kong's.
+type event struct {
+	kong        *pdk.Event
+	lines       *lines // nil: every line is logged
+	observation observation
+
+	// cacheHeaders are the headers of the provider's answer by which a cache could
+	// keep it. They are known once Kong was asked, which not every event needs.
+	cacheHeaders []string
+	headersAsked bool
+}
+
+// traceVariables are what a traced event needs of the request beside the exchange.
+var traceVariables = []string{"http_traceparent"}
+
+// exchange asks for what nearly every exchange is decided by, and for the
+// traceparent header if the event is traced. The rest is asked for when a decision
+// needs it.
+func (e *event) exchange() (x enrich.Exchange, traceparent []byte, err error) {
+	var variables []string
+	if e.observation.traced() {
+		variables = traceVariables
+	}
+	given, err := e.kong.Exchange(cacheHeader, variables...)
+	unclear := e.learn(given.Headers) // also with an error: a failed event may pass the answer
+	if err != nil {
+		return x, nil, err
+	}
+	if len(given.Variables) > 0 {
+		traceparent = given.Variables[0]
+	}
+	x.Partial = true
+	x.Response = enrich.Response{Status: given.Status, Body: given.Body, HeadersError: unclear}
+	x.Request = enrich.Request{Body: given.RequestBody, BodyError: given.RequestBodyError}
+	return x, traceparent, nil
+}
+
+// rest asks for the rest of an exchange, which is then complete.
+func (e *event) rest(x *enrich.Exchange) error {
+	d, err := e.kong.Details()
+	x.Response.ContentEncoding = d.ContentEncoding
+	x.Request.Method, x.Request.Query = d.Method, d.Query
+	x.Request.ContentType, x.Request.ContentEncoding = d.ContentType, d.RequestEncoding
+	x.Request.Authorization, x.Request.Cookie = d.Authorization, d.Cookie
+	x.Partial = false
+	return err
+}
+
+// learn notes the headers for caches among those of the provider's answer. The
+// error is that of [deletableHeaders].
+func (e *event) learn(answer pdk.HeaderNames) (unclear error) {
+	e.headersAsked = true
+	e.cacheHeaders, unclear = deletableHeaders(answer)
+	return unclear
+}
+
+// log writes a line to Kong's log.
+func (e *event) log(level pdk.Level, line string) { e.kong.Log(level, visible.Line(line)) }

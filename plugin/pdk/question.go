@@ -1,0 +1,255 @@
+package pdk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const (
+	// maxRequestSize is the number of bytes that a request's body may have. Kong
+	// itself sets no limit by default.
+	maxRequestSize = 64 << 10
+	// MaxHeaders is how many lines of headers Kong gives at most. A message that
+	// has more hides some.
+	MaxHeaders = 1000
+)
+
+// Request is what the access phase is given of a request. Its texts need not be
+// UTF-8.
+type Request struct {
+	Method, Path, Query string // the path as Kong matches it; the query raw
+	Headers             RequestHeaders
+}
+
+// Request asks for the request.
+func (e *Event) Request() (r Request, err error) {
+	e.wire.ask("kong.nginx.get_var", stringMessage("request"))
+	e.wire.ask("kong.request.get_headers", intMessage(MaxHeaders))
+	line, err := e.bytes("the request line")
+	if err != nil {
+		return r, err
+	}
+	err = e.reply("the request's headers", func(message []byte) (err error) {
+		r.Headers, err = readHeaders(message)
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	r.Method, r.Path, r.Query = splitRequestLine(string(line))
+	if !normal(r.Path) {
+		err = e.texts(question{&r.Path, "the path", "kong.request.get_path", ""})
+	}
+	return r, err
+}
+
+// BodyIsEmpty asks whether the request has no body.
+func (e *Event) BodyIsEmpty() (bool, error) {
+	e.wire.ask("kong.request.get_raw_body", nothing)
+	body, unreadable, err := e.requestBody()
+	return len(body) == 0 && unreadable == nil, err
+}
+
+// splitRequestLine splits a request line (RFC 9112, section 3): a method, a
+// target, which can be a whole URL, and a version.
+func splitRequestLine(line string) (method, path, query string) {
+	method, target, _ := strings.Cut(line, " ")
+	if i := strings.LastIndexByte(target, ' '); i >= 0 {
+		target = target[:i]
+	}
+	path, query, _ = strings.Cut(target, "?")
+	return method, path, query
+}
+
+// normal reports whether a path is one that Kong leaves as it is.
+func normal(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.Contains(path, "//") && !strings.Contains(path, "/.") && !strings.Contains(path, "%")
+}
+
+// Exchange is what a response phase asks first: the provider's answer, and the
+// body of the request.
+type Exchange struct {
+	Status           int // the upstream's
+	Body             []byte
+	RequestBody      []byte
+	RequestBodyError error // why RequestBody can't be read, nil if it can
+	Headers          HeaderNames
+	Variables        [][]byte // the values of the variables that were asked for, in their order
+}
+
+// Exchange asks for an exchange in one round trip: also for those of the answer's
+// headers whose names, in lower case, wanted chooses, and for variables of nginx.
+// With an error comes what was read before it.
+func (e *Event) Exchange(wanted func(name []byte) bool, variables ...string) (x Exchange, err error) {
+	e.wire.ask("kong.service.response.get_status", nothing)
+	e.wire.ask("kong.service.response.get_raw_body", nothing)
+	e.wire.ask("kong.request.get_raw_body", nothing)
+	e.wire.ask("kong.response.get_headers", intMessage(MaxHeaders))
+	for _, name := range variables {
+		e.wire.ask("kong.nginx.get_var", stringMessage(name))
+	}
+	status, err := e.number("the upstream's status")
+	if err != nil {
+		return x, err
+	}
+	x.Status = int(status)
+	if x.Body, err = e.bytes("the upstream's body"); err != nil {
+		return x, err
+	}
+	if x.RequestBody, x.RequestBodyError, err = e.requestBody(); err != nil {
+		return x, err
+	}
+	if x.Headers, err = e.headerNames(wanted); err != nil {
+		return x, err
+	}
+	for _, name := range variables {
+		value, err := e.bytes("nginx' variable " + name)
+		if err != nil {
+			return x, err
+		}
+		x.Variables = append(x.Variables, value)
+	}
+	return x, nil
+}
+
+// AnswerHeaders asks for the answer's headers alone, as Exchange does. Kong fails
+// an event of the access phase that asks this.
+func (e *Event) AnswerHeaders(wanted func(name []byte) bool) (HeaderNames, error) {
+	e.wire.ask("kong.response.get_headers", intMessage(MaxHeaders))
+	return e.headerNames(wanted)
+}
+
+// headerNames reads the reply that is a Struct of headers.
+func (e *Event) headerNames(wanted func(name []byte) bool) (h HeaderNames, err error) {
+	err = e.reply("the answer's headers", func(message []byte) (err error) {
+		h, err = readHeaderNames(message, wanted)
+		return err
+	})
+	return h, err
+}
+
+// Details are the rest of an exchange, which few decisions need. A header that
+// was sent in several lines is joined by commas. The texts need not be UTF-8.
+type Details struct {
+	ContentEncoding string // of the upstream's answer
+
+	Method, Query                string // of the request; the query raw
+	ContentType, RequestEncoding string // its Content-Type and Content-Encoding
+	Authorization, Cookie        string
+}
+
+// Details asks for the rest of an exchange. The error comes with what was read
+// before it.
+func (e *Event) Details() (d Details, err error) {
+	err = e.texts(
+		question{&d.ContentEncoding, "the upstream's Content-Encoding", "kong.service.response.get_header", "content-encoding"},
+		question{&d.Method, "the method", "kong.request.get_method", ""},
+		question{&d.Query, "the query", "kong.request.get_raw_query", ""},
+		question{&d.ContentType, "the Content-Type header", "kong.nginx.get_var", "http_content_type"},
+		question{&d.RequestEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
+		question{&d.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
+		question{&d.Cookie, "the Cookie header", "kong.nginx.get_var", "http_cookie"},
+	)
+	return d, err
+}
+
+// RequestID asks for Kong's id of the request, which the client sees as
+// X-Kong-Request-Id. It is "" if Kong doesn't answer.
+func (e *Event) RequestID() (id string) {
+	_ = e.texts(question{&id, "the request's id", "kong.nginx.get_var", "kong_request_id"})
+	return id
+}
+
+// question asks Kong for one text. The headers of the request come from nginx'
+// variables: those join all lines of a name with commas, where the PDK's own
+// getter gives the first and hides the others.
+type question struct {
+	to           *string
+	what         string
+	method, name string
+}
+
+// texts asks questions together. The answers are read as bytes: a client may
+// send any.
+func (e *Event) texts(questions ...question) error {
+	for _, q := range questions {
+		e.wire.ask(q.method, stringMessage(q.name))
+	}
+	for _, q := range questions {
+		text, err := e.bytes(q.what)
+		if err != nil {
+			return err
+		}
+		*q.to = string(text)
+	}
+	return nil
+}
+
+// reply hands the next reply to read, which says whether it is one to this
+// question.
+func (e *Event) reply(what string, read func(message []byte) error) error {
+	if err := e.wire.reply(read); err != nil {
+		return fmt.Errorf("ask Kong for %s: %w", what, err)
+	}
+	return nil
+}
+
+// bytes reads the reply that is a String or a ByteString.
+func (e *Event) bytes(what string) (text []byte, err error) {
+	err = e.reply(what, func(message []byte) (err error) {
+		text, err = field(message, 1)
+		return err
+	})
+	return text, err
+}
+
+// number reads the reply that is an Int.
+func (e *Event) number(what string) (n uint64, err error) {
+	err = e.reply(what, func(message []byte) (err error) {
+		n, err = varint(message, 1)
+		return err
+	})
+	return n, err
+}
+
+// requestBody reads the reply that is a RawBodyResult: the request's body, or
+// why it can't be read.
+func (e *Event) requestBody() (body []byte, unreadable, err error) {
+	var path, failure []byte
+	err = e.reply("the request's body", func(message []byte) error {
+		var contentErr, pathErr, failureErr error
+		body, contentErr = field(message, 1)
+		path, pathErr = field(message, 2)
+		failure, failureErr = field(message, 3)
+		return errors.Join(contentErr, pathErr, failureErr)
+	})
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case path != nil: // nginx wrote it to a file
+		body, unreadable = readFile(string(path))
+	case failure != nil:
+		unreadable = errors.New("the gateway can't read the body")
+	}
+	if len(body) > maxRequestSize {
+		return nil, fmt.Errorf("the body has more than %d bytes", maxRequestSize), nil
+	}
+	return body, unreadable, nil
+}
+
+// readFile reads at most one byte more than a body may have.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the body that Kong wrote to a file: %w", err)
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, maxRequestSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("the body that Kong wrote to a file: %w", err)
+	}
+	return body, nil
+}

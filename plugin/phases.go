@@ -1,0 +1,123 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
+	"m2m-token-enricher/plugin/pdk"
+)
+
+// phase runs the handler of the event's phase; those that the plugin doesn't have
+// are not for it.
+func (i *instance) phase(k *pdk.Event) {
+	defer endAfterPanic(k)
+	e := i.event(k)
+	defer e.observation.end()
+	switch k.Phase {
+	case "access":
+		i.access(e)
+	case "response":
+		i.response(e)
+	}
+}
+
+// event returns what handlers need of an event of Kong's.
+func (i *instance) event(k *pdk.Event) *event {
+	issuer := ""
+	if i.cfg != nil {
+		issuer = i.cfg.Issuer
+	}
+	return &event{kong: k, lines: i.all.lines, observation: i.all.observers.observe(i.name(), issuer, k.Phase)}
+}
+
+// endAfterPanic answers an event whose handler panicked. Handlers recover from
+// their own panics; what they can't even report is answered without them.
+func endAfterPanic(k *pdk.Event) {
+	if recover() != nil && !k.Exited() {
+		k.Exit(500, []byte(`{"error":"server_error"}`), changed)
+	}
+}
+
+// response enriches the token in the upstream's answer.
+func (i *instance) response(e *event) {
+	i.handle(e, func(ctx context.Context, e *event, g *gateway.Gateway) error {
+		x, traceparent, err := e.exchange()
+		ctx = e.observation.trace(ctx, traceparent)
+		if err == nil && (!i.cfg.EnforcesAll() || x.NeedsRest()) { // where not all are enforced, access refused nothing
+			err = e.rest(&x)
+		}
+		if err != nil {
+			return err
+		}
+		answer(e, g.Enrich(ctx, x))
+		return nil
+	})
+}
+
+// handle runs a handler, which has the configured time, and ends the event
+// whatever happens: Kong would repeat for ever an event whose connection just
+// closes.
+func (i *instance) handle(e *event, handler func(context.Context, *event, *gateway.Gateway) error) {
+	defer func() {
+		if v := recover(); v != nil {
+			i.fail(e, panicked(v))
+		}
+	}()
+	if i.mistakes != nil {
+		i.fail(e, fmt.Errorf("the configuration can't be used: %w", i.mistakes))
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
+	defer cancel()
+	i.tell(ctx, e)
+	if err := handler(ctx, e, i.running); err != nil {
+		i.fail(e, err)
+	}
+}
+
+// tell logs what an operator should know of a configuration that serves, and of
+// those that watch.
+func (i *instance) tell(ctx context.Context, e *event) {
+	now := i.all.now()
+	tellOf(e, "signing keys", i.running.Keys.Warning(ctx))
+	tellOf(e, "records", i.running.Records.Warning())
+	tellOf(e, "audit log", i.all.observers.audit.Warning(now))
+	tellOf(e, "traces", i.all.observers.traces.Warning(now))
+	if news := i.running.News(); news != "" {
+		e.log(pdk.Notice, news)
+	}
+}
+
+// tellOf logs a warning in one line, if there is one. A collector's may be
+// whatever it answered.
+func tellOf(e *event, what string, warning error) {
+	if warning != nil {
+		text := strings.Join(strings.Fields(warning.Error()), " ")
+		e.log(pdk.Warn, fmt.Sprintf("%s: %.1000s", what, text))
+	}
+}
+
+// fail ends an event that couldn't be decided. Where not everybody is enforced
+// that is told of as well, but stops nothing.
+func (i *instance) fail(e *event, err error) {
+	r := enrich.Refusal(enrich.InternalError, 0, err)
+	if i.cfg != nil && !i.cfg.EnforcesAll() {
+		r.Action, r.Token = enrich.Pass, e.kong.Phase == "response" // nobody knows that it has none
+	}
+	answer(e, r)
+}
+
+// panicked describes a panic without its value, which could hold anything.
+func panicked(v any) error {
+	what := fmt.Sprintf("%T", v)
+	if err, ok := v.(runtime.Error); ok {
+		what = err.Error()
+	}
+	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+}
