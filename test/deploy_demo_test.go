@@ -49,7 +49,7 @@ func tryCommand(t *testing.T, command string) {
 func TestDeployDemo(t *testing.T) {
 	dir := t.TempDir()
 	plugin, stub := build(t, "./cmd/m2m-token-enricher", dir), build(t, "./test/stub", dir)
-	file := compose(t)
+	services := compose(t)
 
 	users := strings.TrimPrefix(read(t, "deploy/compose/users.acl"), "user default off\n") // the test's own user
 	acl := filepath.Join(dir, "users.acl")
@@ -65,18 +65,19 @@ func TestDeployDemo(t *testing.T) {
 	config := edit.Replace(read(t, "deploy/compose/kong.yml"))
 	write(t, kongYML, config)
 	for _, name := range []string{"keys", "keys", "records"} { // a second time the key stays
-		s := file.Services[name]
-		cmd := exec.Command(s.Entrypoint[0], append(s.Entrypoint[1:], edit.Replace(s.Command[0]))...)
+		entrypoint := texts(at(services, name, "entrypoint"))
+		cmd := exec.Command(entrypoint[0], append(entrypoint[1:], edit.Replace(text(at(services, name, "command.0"))))...)
 		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
-		for variable, value := range s.Environment {
-			cmd.Env = append(cmd.Env, variable+"="+value)
+		environment, _ := at(services, name, "environment").(map[string]any)
+		for variable, value := range environment {
+			cmd.Env = append(cmd.Env, variable+"="+text(value))
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v: %s", name, err, out)
 		}
 	}
 
-	t.Setenv("REDIS_PASSWORD", file.Services["kong"].Environment["REDIS_PASSWORD"])
+	t.Setenv("REDIS_PASSWORD", text(at(services, "kong.environment.REDIS_PASSWORD")))
 	gateway, err := kongtest.Start(t.Context(), kongtest.Options{Config: []byte(config), Plugin: plugin})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func TestDeployDemo(t *testing.T) {
 		}
 	}()
 	await.Nil(t, func() error {
-		return exec.Command(stub, append(file.Services["stub"].Healthcheck.Test[2:], "-provider", provider)...).Run()
+		return exec.Command(stub, append(texts(at(services, "stub.healthcheck.test"))[2:], "-provider", provider)...).Run()
 	})
 	playDemo(t, gateway.URL())
 	// It loads, too; without its provider there is nothing to ask.
