@@ -103,7 +103,7 @@ func logLine(r enrich.Result, requestID string, missed int) string {
 	if r.Cause != nil {
 		fmt.Fprintf(&line, " cause=%q", r.Cause.Error())
 	}
-	fmt.Fprintf(&line, " todo=%q", r.Outcome.Advice())
+	fmt.Fprintf(&line, " hint=%q", r.Outcome.Advice())
 	if missed > 0 {
 		fmt.Fprintf(&line, " not_logged=%d", missed)
 	}

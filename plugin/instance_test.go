@@ -84,7 +84,7 @@ func TestKongGoesAway(t *testing.T) {
 func TestLogLine(t *testing.T) {
 	r := enrich.Result{Outcome: enrich.MissingProperty, ClientID: "app\"1", Action: enrich.Pass, Cause: errors.New("line\nbreak")}
 	const want = `outcome=missing_property client="app\"1" request="r1" answer=upstream cause="line\nbreak" ` +
-		`todo="write the property, or give the claim a default" not_logged=3`
+		`hint="write the property, or give the claim a default" not_logged=3`
 	if got := logLine(r, "r1", 3); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
