@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/plugin/socket"
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/pdktest"
 )
 
@@ -153,4 +156,32 @@ func FuzzFrames(f *testing.F) {
 		ours.Close()
 		<-done
 	})
+}
+
+// TestMetricsSocketUsers: who may scrape is asked of -metrics-user alone. Only a
+// socket that a flag opens has a mode that lets other users try.
+func TestMetricsSocketUsers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux reports who connects")
+	}
+	for _, tt := range []struct {
+		name    string
+		options Options
+		mode    os.FileMode
+	}{
+		{"-socket-user only", Options{SocketUsers: []uint32{1}}, 0o600},
+		{"-metrics-user", Options{MetricsUsers: []uint32{1}}, 0o666},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.options.Metrics = filepath.Join(t.TempDir(), "metrics")
+			defer newTestInstances(t).watch(t.Context(), tt.options)()
+			await.Nil(t, func() error {
+				info, err := os.Stat(tt.options.Metrics)
+				if err == nil && info.Mode().Perm() != tt.mode {
+					t.Errorf("mode %v, want %v", info.Mode().Perm(), tt.mode)
+				}
+				return err
+			})
+		})
+	}
 }
