@@ -74,7 +74,7 @@ func (r *Records) life(err error) time.Duration {
 	return ttl - time.Duration(r.jitter()*float64(ttl/10))
 }
 
-// fetchSafely is the store's fetch, but for a panic in the driver: it would end
+// fetchSafely is the store's fetch without a panic of the driver: it would end
 // the process, since a fetch runs in a goroutine of its own.
 func (r *Records) fetchSafely(key string, kind schema.Kind, id string) (record schema.Record, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.budget)

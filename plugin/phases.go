@@ -104,7 +104,7 @@ func tellOf(e *event, what string, warning error) {
 }
 
 // fail ends an event that couldn't be decided. Where not everybody is enforced
-// that is told of as well, but stops nothing.
+// that is logged as well, but stops nothing.
 func (i *instance) fail(e *event, err error) {
 	r := enrich.Refusal(enrich.InternalError, 0, err)
 	if i.cfg != nil && !i.cfg.EnforcesAll() {

@@ -128,7 +128,7 @@ func TestProductUsesNoTestCode(t *testing.T) {
 }
 
 // TestOneWayToTheTerminal: lines for people are written by plugin/visible alone,
-// which escapes what is in them, but for places that write something else.
+// which escapes what is in them, except for places that write something else.
 func TestOneWayToTheTerminal(t *testing.T) {
 	printing := regexp.MustCompile(`\bfmt\.F?[Pp]rint\w*\(|\bos\.(Stdout|Stderr)\b|\bprintln\(|"kong\.log\.|\.Log\(`)
 	others := map[string]string{

@@ -33,7 +33,7 @@ type kindFailure struct {
 // named is how many failures are told each; the others are counted.
 const named = 10
 
-// err returns what is told of them, nil if there is none.
+// err returns them as one error, nil if there is none.
 func (f failures) err() error {
 	if len(f) == 0 {
 		return nil

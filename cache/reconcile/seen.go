@@ -36,7 +36,7 @@ func (s seen) addAll(other seen) {
 	}
 }
 
-// has tells whether s has everything that part has.
+// has reports whether s has everything that part has.
 func (s seen) has(part seen) bool {
 	for kind, ids := range part {
 		for id := range ids {

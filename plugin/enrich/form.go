@@ -86,7 +86,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// clearName matches the names that no reader takes for another one, but for
+// clearName matches the names that no reader takes for another one, except by
 // letter case, dots and hyphens. Keys in brackets make a list or a map of the
 // name before them, or belong to the name.
 var clearName = regexp.MustCompile(`^([A-Za-z0-9_.:/@$~-]+)(\[[A-Za-z0-9_.-]*\])*$`)
