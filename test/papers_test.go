@@ -14,8 +14,8 @@ var papers = []string{"docs/development.md", "SECURITY.md"}
 
 var (
 	namedTest    = regexp.MustCompile("`(?:([a-z0-9./-]+)\\.)?((?:Test|Fuzz)[A-Z]\\w*)`")
-	namedPath    = regexp.MustCompile(`(?:^|[\s` + "`" + `("(])((?:cmd|plugin|cache|schema|test|docs|\.ci)/[\w./-]*\w)`)
-	namedPackage = regexp.MustCompile("`(plugin|cache|schema|test)`")
+	namedPath    = regexp.MustCompile(`(?:^|[\s` + "`" + `("(])((?:cmd|plugin|cache|records|sync|schema|test|docs|\.ci)/[\w./-]*\w)`)
+	namedPackage = regexp.MustCompile("`(plugin|cache|records|sync|schema|test)`")
 	namedTarget  = regexp.MustCompile("`make((?: [a-z][a-z0-9-]*)+)`")
 )
 

@@ -32,19 +32,19 @@ var arrows = map[string][]string{
 	"plugin/rotation":         {"plugin/splice", "plugin/jws", "plugin/visible"},
 	"cache/connect":           {"schema"},
 	"cache":                   {"schema", "cache/connect"},
-	"cache/records":           {"schema", "cache/connect"},
-	"cache/reconcile":         {"schema", "cache/records"},
-	"cache/kinde":             {"schema", "cache/records", "cache/reconcile"},
+	"records":                 {"schema", "cache/connect"},
+	"sync/reconcile":          {"schema", "records"},
+	"sync/kinde":              {"schema", "records", "sync/reconcile"},
 	"plugin/gateway":          {"schema", "cache", "plugin/jws", "plugin/enrich"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},
 	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket", "plugin/pdk"},
-	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/enrich", "plugin/rotation", "plugin/visible", "cache/records", "cache/reconcile", "cache/kinde"},
+	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
 }
 
 // owners are the only packages of the product that may import a module.
 var owners = map[string][]string{
 	"github.com/Kong/go-pdk":          {"plugin/pdk"},
-	"github.com/redis/go-redis":       {"cache", "cache/connect", "cache/records"},
+	"github.com/redis/go-redis":       {"cache", "cache/connect", "records"},
 	"github.com/golang-jwt/jwt":       {"plugin/jws"},
 	"github.com/go-jose/go-jose":      {"plugin/jws"},
 	"github.com/MicahParks/keyfunc":   {"plugin/jws"},
@@ -54,8 +54,8 @@ var owners = map[string][]string{
 	"sigs.k8s.io/yaml":                {"cmd/m2m-token-enricher"},
 	"github.com/andybalholm/brotli":   {"plugin/enrich"},
 	"github.com/klauspost/compress":   {"plugin/enrich"},
-	"github.com/hashicorp/golang-lru": {"cache", "cache/kinde"},
-	"github.com/go-json-experiment":   {"plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway", "plugin/rotation", "cache/records"},
+	"github.com/hashicorp/golang-lru": {"cache", "sync/kinde"},
+	"github.com/go-json-experiment":   {"plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway", "plugin/rotation", "records"},
 	"github.com/schollz/progressbar":  {"cmd/m2m-token-enricher"},
 	"github.com/urfave/cli":           {"cmd/m2m-token-enricher"},
 	"github.com/rogpeppe/go-internal": {},
@@ -138,10 +138,10 @@ func TestOneWayToTheTerminal(t *testing.T) {
 		"cmd/m2m-token-enricher/main.go": "hands the outputs over",
 		"plugin/answer.go":               "makes a text",
 		"plugin/metrics/serve.go":        "answers over HTTP",
-		"cache/reconcile/directory.go":   "makes a digest",
+		"sync/reconcile/directory.go":    "makes a digest",
 	}
 	top := goList(t, "-m", "-f", "{{.Dir}}")[0]
-	for _, line := range goList(t, "-f", `{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}} {{end}}`, "./schema", "./plugin/...", "./cache/...", "./cmd/...") {
+	for _, line := range goList(t, "-f", `{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}} {{end}}`, "./schema", "./plugin/...", "./cache/...", "./records/...", "./sync/...", "./cmd/...") {
 		for _, path := range strings.Fields(line) {
 			text, err := os.ReadFile(path)
 			if err != nil {

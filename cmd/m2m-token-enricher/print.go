@@ -9,10 +9,10 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"m2m-token-enricher/cache/reconcile"
-	"m2m-token-enricher/cache/records"
 	"m2m-token-enricher/plugin/visible"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/sync/reconcile"
 )
 
 // printer prints what commands find and do, for people or as JSON lines.

@@ -1,6 +1,6 @@
 package main
 
-import "m2m-token-enricher/cache/reconcile"
+import "m2m-token-enricher/sync/reconcile"
 
 // file makes the records what the files of a directory say.
 func (r *syncRun) file(args []string) error {

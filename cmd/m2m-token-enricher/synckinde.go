@@ -12,10 +12,10 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"m2m-token-enricher/cache/kinde"
-	"m2m-token-enricher/cache/reconcile"
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/sync/kinde"
+	"m2m-token-enricher/sync/reconcile"
 )
 
 // tenant says which Kinde tenant is asked, and as whom.

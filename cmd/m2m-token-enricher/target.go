@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 

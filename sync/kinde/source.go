@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"m2m-token-enricher/cache/reconcile"
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/sync/reconcile"
 )
 
 // typeM2M is the type of the applications that get tokens of their own.

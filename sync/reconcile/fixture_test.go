@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/redistest"
 )

@@ -18,8 +18,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"m2m-token-enricher/cache/records"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/idptest"
 	"m2m-token-enricher/test/redistest"

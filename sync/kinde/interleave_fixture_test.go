@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/idptest"
 )

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"m2m-token-enricher/cache/reconcile"
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/sync/reconcile"
 	"m2m-token-enricher/test/idptest"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"m2m-token-enricher/cache/reconcile"
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/sync/reconcile"
 	"m2m-token-enricher/test/idptest"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 

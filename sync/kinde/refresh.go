@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 

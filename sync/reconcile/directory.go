@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 )
 
 // staleAfter is how old a checkpoint may be. A run that goes on after it trusts

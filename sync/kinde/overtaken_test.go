@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"m2m-token-enricher/cache/records"
+	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/idptest"
 )

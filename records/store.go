@@ -1,5 +1,5 @@
-// Package records is how operators read and write the records in Redis: one by
-// one, from a file, and as a whole.
+// Package records reads and writes the records in Redis for the commands and
+// the packages in sync. The plugin itself only reads, through package cache.
 package records
 
 import (
