@@ -180,7 +180,7 @@ func configured(t *testing.T, given map[string]any) *schema.Config {
 	t.Helper()
 	given = map[string]any{"issuer": given["issuer"], "signing": given["signing"], "redis": given["redis"], "claims": given["claims"]}
 	told(given)
-	cfg, err := schema.Written(given)
+	cfg, err := schema.Parse(given)
 	if err != nil {
 		t.Fatal(err)
 	}

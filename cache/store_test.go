@@ -33,7 +33,7 @@ func configAt(t *testing.T, port int, change func(map[string]any)) *schema.Confi
 	if change != nil {
 		change(given)
 	}
-	cfg, err := schema.Written(given)
+	cfg, err := schema.Parse(given)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func newInstance(all *instances, config []byte) *instance {
 	i := &instance{all: all, identity: sha256.Sum256(config), label: "invalid"}
 	i.safely(func() error {
 		var err error
-		i.cfg, err = gateway.Validated(schema.Delivered(config))
+		i.cfg, err = gateway.Validated(schema.ParseInstance(config))
 		return err
 	})
 	if i.mistakes == nil {

@@ -40,8 +40,8 @@ var standings = map[standing][]string{
 func TestWhoMaySetAClaim(t *testing.T) {
 	for want, names := range standings {
 		for _, name := range names {
-			_, plain := Written(minimal(t, "claims", claim("name", name, "value", "x")))
-			_, allowed := Written(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true))
+			_, plain := Parse(minimal(t, "claims", claim("name", name, "value", "x")))
+			_, allowed := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true))
 			if (plain == nil) != (want == freeClaim) || (allowed == nil) != (want != reservedClaim) {
 				t.Errorf("%s: %v; with allow_authorization_claims: %v", name, plain, allowed)
 			}
@@ -53,7 +53,7 @@ func TestWhoMaySetAClaim(t *testing.T) {
 // doesn't show would take such a name for a reserved one.
 func TestHiddenCharactersInClaimNames(t *testing.T) {
 	for _, name := range []string{"sub\x00", "sub\x00x", "s\u200bub", "plan\n"} {
-		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
+		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
 			t.Errorf("%q is accepted", name)
 		}
 	}

@@ -172,10 +172,10 @@ const (
 	TypeJSON    = "json"
 )
 
-// Delivered decodes a configuration as Kong delivers it in start_instance:
+// ParseInstance decodes a configuration as Kong delivers it in start_instance:
 // complete but for what the operator left unset, and with members of Kong's
 // own beside it, which are ignored. The error joins every mistake.
-func Delivered(data []byte) (*Config, error) {
+func ParseInstance(data []byte) (*Config, error) {
 	var given map[string]any
 	if err := json.Unmarshal(data, &given); err != nil {
 		return nil, fmt.Errorf("decode the configuration: %w", err)
@@ -185,7 +185,7 @@ func Delivered(data []byte) (*Config, error) {
 		return !slices.ContainsFunc(known, func(f Field) bool { return f.Name == name })
 	})
 	dropKongs(given)
-	return Written(given)
+	return Parse(given)
 }
 
 // dropKongs removes what Kong puts beside the operator's fields, such as the
@@ -201,11 +201,11 @@ func dropKongs(record map[string]any) {
 	}
 }
 
-// Written decodes a configuration as an operator writes it: given has the
+// Parse decodes a configuration as an operator writes it: given has the
 // shapes that encoding/json gives to an any. The error joins every mistake,
 // each with its path; if it isn't nil, the configuration must not be used, and
 // it is nil itself if given can't even be decoded.
-func Written(given map[string]any) (*Config, error) {
+func Parse(given map[string]any) (*Config, error) {
 	complete, mistakes := root().Complete("config", given)
 	canonical, err := json.Marshal(complete) // map keys are sorted
 	if err != nil {

@@ -48,7 +48,7 @@ func claim(pairs ...string) []any {
 }
 
 func TestDefaults(t *testing.T) {
-	cfg, err := Written(minimal(t))
+	cfg, err := Parse(minimal(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,12 +72,12 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestDelivered(t *testing.T) {
+func TestParseInstance(t *testing.T) {
 	text, err := os.ReadFile("testdata/delivered.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := Delivered(text)
+	cfg, err := ParseInstance(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestDelivered(t *testing.T) {
 
 // The recording holds another plugin's fields; what matters is that Kong's own
 // members beside them disturb nothing.
-func TestDeliveredRecording(t *testing.T) {
+func TestParseInstanceRecording(t *testing.T) {
 	text, err := os.ReadFile("../../shared/kong-3.9.3/start-instance.json")
 	if err != nil {
 		t.Skip("no recordings of a real Kong beside the repository: ", err)
@@ -105,7 +105,7 @@ func TestDeliveredRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := Delivered(text)
+	cfg, err := ParseInstance(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestDeliveredRecording(t *testing.T) {
 
 func TestFingerprint(t *testing.T) {
 	of := func(changes ...any) string {
-		cfg, err := Written(minimal(t, changes...))
+		cfg, err := Parse(minimal(t, changes...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestSecretsAreNotShown(t *testing.T) {
-	cfg, err := Written(minimal(t, "redis.password", "hunter2", "signing.jwks_file", nil, "signing.jwks", "hunter2"))
+	cfg, err := Parse(minimal(t, "redis.password", "hunter2", "signing.jwks_file", nil, "signing.jwks", "hunter2"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestMistakes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Written(minimal(t, tt.changes...))
+			_, err := Parse(minimal(t, tt.changes...))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -208,7 +208,7 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestEveryMistakeAtOnce(t *testing.T) {
-	_, err := Written(minimal(t, "issuer", "http://idp", "jwks_uri", "ftp://x", "signing.jwks_path", "/a#b",
+	_, err := Parse(minimal(t, "issuer", "http://idp", "jwks_uri", "ftp://x", "signing.jwks_path", "/a#b",
 		"mode", "audit", "timeout", 0.0, "client_id_claim", []any{},
 		"claims", append(claim("name", "iss", "value", "x"), claim("name", "ISS", "value", "x")...)))
 	for _, want := range []string{"config.mode: expected one of", "config.timeout: value should be", "config.client_id_claim: length", "config.jwks_uri", "config.management_audiences", "config.signing.jwks_path",
@@ -225,23 +225,23 @@ func TestEveryReservedClaim(t *testing.T) {
 		"idtyp oid tid token_use auth_time acr amr nonce at_hash sub_id events nameid actort typ azpacr appidacr " +
 		"_claim_names _claim_sources _sd _sd_alg ..."
 	for _, name := range strings.Fields(names + " " + strings.ToUpper(names)) {
-		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
+		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
 			t.Errorf("%s may be set", name)
 		}
 	}
 	names = "roles groups permissions entitlements realm_access resource_access wids feature_flags"
 	for _, name := range strings.Fields(names) {
-		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"))); err == nil {
+		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"))); err == nil {
 			t.Errorf("%s may be set without allow_authorization_claims", name)
 		}
-		if _, err := Written(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err != nil {
+		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err != nil {
 			t.Errorf("%s may not be set: %v", name, err)
 		}
 	}
 }
 
 func TestVaultReferenceIsNotChecked(t *testing.T) {
-	_, err := Written(minimal(t, "signing.jwks_file", nil, "signing.jwks", "{vault://env/keys}", "redis.password", "{vault://env/p}"))
+	_, err := Parse(minimal(t, "signing.jwks_file", nil, "signing.jwks", "{vault://env/keys}", "redis.password", "{vault://env/p}"))
 	if err != nil {
 		t.Error(err)
 	}

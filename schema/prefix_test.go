@@ -36,7 +36,7 @@ func TestDerivedPrefix(t *testing.T) {
 		"http://[fe80::1]:8080/realms":  "m2m:fe80::1:",
 		"http://[fe80::1%25app]/realms": "m2m:fe80::1%app.:",
 	} {
-		cfg, err := Written(minimal(t, "issuer", issuer, "jwks_uri", "https://a.example/jwks", "management_audiences", []any{}))
+		cfg, err := Parse(minimal(t, "issuer", issuer, "jwks_uri", "https://a.example/jwks", "management_audiences", []any{}))
 		if err != nil {
 			t.Errorf("%s: %v", issuer, err)
 			continue

@@ -13,7 +13,7 @@ var secretName = regexp.MustCompile(`password|passphrase|secret|credential|priva
 // secrets by it, and another secret is another configuration all the same.
 func TestFingerprintHasNoSecret(t *testing.T) {
 	of := func(path string, value any) *Config {
-		cfg, err := Written(minimal(t, path, value))
+		cfg, err := Parse(minimal(t, path, value))
 		if cfg == nil {
 			t.Fatal(err)
 		}

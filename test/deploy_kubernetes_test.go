@@ -72,7 +72,7 @@ func TestDeployKongPlugin(t *testing.T) {
 	expect(t, "patch", at(p, "configPatches.0.path"), "/redis/password")
 	config := at(p, "config").(map[string]any)
 	config["redis"].(map[string]any)["password"] = "{vault://env/redis-password}"
-	if _, err := schema.Written(config); err != nil {
+	if _, err := schema.Parse(config); err != nil {
 		t.Error(err)
 	}
 	expect(t, "the KongPlugin's configuration", any(config), at(decode(t, "deploy/kubernetes/kong.yml"), pluginConfig))

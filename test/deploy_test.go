@@ -162,7 +162,7 @@ func TestDeployKongYMLs(t *testing.T) {
 		"deploy/kubernetes/kong.yml": {},
 	} {
 		got, want := decode(t, path), decode(t, "kong.yml")
-		if _, err := schema.Written(at(got, pluginConfig).(map[string]any)); err != nil {
+		if _, err := schema.Parse(at(got, pluginConfig).(map[string]any)); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 		redis := at(got, pluginConfig+".redis").(map[string]any)

@@ -44,7 +44,7 @@ func TestRedisPageConfigurations(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(text), &given); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := schema.Written(given); err != nil {
+		if _, err := schema.Parse(given); err != nil {
 			t.Errorf("block %d: %v", i, err)
 		}
 	}

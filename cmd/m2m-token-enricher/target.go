@@ -113,7 +113,7 @@ func (t *target) config() (*schema.Config, error) {
 	var found []*schema.Config
 	var issuers []string
 	for _, b := range blocks {
-		cfg, err := schema.Written(b.config)
+		cfg, err := schema.Parse(b.config)
 		switch {
 		case t.issuer != "" && b.config["issuer"] != t.issuer:
 			continue

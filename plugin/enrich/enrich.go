@@ -49,7 +49,7 @@ type Enricher struct {
 	issuer     jsontext.Value // the gateway's, nil if the provider's stays
 }
 
-// Validate returns every mistake in cfg that [schema.Written] can't see, each
+// Validate returns every mistake in cfg that [schema.Parse] can't see, each
 // with its path.
 func Validate(cfg *schema.Config) error {
 	_, err := newMappings(cfg.Claims)

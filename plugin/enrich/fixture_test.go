@@ -167,7 +167,7 @@ func (f *fixture) enricher() *Enricher {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	cfg, err := schema.Delivered(text)
+	cfg, err := schema.ParseInstance(text)
 	if err != nil {
 		f.t.Fatal(err)
 	}

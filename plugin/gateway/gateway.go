@@ -54,7 +54,7 @@ type Options struct {
 	Step func(context.Context, Step)
 }
 
-// Validated adds to the result of [schema.Delivered] or [schema.Written] the
+// Validated adds to the result of [schema.ParseInstance] or [schema.Parse] the
 // mistakes in the configuration that only the core can see. The configuration is
 // nil only if it can't be decoded.
 func Validated(cfg *schema.Config, err error) (*schema.Config, error) {

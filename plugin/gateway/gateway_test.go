@@ -19,7 +19,7 @@ func config(t *testing.T, file string) *schema.Config {
 	t.Helper()
 	text := fmt.Appendf(nil, `{"issuer":"https://example.kinde.com","redis":{"host":"127.0.0.1","port":1},
 		"jwks_uri":"http://127.0.0.1:1/jwks","signing":{"jwks_file":%q},"claims":[{"name":"org_code","from":"organization.code"}]}`, file)
-	cfg, err := Validated(schema.Delivered(text))
+	cfg, err := Validated(schema.ParseInstance(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func fill(b *testing.B, server *redistest.Server, n int) {
 // records looks up in a server, with the cache that is given.
 func records(b *testing.B, server *redistest.Server, tier map[string]any) *cache.Records {
 	b.Helper()
-	cfg, err := schema.Written(map[string]any{
+	cfg, err := schema.Parse(map[string]any{
 		"issuer": "https://example.kinde.com", "prefix": prefix,
 		"signing": map[string]any{"jwks_file": "/keys.json"},
 		"redis":   map[string]any{"host": "127.0.0.1", "port": float64(server.Port()), "timeout": 5000.0},

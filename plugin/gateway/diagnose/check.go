@@ -29,7 +29,7 @@ type Finding struct {
 // gateway's keys, the provider's keys and Redis. It serves no request.
 func Check(ctx context.Context, given map[string]any) []Finding {
 	jws.Accelerate() // as the server does
-	cfg, err := gateway.Validated(schema.Written(given))
+	cfg, err := gateway.Validated(schema.Parse(given))
 	if err != nil {
 		return each("configuration", err)
 	}

@@ -25,7 +25,7 @@ func explained(t *testing.T, server *redistest.Server, changes map[string]any) *
 	for name, value := range changes {
 		given[name] = value
 	}
-	cfg, err := schema.Written(given)
+	cfg, err := schema.Parse(given)
 	if err != nil {
 		t.Fatal(err)
 	}
