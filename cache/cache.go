@@ -167,14 +167,13 @@ func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id stri
 	}
 }
 
-// Warning returns what an operator should know while records are served: that
-// changes aren't noticed at once though the configuration says so. It does so
-// once, and again every hour while that lasts; otherwise it returns nil.
+// Warning returns why changes aren't noticed at once though the configuration asks
+// for it, nil if they are.
 func (r *Records) Warning() error {
 	if r.tracker == nil {
 		return nil
 	}
-	return r.tracker.warn(r.now())
+	return r.tracker.trouble()
 }
 
 // Tracked asks every master whether it tells of changes, and returns how many

@@ -16,13 +16,6 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// How often a warning is repeated: while its cause lasts, and if it comes again
-// or another one comes.
-const (
-	warnAgain   = time.Hour
-	warnAnother = time.Minute
-)
-
 // trackInterval is how often the masters are looked for and the connections to
 // them are tried, and how long a lost one rests.
 const trackInterval = time.Second
@@ -39,8 +32,6 @@ type tracker struct {
 
 	mu       sync.Mutex
 	failures map[string]error // by master; "" is for finding them
-	warning  string           // the one given out last, "" if its cause is over
-	warned   time.Time        // when that was
 }
 
 func newTracker(cfg *schema.Config, tier *tier) *tracker {
@@ -65,26 +56,6 @@ func (t *tracker) trouble() error {
 		return nil
 	}
 	return fmt.Errorf("cache.invalidation has no effect, a change is served after %d s (cache.ttl): %w", t.ttl, err)
-}
-
-// warn returns the trouble once, and again every hour while it lasts.
-func (t *tracker) warn(now time.Time) error {
-	err := t.trouble()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err == nil {
-		t.warning = ""
-		return nil
-	}
-	patience := warnAnother
-	if err.Error() == t.warning {
-		patience = warnAgain
-	}
-	if !t.warned.IsZero() && now.Sub(t.warned) < patience {
-		return nil
-	}
-	t.warning, t.warned = err.Error(), now
-	return err
 }
 
 func (t *tracker) report(where string, err error) {

@@ -220,17 +220,12 @@ func TestTrackingRefused(t *testing.T) {
 			proxy.Drop() // so that the connections are set up again
 			write(t, c.server, prefix+"app:"+name, "region", "eu")
 			var warning error
-			skip := skipping(r)
-			await.True(t, "warning", func() bool { // the first may tell of the connections that ended
-				skip(warnAnother)
+			await.True(t, "warning", func() bool { // the first may be about the connections that ended
 				warning = r.Warning()
 				return warning != nil && strings.Contains(warning.Error(), c.says)
 			})
 			if text := warning.Error(); !strings.Contains(text, "3600 s") || strings.Contains(text, "p4ssw0rd") {
 				t.Errorf("the warning is %q", text)
-			}
-			if again := r.Warning(); again != nil {
-				t.Errorf("again: %v", again)
 			}
 			serves(t, r, name, "eu")
 			asked.Store(0)
@@ -244,40 +239,6 @@ func TestTrackingRefused(t *testing.T) {
 			if n := asked.Load(); n > 0 {
 				t.Errorf("asked %d times within the ttl", n)
 			}
-			if again := r.Warning(); again != nil {
-				t.Errorf("again: %v", again)
-			}
 		})
 	}
-}
-
-// TestWarnings: a trouble is told of once and then every hour, one that comes
-// again after a minute at the earliest.
-func TestWarnings(t *testing.T) {
-	tr := newTracker(configAt(t, 1, told), newTier(1, 1))
-	now := time.Now()
-	expect := func(what string, warned bool) {
-		t.Helper()
-		if err := tr.warn(now); (err != nil) != warned {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	expect("no trouble", false)
-	tr.report("a", errors.New("lost"))
-	expect("the first time", true)
-	expect("it lasts", false)
-	tr.report("a", errors.New("lost again"))
-	expect("it lasts for another reason", false)
-	tr.report("a", errors.New("lost"))
-	now = now.Add(warnAgain - 1)
-	expect("it lasts for less than an hour", false)
-	now = now.Add(1)
-	expect("it lasts for an hour", true)
-	tr.report("a", nil)
-	expect("it is over", false)
-	tr.report("a", errors.New("lost"))
-	now = now.Add(warnAnother - 1)
-	expect("it came again at once", false)
-	now = now.Add(1)
-	expect("it came again", true)
 }

@@ -1,6 +1,9 @@
 package plugin
 
 import (
+	"fmt"
+	"strings"
+
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/plugin/visible"
@@ -60,6 +63,15 @@ func (e *event) learn(answer pdk.HeaderNames) (unclear error) {
 	e.headersAsked = true
 	e.cacheHeaders, unclear = deletableHeaders(answer)
 	return unclear
+}
+
+// warn logs a warning about what, if there is one, in one line. A collector's may
+// be whatever it answered.
+func (e *event) warn(what string, warning error) {
+	if warning != nil {
+		text := strings.Join(strings.Fields(warning.Error()), " ")
+		e.log(pdk.Warn, fmt.Sprintf("%s: %.1000s", what, text))
+	}
 }
 
 // log writes a line to Kong's log.

@@ -23,6 +23,8 @@ type instance struct {
 	running  *gateway.Gateway // nil if it can't
 	all      *instances
 
+	keysWarning, recordsWarning warning
+
 	started, used time.Time    // guarded by all.mu
 	placed        bool         // it was or is a plugin's, or came too late for that; guarded by all.mu
 	busy          atomic.Int32 // events that run

@@ -136,7 +136,7 @@ func TestLogIsOneLine(t *testing.T) {
 	handle(t, k, "response", func(side *pdk.Event) {
 		e := &event{kong: side}
 		report(e, enrich.Result{Outcome: enrich.InternalError, ClientID: forged, Cause: errors.New(forged)}, forged)
-		tellOf(e, "traces", errors.Join(errors.New(forged), errors.New("\u009b")))
+		e.warn("traces", errors.Join(errors.New(forged), errors.New("\u009b")))
 		e.log(pdk.Notice, "signs="+forged)
 		e.log(pdk.Warn, forged)
 		e.log(pdk.Error, forged)

@@ -35,6 +35,8 @@ type instances struct {
 	observers observers
 	lines     *lines
 
+	auditWarning, tracesWarning warning
+
 	mu     sync.Mutex
 	lastID int32
 	known  map[int32]*instance      // by id

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -75,31 +74,21 @@ func (i *instance) handle(e *event, handler func(context.Context, *event, *gatew
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
 	defer cancel()
-	i.tell(ctx, e)
+	i.warn(ctx, e)
 	if err := handler(ctx, e, i.running); err != nil {
 		i.fail(e, err)
 	}
 }
 
-// tell logs what an operator should know of a configuration that serves, and of
-// those that watch.
-func (i *instance) tell(ctx context.Context, e *event) {
-	now := i.all.now()
-	tellOf(e, "signing keys", i.running.Keys.Warning(ctx))
-	tellOf(e, "records", i.running.Records.Warning())
-	tellOf(e, "audit log", i.all.observers.audit.Warning(now))
-	tellOf(e, "traces", i.all.observers.traces.Warning(now))
+// warn logs what an operator should know of the configuration and the observers.
+func (i *instance) warn(ctx context.Context, e *event) {
+	now, all := i.all.now(), i.all
+	e.warn("signing keys", i.keysWarning.next(now, func() error { return i.running.Keys.Warning(ctx) }))
+	e.warn("records", i.recordsWarning.next(now, i.running.Records.Warning))
+	e.warn("audit log", all.auditWarning.next(now, all.observers.audit.Warning))
+	e.warn("traces", all.tracesWarning.next(now, all.observers.traces.Warning))
 	if news := i.running.News(); news != "" {
 		e.log(pdk.Notice, news)
-	}
-}
-
-// tellOf logs a warning in one line, if there is one. A collector's may be
-// whatever it answered.
-func tellOf(e *event, what string, warning error) {
-	if warning != nil {
-		text := strings.Join(strings.Fields(warning.Error()), " ")
-		e.log(pdk.Warn, fmt.Sprintf("%s: %.1000s", what, text))
 	}
 }
 

@@ -19,7 +19,6 @@ const (
 	maxBatch   = 64 << 10               // bytes that are written at once
 	batchTime  = 100 * time.Millisecond // that a line waits for others: a write for each would cost more than all else of it
 	closeTime  = 5 * time.Second        // that Close waits for
-	warnAgain  = 60 * time.Second       // between warnings while lines are missing
 )
 
 // Entry is a token that was issued.
@@ -48,10 +47,9 @@ type Log struct {
 
 	missed atomic.Uint64 // entries that aren't in the file
 
-	mu      sync.Mutex
-	failure error // of the last write
-	warned  time.Time
-	told    uint64 // what missed was at the last warning
+	mu       sync.Mutex
+	failure  error  // of the last write
+	reported uint64 // what missed was at the last Warning
 }
 
 // Open begins a log in the file at path. Before the file would have more than
@@ -86,25 +84,24 @@ func (l *Log) Missed() uint64 {
 	return l.missed.Load()
 }
 
-// Warning returns that tokens are missing in the file, or would be, once a
-// minute while that goes on; otherwise nil.
-func (l *Log) Warning(now time.Time) error {
+// Warning returns why the file can't be written, or that tokens were lost since the
+// last Warning; otherwise nil.
+func (l *Log) Warning() error {
 	if l == nil {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	missed := l.missed.Load()
-	if (missed == l.told && l.failure == nil) || (!l.warned.IsZero() && now.Sub(l.warned) < warnAgain) {
+	if missed == l.reported && l.failure == nil {
 		return nil
 	}
 	cause := l.failure
 	if cause == nil {
 		cause = errors.New("it is slower than tokens are issued")
 	}
-	since := missed - l.told
-	l.warned, l.told = now, missed
-	return fmt.Errorf("%s: %d tokens are missing in it: %w", l.file.path, since, cause)
+	l.reported = missed
+	return fmt.Errorf("%s: %d tokens are missing in it since the plugin started: %w", l.file.path, missed, cause)
 }
 
 // Close writes what waits, for five seconds at most, and ends the log.

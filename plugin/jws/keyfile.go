@@ -22,8 +22,6 @@ const (
 	firstReadPatience = 2 * time.Second
 	// readTime is how long a read may take before the log warns of it.
 	readTime = 10 * time.Second
-	// warnAgain is how often a warning is repeated while its cause lasts.
-	warnAgain = time.Hour
 )
 
 // KeyFile is where the gateway's key ring comes from: a file, whose new
@@ -42,8 +40,6 @@ type KeyFile struct {
 	changed time.Time     // when its file was
 	failure error         // why the last content isn't the ring
 	exposed error         // that others may read or change the file
-	hangs   bool          // the read under way takes longer than readTime
-	warned  time.Time     // when the present warning was given out last
 }
 
 // NewKeyFile reads the ring from the file at path or, if path is empty, from
@@ -82,37 +78,23 @@ func (f *KeyFile) State() (*Ring, time.Time) {
 	return f.ring, f.changed
 }
 
-// Warning returns what an operator should know of a file whose ring is in use:
-// that its present content is not that ring, that reading it takes without an
-// end, or that others may read or change it. It does so once, and again every
-// hour while that lasts; otherwise it returns nil.
+// Warning returns what is wrong with a file whose ring is in use, nil if nothing
+// is: its present content isn't that ring, reading it doesn't end, or others may
+// read or change it.
 func (f *KeyFile) Warning(ctx context.Context) error {
 	f.follow(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := f.now()
-	f.noteHanging(now)
-	warning := f.exposed
+	hangs := f.reading != nil && f.now().Sub(f.begun) >= readTime
 	switch {
-	case f.hangs:
-		warning = fmt.Errorf("the signing keys are those from before: reading %s hasn't ended within %v: its file system or its library hangs", f.path, readTime)
+	case f.ring == nil:
+		return nil // an error says it
+	case hangs:
+		return fmt.Errorf("the previous signing keys stay in use: reading %s hasn't ended within %v: its file system or its library hangs", f.path, readTime)
 	case f.failure != nil:
-		warning = fmt.Errorf("the signing keys are those from before: %w", f.failure)
+		return fmt.Errorf("the previous signing keys stay in use: %w", f.failure)
 	}
-	if f.ring == nil || warning == nil || (!f.warned.IsZero() && now.Sub(f.warned) < warnAgain) {
-		return nil
-	}
-	f.warned = now
-	return warning
-}
-
-// noteHanging notes whether the read under way hangs. A change of that is worth
-// a warning of its own.
-func (f *KeyFile) noteHanging(now time.Time) {
-	hangs := f.reading != nil && now.Sub(f.begun) >= readTime
-	if hangs != f.hangs {
-		f.hangs, f.warned = hangs, time.Time{}
-	}
+	return f.exposed
 }
 
 // follow starts a read if it is time for one, and waits a little for the one
@@ -173,9 +155,6 @@ func (f *KeyFile) take(c content) {
 		if ring, c.err = safely(func() (*Ring, error) { return ParseRing(c.text) }); c.err != nil && f.path != "" {
 			c.err = fmt.Errorf("%s: %w", f.path, c.err)
 		}
-	}
-	if !sameError(c.err, f.failure) || !sameError(c.exposed, f.exposed) {
-		f.warned = time.Time{}
 	}
 	f.text, f.failure, f.exposed = c.text, c.err, c.exposed
 	if ring != nil {

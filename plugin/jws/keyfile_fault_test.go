@@ -6,18 +6,13 @@ import (
 	"time"
 )
 
-// TestKeyFileWarnsHourly: a bad file is told of once, again every hour while
-// it stays bad, and at once if it is bad in another way.
-func TestKeyFileWarnsHourly(t *testing.T) {
+// TestKeyFileWarning: the warning says what is wrong with the file now.
+func TestKeyFileWarning(t *testing.T) {
 	f := newKeyFile(t)
 	f.write(set(t, private(ecKey())))
 	f.want("ES256")
 	f.write("{")
 	f.advance(keyFilePoll)
-	f.wantWarning("neither a JWK set nor PEM")
-	f.advance(warnAgain - time.Second)
-	f.wantWarning("")
-	f.advance(time.Second)
 	f.wantWarning("neither a JWK set nor PEM")
 	f.write(`{"keys":[]}`)
 	f.advance(keyFilePoll)
@@ -37,9 +32,6 @@ func TestKeyFileThatOthersMayRead(t *testing.T) {
 	}
 	f.want("ES256")
 	f.wantWarning("may be read or changed by others than its owner (mode 0640)")
-	f.wantWarning("")
-	f.advance(warnAgain)
-	f.wantWarning("mode 0640")
 	if err := os.Chmod(f.path, 0o600); err != nil {
 		t.Fatal(err)
 	}

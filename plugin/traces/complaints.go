@@ -37,19 +37,18 @@ func (s sink) Error(err error, what string, _ ...any) {
 	s.traces.complain(fmt.Errorf("%s: %w", what, err))
 }
 
-// counted is an exporter that counts what it can't send.
+// counted is an exporter that counts and reports what it can't send.
 type counted struct {
 	sdk.SpanExporter
 	traces *Traces
+	lost   int // spans
 }
 
 // ExportSpans implements [sdk.SpanExporter].
-func (c counted) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
-	err := c.SpanExporter.ExportSpans(ctx, spans)
-	if err != nil {
-		c.traces.mu.Lock()
-		defer c.traces.mu.Unlock()
-		c.traces.failure, c.traces.lost = err, c.traces.lost+len(spans)
+func (c *counted) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	if err := c.SpanExporter.ExportSpans(ctx, spans); err != nil {
+		c.lost += len(spans)
+		c.traces.complain(fmt.Errorf("batches of %d spans were rejected, at least in part, since the plugin started: %w", c.lost, err))
 	}
-	return nil // it is told of
+	return nil
 }

@@ -17,9 +17,6 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// warnAgain is how often a warning is repeated while spans get lost.
-const warnAgain = time.Minute
-
 // Traces exports spans. They wait in a bounded queue, and what doesn't fit is
 // dropped: no token waits for a collector. Safe for concurrent use. A nil
 // *Traces does nothing, so that what isn't asked for costs nothing.
@@ -28,9 +25,7 @@ type Traces struct {
 	tracer   trace.Tracer
 
 	mu      sync.Mutex
-	failure error // since the last warning
-	lost    int   // spans of batches that weren't taken, since then
-	warned  time.Time
+	failure error // the latest since the last Warning
 }
 
 // New returns traces if the environment asks for them, and nil if it doesn't:
@@ -63,27 +58,21 @@ func (t *Traces) export(ctx context.Context, protocol, version string) error {
 	if err != nil { // about has what could be read
 		t.complain(fmt.Errorf("read the resource's attributes: %w", err))
 	}
-	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(counted{exporter, t}), sdk.WithResource(about))
+	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(&counted{SpanExporter: exporter, traces: t}), sdk.WithResource(about))
 	t.tracer = t.provider.Tracer("m2m-token-enricher", trace.WithInstrumentationVersion(version))
 	return nil
 }
 
 // Warning returns why spans were lost, or what is wrong with the environment's
-// variables, once a minute while that is so; otherwise nil.
-func (t *Traces) Warning(now time.Time) error {
+// variables, if that happened since the last Warning; otherwise nil.
+func (t *Traces) Warning() error {
 	if t == nil {
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.failure == nil || (!t.warned.IsZero() && now.Sub(t.warned) < warnAgain) {
-		return nil
-	}
 	warning := t.failure
-	if t.lost > 0 {
-		warning = fmt.Errorf("batches of %d spans weren't taken, or not wholly: %w", t.lost, warning)
-	}
-	t.warned, t.failure, t.lost = now, nil, 0
+	t.failure = nil
 	return warning
 }
 

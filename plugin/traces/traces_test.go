@@ -42,7 +42,7 @@ func traced(t *testing.T, c *otlptest.Collector, more map[string]string) *Traces
 	}
 	tr := New(t.Context(), environment(t, variables), "1.2.3")
 	if tr == nil || tr.provider == nil {
-		t.Fatalf("no traces: %v", tr.Warning(time.Now()))
+		t.Fatalf("no traces: %v", tr.Warning())
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -235,31 +235,22 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// TestCollectorFails: an operator learns of it, once a minute, and of how much
-// was lost since the last time.
+// TestCollectorFails: each failure is a warning with how many spans were lost.
 func TestCollectorFails(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) *otlptest.Collector{overHTTP: otlptest.Start, overGRPC: otlptest.StartGRPC} {
 		t.Run(name, func(t *testing.T) {
 			c := start(t)
 			c.Refuse()
 			tr := traced(t, c, map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": name})
-			now := time.Now()
-			if warning := tr.Warning(now); warning != nil {
-				t.Fatal(warning)
-			}
-			for _, tt := range []struct {
-				after time.Duration
-				says  string
-			}{{0, "2 spans"}, {30 * time.Second, ""}, {time.Minute, "4 spans"}, {time.Hour, "2 spans"}} {
+			for _, want := range []string{"2 spans", "4 spans"} {
+				if warning := tr.Warning(); warning != nil {
+					t.Errorf("Warning = %v, want none: nothing was lost since", warning)
+				}
 				tr.token(t.Context(), traceparent, refused)
 				flush(t, tr)
-				warning := tr.Warning(now.Add(tt.after))
-				if (warning == nil) != (tt.says == "") || warning != nil && !strings.Contains(warning.Error(), tt.says) {
-					t.Errorf("after %v: %v", tt.after, warning)
+				if warning := tr.Warning(); warning == nil || !strings.Contains(warning.Error(), want) {
+					t.Errorf("Warning = %v, want one of %s", warning, want)
 				}
-			}
-			if warning := tr.Warning(now.Add(2 * time.Hour)); warning != nil {
-				t.Errorf("nothing was lost since, but %v", warning)
 			}
 			tr.token(t.Context(), traceparent, refused)
 			if err := tr.Close(t.Context()); err == nil {
@@ -273,11 +264,10 @@ func TestCollectorFails(t *testing.T) {
 func TestRefused(t *testing.T) {
 	tr := New(t.Context(), environment(t, map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}), "")
 	tr.token(t.Context(), traceparent, refused)
-	now := time.Now()
-	if warning := tr.Warning(now); warning == nil || !strings.Contains(warning.Error(), `"zipkin"`) {
+	if warning := tr.Warning(); warning == nil || !strings.Contains(warning.Error(), `"zipkin"`) {
 		t.Errorf("warning %v", warning)
 	}
-	if warning := tr.Warning(now.Add(time.Hour)); warning != nil || tr.Close(t.Context()) != nil {
+	if warning := tr.Warning(); warning != nil || tr.Close(t.Context()) != nil {
 		t.Errorf("it is told of again: %v", warning)
 	}
 	if tr := New(t.Context(), environment(t, nil), ""); tr != nil {
@@ -299,7 +289,7 @@ func TestMistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := traced(t, otlptest.Start(t), map[string]string{tt.variable: tt.value})
-			warning := tr.Warning(time.Now())
+			warning := tr.Warning()
 			if warning == nil || !strings.Contains(warning.Error(), tt.says) || strings.Contains(warning.Error(), "s3cret") {
 				t.Errorf("warning %v", warning)
 			}
@@ -317,7 +307,7 @@ func TestNobodyAsked(t *testing.T) {
 		tr.Step(same, "lookup", begun, begun)
 		span.Decided(Decision{})
 		span.End()
-		if same != ctx || tr.Transport() != nil || tr.Warning(begun) != nil || tr.Close(ctx) != nil {
+		if same != ctx || tr.Transport() != nil || tr.Warning() != nil || tr.Close(ctx) != nil {
 			t.Error("it does something")
 		}
 	})

@@ -123,7 +123,7 @@ func TestKeysShowNoPrivateKey(t *testing.T) {
 	shown.WriteString(stdout + stderr)
 	w.eventually(func() error {
 		w.enriched(w.ask(form()))
-		if log := w.gateway.Log(); !strings.Contains(log, "keys are those from before") {
+		if log := w.gateway.Log(); !strings.Contains(log, "previous signing keys stay in use") {
 			return errNotYet
 		}
 		return nil

@@ -87,7 +87,7 @@ func TestKeyFile(t *testing.T) {
 	}
 	w.eventually(func() error {
 		w.enriched(w.ask(form()))
-		if !strings.Contains(w.gateway.Log(), "the signing keys are those from before") {
+		if !strings.Contains(w.gateway.Log(), "the previous signing keys stay in use") {
 			return fmt.Errorf("the log doesn't tell of the broken key file")
 		}
 		return nil

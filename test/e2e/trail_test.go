@@ -57,7 +57,7 @@ func TestNobodyTakesIt(t *testing.T) {
 	w.flags = []string{"-audit", "/nonexistent/audit.log"}
 	w.env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50"}
 	w.start()
-	for _, told := range []string{"audit log: /nonexistent/audit.log: ", " spans weren't taken"} {
+	for _, told := range []string{"audit log: /nonexistent/audit.log: ", " spans were rejected"} {
 		w.eventually(func() error {
 			w.enriched(w.ask(form()))
 			if !strings.Contains(w.gateway.Log(), told) {
