@@ -1,4 +1,4 @@
-# The stub provider and the API of the demo; nothing of it is in the product.
+# The demo's stub provider and API. The product has no part of it.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
