@@ -3,12 +3,13 @@
 //
 // Strictly means RFC 7493 (I-JSON): UTF-8 without a byte order mark, no
 // duplicate member at any depth, no unpaired surrogate, and member names
-// compared exactly. Numbers are never decoded, so none loses precision.
+// compared exactly. A text may be 10,000 objects and arrays deep. Numbers are
+// never decoded, so none loses precision.
 package splice
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -23,7 +24,7 @@ var ErrNotObject = errors.New("not a JSON object")
 // parsed from, which must not be modified. Safe for concurrent use.
 type Object struct {
 	text    []byte
-	whole   string // the same, of which names and texts are parts
+	whole   string // a copy of text, which names and texts are parts of
 	members []Member
 	last    int // offset of the closing brace
 }
@@ -36,45 +37,53 @@ type Member struct {
 	at    int // offset of Value
 }
 
-// Parse parses text, which must hold one object and nothing else but white
-// space. Errors tell where text is wrong and hold no part of it, since it may
-// be a token.
+// fewMembers is up to how many members an object holds without another
+// allocation.
+const fewMembers = 16
+
+// Parse parses text: one object with nothing but white space around it. Errors
+// say where text is wrong and quote no part of it, because it may be a token.
 func Parse(text []byte) (*Object, error) {
-	s := scanner{text: text}
-	if c := s.next(); c != '{' {
-		err := s.value()
-		if err == nil {
-			err = s.end()
-		}
-		if err == nil {
-			err = fmt.Errorf("%w but a %v", ErrNotObject, jsontext.Kind(c))
-		}
+	s := scan(text)
+	defer s.release()
+	if err := s.open('{', ErrNotObject); err != nil {
 		return nil, err
 	}
-	var room struct { // what nearly every object needs, in one piece
+	var room struct { // enough for nearly every object, in one allocation
 		object  Object
 		members [fewMembers]Member
-		names   [fewMembers][]byte
 	}
 	o := &room.object
-	o.text, o.whole, o.members, s.names = text, string(text), room.members[:0], room.names[:0]
-	err := s.object(func(name []byte, at, begin, end int) {
-		m := Member{Value: jsontext.Value(text[begin:end:end]), at: begin}
-		if at >= 0 {
-			m.Name = o.whole[at : at+len(name)]
-		} else {
-			m.Name = string(name)
+	o.text, o.whole, o.members = text, string(text), room.members[:0]
+	for s.more() {
+		m, err := o.member(s)
+		if err != nil {
+			return nil, err
 		}
 		o.members = append(o.members, m)
-	})
-	o.last = s.at - 1
-	if err == nil {
-		err = s.end()
 	}
-	if err != nil {
+	o.last = int(s.decoder.InputOffset())
+	if err := s.close(); err != nil {
 		return nil, err
 	}
+	o.last += bytes.IndexByte(text[o.last:], '}')
 	return o, nil
+}
+
+// member reads the next member.
+func (o *Object) member(s *scanner) (m Member, err error) {
+	name, at, err := s.value()
+	if err != nil {
+		return m, err
+	}
+	if inner := name[1 : len(name)-1]; plain(inner) {
+		m.Name = o.whole[at+1 : at+1+len(inner)]
+	} else {
+		m.Name, _ = Text(name) // a valid name is a string
+	}
+	value, at, err := s.value()
+	m.Value, m.at = jsontext.Value(o.text[at:at+len(value):at+len(value)]), at
+	return m, err
 }
 
 // Bytes returns the text of the object.
@@ -121,10 +130,7 @@ func (o *Object) At(path []string) jsontext.Value {
 		return nil
 	}
 	value := o.Get(path[0])
-	if len(path) == 1 || value.Kind() != '{' {
-		if len(path) > 1 {
-			return nil
-		}
+	if len(path) == 1 {
 		return value
 	}
 	sub, err := Parse(value)
@@ -134,8 +140,8 @@ func (o *Object) At(path []string) jsontext.Value {
 	return sub.At(path[1:])
 }
 
-// Alike returns the name of a member that differs from name in letter case
-// only, or "". A reader that folds case would take it for the other.
+// Alike returns the name of a member that differs from name only in letter case,
+// or "". A reader that folds case would take one for the other.
 func (o *Object) Alike(name string) string {
 	for i := range o.members {
 		if n := o.members[i].Name; n != name && strings.EqualFold(n, name) {
@@ -145,9 +151,9 @@ func (o *Object) Alike(name string) string {
 	return ""
 }
 
-// With returns the text of the object with the members of changes: one that
-// exists is rewritten where it stands, others are added at the end in their
-// order. The values must be valid JSON; the names in changes must differ.
+// With returns the text of the object with changes: a member that exists is
+// rewritten in place, new ones follow at the end in their order. The values of
+// changes must be valid JSON, and their names must differ.
 func (o *Object) With(changes ...Member) []byte {
 	size := len(o.text)
 	for _, c := range changes {
@@ -206,7 +212,7 @@ func find(members []Member, name string) *Member {
 	return nil
 }
 
-// Text returns the text of a JSON string, and whether value is one.
+// Text returns the text of the JSON string value, and whether it is one.
 func Text(value jsontext.Value) (string, bool) {
 	if len(value) < 2 || value[0] != '"' {
 		return "", false
@@ -218,7 +224,8 @@ func Text(value jsontext.Value) (string, bool) {
 	return string(raw), err == nil
 }
 
-// plain tells whether a string's inner text stands for itself, as most do.
+// plain reports whether a string without its quotes needs no decoding, as most
+// don't.
 func plain(inner []byte) bool {
 	for _, c := range inner {
 		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
@@ -233,36 +240,39 @@ func Quote(s string) (jsontext.Value, error) {
 	return jsontext.AppendQuote(nil, s)
 }
 
-// Texts returns the texts of a JSON array of strings, and whether value is one.
+// Texts returns the texts of the JSON array value, and whether it holds only
+// strings.
 func Texts(value jsontext.Value) ([]string, bool) {
-	s := scanner{text: value}
-	if s.next() != '[' {
+	elements, err := Elements(value)
+	if err != nil {
 		return nil, false
 	}
-	list, all := []string{}, true
-	err := s.array(func(begin, end int) {
-		text, ok := Text(value[begin:end])
-		list, all = append(list, text), all && ok
-	})
-	if err != nil || !all || s.end() != nil {
-		return nil, false
+	list := make([]string, len(elements))
+	for i, element := range elements {
+		var ok bool
+		if list[i], ok = Text(element); !ok {
+			return nil, false
+		}
 	}
 	return list, true
 }
 
-// Elements returns the elements of a JSON array, as they are written.
+var errNotArray = errors.New("not an array")
+
+// Elements returns the elements of the JSON array value as they are written.
 func Elements(value jsontext.Value) ([]jsontext.Value, error) {
-	s := scanner{text: value}
-	if s.next() != '[' {
-		return nil, errors.New("not an array")
-	}
-	var list []jsontext.Value
-	err := s.array(func(begin, end int) { list = append(list, value[begin:end:end]) })
-	if err == nil {
-		err = s.end()
-	}
-	if err != nil {
+	s := scan(value)
+	defer s.release()
+	if err := s.open('[', errNotArray); err != nil {
 		return nil, err
 	}
-	return list, nil
+	var list []jsontext.Value
+	for s.more() {
+		element, at, err := s.value()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, value[at:at+len(element):at+len(element)])
+	}
+	return list, s.close()
 }
