@@ -14,55 +14,50 @@ import (
 
 // Records looks up the records of one configuration. Safe for concurrent use.
 type Records struct {
-	store   source
-	where   string
-	cfg     schema.Cache
-	redis   schema.Redis
-	prefix  string
-	budget  time.Duration // of one question to the store
-	now     func() time.Time
-	jitter  func() float64 // in [0, 1)
-	tier    *tier
-	nodes   *nodes
-	tracker *tracker // nil without cache.invalidation
-	stats   stats
-
-	properties map[schema.Kind][]string // those that a record has
-	copied     chan struct{}            // closed when what another one had is held
+	cfg        *schema.Config
+	properties map[schema.Kind][]string // that a record is asked for
+	store      source
+	now        func() time.Time
+	jitter     func() float64 // in [0, 1)
+	tier       *tier
+	nodes      *nodes
+	tracker    *tracker // nil without cache.invalidation
+	stats      stats
+	copied     chan struct{} // closed when the previous records are in the tier
 
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
 
-// source is where records come from. The errors of fetch are those of
-// [Records.Record].
+// source is where records come from.
 type source interface {
-	fetch(ctx context.Context, kind schema.Kind, id string) (schema.Record, error)
-	count(ctx context.Context, limit int) (int, error)
+	// fetch reads fields of the record at key. Its errors are those of
+	// [Records.Record].
+	fetch(ctx context.Context, key string, fields []string) (schema.Record, error)
+	// node returns the address of the server that has key, "" if there is only
+	// one or if it isn't known. It asks no server.
+	node(key string) string
+	count(ctx context.Context, prefix string, limit int) (int, error)
 	close() error
 }
 
-// sharded is a source on several servers: node returns the address of the one
-// that has key, "" if it isn't known, without asking any.
-type sharded interface{ node(key string) string }
-
-// New returns the records that cfg says. It doesn't wait for a connection. Unless
-// from is nil, the records that it has are taken over: it must serve cfg. They
-// are copied in the background; lookups wait for that.
-func New(cfg *schema.Config, from *Records) *Records {
-	r := newRecords(cfg, newStore(cfg), time.Now)
-	if from != nil {
+// New returns the records of cfg. It doesn't wait for a connection. Unless
+// previous is nil, its cached records are copied: it must serve cfg. The copy
+// runs in the background, and lookups wait for it.
+func New(cfg *schema.Config, previous *Records) *Records {
+	r := newRecords(cfg, newStore(cfg.Redis), time.Now)
+	if previous != nil {
 		r.copied = make(chan struct{})
-		r.running.Go(func() { // ends, so that from isn't kept
+		r.running.Go(func() { // it ends, so previous can be freed
 			defer close(r.copied)
-			r.copy(from)
+			r.copy(previous)
 		})
 	}
 	if cfg.Cache.Invalidation {
 		r.tracker = newTracker(cfg, r.tier)
 		r.running.Go(func() {
-			<-r.copied // of what isn't held yet nothing can be told
+			<-r.copied // an entry must be in the tier before it can be invalidated
 			r.tracker.run(r.ctx)
 		})
 	}
@@ -71,73 +66,70 @@ func New(cfg *schema.Config, from *Records) *Records {
 
 func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records {
 	ctx, cancel := context.WithCancel(context.Background())
-	nothing := make(chan struct{})
-	close(nothing)
+	copied := make(chan struct{})
+	close(copied) // nothing to copy
 	return &Records{
-		store: store, where: connect.Describe(cfg.Redis), cfg: cfg.Cache,
-		redis: cfg.Redis, prefix: cfg.Prefix, properties: declared(cfg), copied: nothing,
-		budget: connect.Budget(cfg.Redis),
-		now:    now, jitter: rand.Float64,
-		tier:  newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
-		nodes: newNodes(max(1, cfg.Redis.PoolSize)),
-		ctx:   ctx, cancel: cancel,
+		cfg: cfg, properties: declared(cfg), store: store, now: now, jitter: rand.Float64,
+		tier:   newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
+		nodes:  newNodes(max(1, cfg.Redis.PoolSize)),
+		copied: copied, ctx: ctx, cancel: cancel,
 	}
 }
 
-// Record returns the record of kind that id names. The error wraps
-// schema.ErrNoRecord or schema.ErrInvalidRecord if Redis said so, and
-// schema.ErrUnavailable if it said nothing and nothing held is fresh enough. In
-// that last case the record, if it isn't nil, is the last one known: too old to
-// issue a token by, but good enough to refuse one. It must not be modified.
+// Record returns the record of kind that id names; it must not be modified. The
+// error wraps schema.ErrNoRecord or schema.ErrInvalidRecord if Redis said so. It
+// wraps schema.ErrUnavailable if Redis didn't answer and no cached record may
+// stand in. A record that comes with that error is the last one known: too old to
+// issue a token by, but good enough to refuse one.
 func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
-	key := kind.Key(r.prefix, id)
+	key := kind.Key(r.cfg.Prefix, id)
 	select {
 	case <-r.copied:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%s: %w: wait for the cached records: %w", key, schema.ErrUnavailable, ctx.Err())
 	}
 	now := r.now()
-	last, held, fresh := r.tier.get(key, now)
+	last, cached, fresh := r.tier.get(key, now)
 	if fresh {
 		r.stats.hits.Add(1)
 		return last.record, last.err
 	}
 	r.stats.misses.Add(1)
-	stale := held && last.younger(seconds(r.cfg.TTL+r.cfg.StaleTTL), now)
+	stale := cached && last.usable(r.maxAge(), now)
 	if stale {
 		var cancel context.CancelFunc
-		ctx, cancel = half(ctx) // what serves the stale record needs time, too
+		ctx, cancel = half(ctx) // answering with the stale record needs time, too
 		defer cancel()
 	}
-	answer, err := r.ask(ctx, key, kind, id)
+	answer, err := r.ask(ctx, key, kind)
 	switch {
 	case err == nil:
 		return answer.record, answer.err
 	case stale:
-		return r.staleNow(key, err)
-	case !held || last.err != nil:
+		return r.serveStale(key, err)
+	case !cached || last.err != nil:
 		return nil, err
 	}
 	return last.record, err
 }
 
-// staleNow returns the record of key that is held, if it may still stand in
-// for one that Redis doesn't give: while that was waited for, its time may have
-// ended, and Redis may have told of a change.
-func (r *Records) staleNow(key string, err error) (schema.Record, error) {
+// serveStale returns the cached record of key if it may still stand in for an
+// answer of Redis. During the wait for Redis it may have expired, or Redis may
+// have reported a change. Then err comes with it.
+func (r *Records) serveStale(key string, err error) (schema.Record, error) {
 	now := r.now()
-	last, held, _ := r.tier.get(key, now)
-	switch {
-	case !held:
-		return nil, err
-	case last.younger(seconds(r.cfg.TTL+r.cfg.StaleTTL), now):
+	last, cached, _ := r.tier.get(key, now)
+	if cached && last.usable(r.maxAge(), now) {
 		r.stats.stale.Add(1)
-		return last.record, nil
+		err = nil
 	}
 	return last.record, err
 }
 
-// half returns ctx with half of the time that is left.
+// maxAge is how old a record may become while Redis doesn't answer.
+func (r *Records) maxAge() time.Duration { return seconds(r.cfg.Cache.TTL + r.cfg.Cache.StaleTTL) }
+
+// half returns ctx with half of its remaining time.
 func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -146,29 +138,29 @@ func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
-// ask asks the store, once for all that wait for key, each until its own ctx.
-// The error wraps schema.ErrUnavailable.
-func (r *Records) ask(ctx context.Context, key string, kind schema.Kind, id string) (entry, error) {
-	f, lead := r.tier.join(key, r.now())
-	if lead {
+// ask fetches once for all that wait for key, each until its own ctx ends. The
+// error wraps schema.ErrUnavailable.
+func (r *Records) ask(ctx context.Context, key string, kind schema.Kind) (entry, error) {
+	f, first := r.tier.join(key, r.now())
+	if first {
 		r.running.Go(func() {
-			answer, err := r.question(key, kind, id)
+			answer, err := r.fetch(key, kind)
 			if err != nil {
 				r.stats.failed(err)
 			}
-			r.tier.land(f, answer, err)
+			r.tier.finish(f, answer, err)
 		})
 	}
 	select {
-	case <-f.ended:
+	case <-f.done:
 		return f.answer, f.err
 	case <-ctx.Done():
 		return entry{}, fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, ctx.Err())
 	}
 }
 
-// Warning returns why changes aren't noticed at once though the configuration asks
-// for it, nil if they are.
+// Warning returns why cache.invalidation has no effect although it is
+// configured, nil if it has.
 func (r *Records) Warning() error {
 	if r.tracker == nil {
 		return nil
@@ -176,8 +168,8 @@ func (r *Records) Warning() error {
 	return r.tracker.trouble()
 }
 
-// Tracked asks every master whether it tells of changes, and returns how many
-// they are: none without cache.invalidation.
+// Tracked asks every master whether it reports changes, and returns how many
+// masters there are: none without cache.invalidation.
 func (r *Records) Tracked(ctx context.Context) (int, error) {
 	if r.tracker == nil {
 		return 0, nil
@@ -185,16 +177,16 @@ func (r *Records) Tracked(ctx context.Context) (int, error) {
 	return r.tracker.try(ctx)
 }
 
-// Where says which Redis it is, for people.
-func (r *Records) Where() string { return r.where }
+// Where names the Redis for people.
+func (r *Records) Where() string { return connect.Describe(r.cfg.Redis) }
 
-// Count asks Redis how many application records there are; it stops counting
-// at limit.
+// Count asks Redis how many application records there are. It stops counting at
+// limit.
 func (r *Records) Count(ctx context.Context, limit int) (int, error) {
-	return r.store.count(ctx, limit)
+	return r.store.count(ctx, r.cfg.Prefix, limit)
 }
 
-// Close ends what is under way and closes the connections.
+// Close cancels running fetches and closes the connections.
 func (r *Records) Close() error {
 	r.cancel()
 	err := r.store.close()

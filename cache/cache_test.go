@@ -110,7 +110,7 @@ func TestDefiniteAnswersDontPause(t *testing.T) {
 
 func TestTTLZero(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
-		r.cfg = schema.Cache{}
+		r.cfg.Cache = schema.Cache{}
 		for i := range 3 {
 			expect(t, r, s, good, nil, i+1)
 		}

@@ -8,67 +8,59 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// copiedAtOnce is how many records are copied while the lookups of neither side
-// can go on.
-const copiedAtOnce = 1000
+// copyChunk is how many records are copied while lookups wait.
+const copyChunk = 1000
 
-// doubtful is what no tier's count of doubts reaches: what has it isn't fresh.
-const doubtful = ^uint64(0)
-
-// kinds are all that there are.
-var kinds = []schema.Kind{schema.Application, schema.Organization, schema.User}
+// outdated is a generation that no tier reaches: an entry of it is never fresh.
+const outdated = ^uint64(0)
 
 // Serves reports whether r has records that cfg may use: those of the same Redis,
-// under the same prefix. How it is connected to (users, passwords, timeouts, TLS
-// files) doesn't matter.
+// under the same prefix. Accounts, timeouts and TLS files don't matter.
 func (r *Records) Serves(cfg *schema.Config) bool {
-	return r.prefix == cfg.Prefix && connect.Same(r.redis, cfg.Redis)
+	return r.cfg.Prefix == cfg.Prefix && connect.Same(r.cfg.Redis, cfg.Redis)
 }
 
-// copy takes over the records that from has, each with the time when Redis was
-// asked for it. What Redis may have changed meanwhile, without r being told, is
-// doubtful. A record that wasn't asked for a property that r needs is only the last
-// one known: the property isn't missing.
-func (r *Records) copy(from *Records) {
+// copy takes over the records of previous; each keeps the time when Redis was
+// asked for it. With cache.invalidation they are stale, because r wasn't
+// notified of changes until now. A record that lacks a property only because
+// Redis wasn't asked for it is partial.
+func (r *Records) copy(previous *Records) {
 	select {
-	case <-from.copied: // or there would be nothing yet
+	case <-previous.copied: // before that its tier is empty
 	case <-r.ctx.Done():
 		return
 	}
-	keys := from.tier.keys(r.cfg.MaxEntries)
-	for len(keys) > 0 && r.ctx.Err() == nil {
-		n := min(len(keys), copiedAtOnce)
-		r.tier.adopt(from.tier.records(keys[:n]), func(key string, e *entry) {
-			e.life = r.life(nil)
-			if r.cfg.Invalidation {
-				e.doubts = doubtful
+	for keys := range slices.Chunk(previous.tier.keys(r.cfg.Cache.MaxEntries), copyChunk) {
+		if r.ctx.Err() != nil {
+			return
+		}
+		r.tier.addAll(previous.tier.records(keys), func(key string, e *entry) {
+			e.ttl = r.ttl(nil)
+			if r.cfg.Cache.Invalidation {
+				e.generation = outdated
 			}
-			e.partial = !includes(e.properties, r.properties[r.kindOf(key)])
+			e.partial = r.lacks(key, e.properties)
 		})
-		keys = keys[n:]
 	}
 }
 
-func includes(all, some []string) bool {
-	return !slices.ContainsFunc(some, func(name string) bool { return !slices.Contains(all, name) })
-}
-
-func (r *Records) kindOf(key string) schema.Kind {
-	for _, kind := range kinds {
-		if strings.HasPrefix(key, kind.Key(r.prefix, "")) {
-			return kind
+// lacks reports whether the record at key needs a property that isn't among
+// those asked for.
+func (r *Records) lacks(key string, asked []string) bool {
+	for kind, needed := range r.properties {
+		if strings.HasPrefix(key, kind.Key(r.cfg.Prefix, "")) {
+			return slices.ContainsFunc(needed, func(name string) bool { return !slices.Contains(asked, name) })
 		}
 	}
-	return ""
+	return false
 }
 
-// keyed is an entry and its key.
-type keyed struct {
+type keyedEntry struct {
 	key string
 	entry
 }
 
-// keys returns the keys that were used last, at most n, the latest at the end.
+// keys returns the n most recently used keys, the latest last.
 func (t *tier) keys(n int) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -76,34 +68,33 @@ func (t *tier) keys(n int) []string {
 	return keys[max(0, len(keys)-n):]
 }
 
-// records returns the records that are held of keys. The time of one that may
-// have changed stays, but its doubts are doubtful.
-func (t *tier) records(keys []string) []keyed {
+// records returns the cached records of keys for a tier of generation 0.
+// Negative entries are left out: they never stand in for an answer.
+func (t *tier) records(keys []string) []keyedEntry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	held := make([]keyed, 0, len(keys))
+	records := make([]keyedEntry, 0, len(keys))
 	for _, key := range keys {
-		e, ok := t.entries.Peek(key)
-		if !ok || e.err != nil { // that there is none never stands in for an answer
+		e, cached := t.entries.Peek(key)
+		if !cached || e.err != nil {
 			continue
 		}
-		if e.doubts == t.doubts {
-			e.doubts = 0
+		if e.generation == t.generation {
+			e.generation = 0
 		} else {
-			e.doubts = doubtful
+			e.generation = outdated
 		}
-		held = append(held, keyed{key, e})
+		records = append(records, keyedEntry{key, e})
 	}
-	return held
+	return records
 }
 
-// adopt holds entries of another tier that hasn't doubted since, after change
-// made them this one's.
-func (t *tier) adopt(entries []keyed, change func(key string, e *entry)) {
+// addAll adds entries after adapt has fitted each to this tier.
+func (t *tier) addAll(entries []keyedEntry, adapt func(key string, e *entry)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range entries {
-		change(e.key, &e.entry)
-		t.hold(e.key, e.entry)
+		adapt(e.key, &e.entry)
+		t.add(e.key, e.entry)
 	}
 }

@@ -21,7 +21,7 @@ func heir(t *testing.T, from *Records, change func(*schema.Config)) (*Records, *
 	t.Helper()
 	s := &scripted{}
 	s.next(nil, errSilent)
-	cfg := &schema.Config{Prefix: "p:", Redis: from.redis, Cache: from.cfg}
+	cfg := &schema.Config{Prefix: "p:", Redis: from.cfg.Redis, Cache: from.cfg.Cache}
 	if change != nil {
 		change(cfg)
 	}
@@ -73,8 +73,8 @@ func TestCopiedDoubts(t *testing.T) {
 		happens func(*tier)
 		err     error
 	}{
-		"one changed":  {func(t *tier) { t.changed("p:app:a") }, schema.ErrUnavailable},
-		"all may have": {(*tier).doubt, nil},
+		"one changed":  {func(t *tier) { t.invalidate("p:app:a") }, schema.ErrUnavailable},
+		"all may have": {(*tier).invalidateAll, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			overScript(t, func(t *testing.T, from *Records, s *scripted) {
@@ -128,7 +128,7 @@ func TestCopiedNoAbsence(t *testing.T) {
 func TestCopiedBounds(t *testing.T) {
 	for name, limit := range map[string]func(*schema.Cache){
 		"entries": func(c *schema.Cache) { c.MaxEntries = 10 },
-		"bytes":   func(c *schema.Cache) { c.MaxBytes = 10 * size("p:app:00", entry{record: good}) },
+		"bytes":   func(c *schema.Cache) { c.MaxBytes = 10 * sizeOf("p:app:00", entry{record: good}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			overScript(t, func(t *testing.T, from *Records, _ *scripted) {
@@ -172,7 +172,7 @@ func TestServes(t *testing.T) {
 		"another cluster":       {schema.Redis{ClusterNodes: cluster(1, 2)}, schema.Redis{ClusterNodes: cluster(1, 3)}, false},
 		"server and cluster":    {schema.Redis{Host: "r", Port: 1}, schema.Redis{ClusterNodes: cluster(1)}, false},
 	} {
-		r := &Records{prefix: "p:", redis: tt.a}
+		r := &Records{cfg: &schema.Config{Prefix: "p:", Redis: tt.a}}
 		if got := r.Serves(&schema.Config{Prefix: "p:", Redis: tt.b}); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
@@ -188,7 +188,7 @@ func TestCopyEnds(t *testing.T) {
 	overScript(t, func(t *testing.T, from *Records, s *scripted) {
 		expect(t, from, s, good, nil, 1)
 		from.copied = make(chan struct{}) // it is still being copied itself
-		r := New(&schema.Config{Prefix: "p:", Redis: from.redis, Cache: from.cfg}, from)
+		r := New(&schema.Config{Prefix: "p:", Redis: from.cfg.Redis, Cache: from.cfg.Cache}, from)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := r.Record(ctx, schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
@@ -197,7 +197,7 @@ func TestCopyEnds(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
-		heir := New(&schema.Config{Prefix: "p:", Redis: from.redis, Cache: from.cfg}, from)
+		heir := New(&schema.Config{Prefix: "p:", Redis: from.cfg.Redis, Cache: from.cfg.Cache}, from)
 		close(from.copied)
 		if got, err := ask(t, heir); err != nil || got["org_code"] != "org_a" {
 			t.Errorf("got %v, %v", got, err)

@@ -142,7 +142,7 @@ func TestFullPool(t *testing.T) {
 			t.Errorf("who has the connection got %s", got)
 		}
 	})
-	await.True(t, "busy connection", func() bool { return len(r.nodes.at("").slots) == 1 })
+	await.True(t, "busy connection", func() bool { return len(r.nodes.get("").slots) == 1 })
 	tr := drive(t, r, nil, "b", "c", "d")
 	tr.require(func(a answer) error {
 		if !errors.Is(a.err, schema.ErrUnavailable) || !errors.Is(a.err, context.DeadlineExceeded) {
@@ -170,11 +170,11 @@ func TestFullPoolEndsQuestions(t *testing.T) {
 		c["redis"].(map[string]any)["keepalive_pool_size"] = 1.0
 	})
 	write(t, server, prefix+"app:a", "region", "a/1")
-	r.nodes.at("").slots <- struct{}{}
+	r.nodes.get("").slots <- struct{}{}
 	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) || !strings.Contains(err.Error(), "busy") {
 		t.Errorf("got %v", err)
 	}
-	<-r.nodes.at("").slots
+	<-r.nodes.get("").slots
 	serves(t, r, "a", "a/1")
 }
 
@@ -191,7 +191,7 @@ func TestRefusedForLong(t *testing.T) {
 	tr.waitFor("failures", &tr.failed, 10)
 	tr.require(unserved)
 	for range 200 { // more than keepalive_pool_size
-		skip(pauseAfterFailure)
+		skip(retryInterval)
 		tr.waitFor("failures", &tr.failed, 1)
 	}
 	tr.require(anything)

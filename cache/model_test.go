@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -151,7 +152,7 @@ func (w *world) write(id string) {
 		if w.deaf { // it was lost on the way
 			return
 		}
-		w.r.tier.changed(schema.Application.Key("p:", id))
+		w.r.tier.invalidate(schema.Application.Key("p:", id))
 		for n := range before + 1 {
 			if h.versions[n].told.IsZero() {
 				h.versions[n].told = time.Now()
@@ -167,13 +168,14 @@ func (w *world) reconnect() {
 	defer w.mu.Unlock()
 	if w.deaf {
 		w.deaf, w.doubted = false, time.Now()
-		w.r.tier.doubt()
+		w.r.tier.invalidateAll()
 	}
 }
 
 // fetch is the store's: it reads at a moment of its own between the question
 // and the answer.
-func (w *world) fetch(ctx context.Context, _ schema.Kind, id string) (schema.Record, error) {
+func (w *world) fetch(ctx context.Context, key string, _ []string) (schema.Record, error) {
+	id := strings.TrimPrefix(key, "p:app:")
 	asked := time.Now()
 	longest := 5 * time.Millisecond
 	w.set(func() {
@@ -232,5 +234,6 @@ func (w *world) elapse(ctx context.Context, id string, d time.Duration) error {
 	return fmt.Errorf("the store: %w", schema.ErrUnavailable)
 }
 
-func (w *world) count(context.Context, int) (int, error) { return 0, nil }
-func (w *world) close() error                            { return nil }
+func (*world) node(string) string                              { return "" }
+func (*world) count(context.Context, string, int) (int, error) { return 0, nil }
+func (*world) close() error                                    { return nil }

@@ -111,7 +111,7 @@ func TestCutReply(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		skip(pauseAfterFailure)
+		skip(retryInterval)
 		for _, id := range ids {
 			if err := whole(id); err != nil {
 				t.Errorf("after a cut after %d bytes: %v", n, err)

@@ -104,7 +104,7 @@ func tryAll(t *testing.T, r, other *Records) works {
 	skip := skipping(r)
 	got, err := r.Record(ctx, schema.Application, "a")
 	w.record = err == nil && got["region"] == "eu"
-	skip(pauseAfterFailure)
+	skip(retryInterval)
 	_, err = r.Record(ctx, schema.Application, "absent")
 	w.absent = errors.Is(err, schema.ErrNoRecord)
 	_, err = other.Record(ctx, schema.Application, "a")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,17 +20,19 @@ type scripted struct {
 	asked  int
 }
 
-func (s *scripted) fetch(ctx context.Context, _ schema.Kind, id string) (schema.Record, error) {
+func (s *scripted) fetch(ctx context.Context, key string, _ []string) (schema.Record, error) {
 	s.mu.Lock()
 	s.asked++
 	answer := s.answer
 	s.mu.Unlock()
-	return answer(ctx, id)
+	return answer(ctx, strings.TrimPrefix(key, "p:app:"))
 }
 
-func (s *scripted) count(context.Context, int) (int, error) { return 0, nil }
+func (*scripted) node(string) string { return "" }
 
-func (s *scripted) close() error { return nil }
+func (*scripted) count(context.Context, string, int) (int, error) { return 0, nil }
+
+func (*scripted) close() error { return nil }
 
 func (s *scripted) next(record schema.Record, err error) {
 	s.mu.Lock()

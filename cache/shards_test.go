@@ -127,7 +127,7 @@ func (s *shards) die(shard *shard) {
 // from a pause later on it serves.
 func (s *shards) giveBack(n int) {
 	shard := s.of[n]
-	rest := s.r.budget + pauseAfterFailure
+	rest := s.r.budget() + retryInterval
 	s.set(func() { shard.down = false })
 	for end := time.Now().Add(rest); time.Now().Before(end); pass(rest / 20) {
 		s.traffic()
@@ -193,7 +193,7 @@ func (s *shards) shard(id string) *shard {
 
 // known reports whether id is known to fail.
 func (s *shards) known(id string) bool {
-	p := &s.r.nodes.at(id[:1]).pause
+	p := &s.r.nodes.get(id[:1]).breaker
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, known := p.failing["p:app:"+id]
@@ -204,7 +204,8 @@ func (s *shards) node(key string) string {
 	return strings.SplitN(strings.TrimPrefix(key, "p:app:"), "/", 2)[0]
 }
 
-func (s *shards) fetch(ctx context.Context, _ schema.Kind, id string) (schema.Record, error) {
+func (s *shards) fetch(ctx context.Context, key string, _ []string) (schema.Record, error) {
+	id := strings.TrimPrefix(key, "p:app:")
 	asked := time.Now()
 	s.mu.Lock()
 	shard := s.shard(id)
@@ -244,5 +245,5 @@ func (s *shard) count(now time.Time) {
 	s.most = max(s.most, len(s.asked))
 }
 
-func (s *shards) count(context.Context, int) (int, error) { return 0, nil }
-func (s *shards) close() error                            { return nil }
+func (s *shards) count(context.Context, string, int) (int, error) { return 0, nil }
+func (s *shards) close() error                                    { return nil }

@@ -11,14 +11,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Stats is what lookups did, and what is held now.
+// Stats counts lookups since the start; Entries and Bytes are what is cached now.
 type Stats struct {
 	Hits, Misses, Stale uint64
 	Entries, Bytes      int
 	Errors              map[string]uint64 // lookups that Redis didn't answer, by kind
 }
 
-// stats counts. Safe for concurrent use.
+// stats counts lookups. Safe for concurrent use.
 type stats struct {
 	hits, misses, stale atomic.Uint64
 
@@ -26,10 +26,10 @@ type stats struct {
 	errors map[string]uint64
 }
 
-// Stats returns the counts since the start.
+// Stats returns the current counts.
 func (r *Records) Stats() Stats {
 	s := Stats{Hits: r.stats.hits.Load(), Misses: r.stats.misses.Load(), Stale: r.stats.stale.Load()}
-	s.Entries, s.Bytes = r.tier.holds()
+	s.Entries, s.Bytes = r.tier.size()
 	r.stats.mu.Lock()
 	defer r.stats.mu.Unlock()
 	s.Errors = maps.Clone(r.stats.errors)
@@ -42,18 +42,18 @@ func (s *stats) failed(err error) {
 	if s.errors == nil {
 		s.errors = map[string]uint64{}
 	}
-	s.errors[kindOf(err)]++
+	s.errors[errorKind(err)]++
 }
 
-// redisErrors are those of Redis' own errors that an operator tells apart.
+// redisErrors are the error replies that an operator distinguishes.
 var redisErrors = []struct{ prefix, kind string }{
 	{"NOAUTH", "auth"}, {"WRONGPASS", "auth"}, {"NOPERM", "auth"},
 	{"LOADING", "loading"}, {"CLUSTERDOWN", "cluster"}, {"MOVED", "cluster"}, {"TRYAGAIN", "cluster"}, {"MASTERDOWN", "cluster"},
 	{"OOM", "memory"}, {"BUSY", "busy"},
 }
 
-// kindOf sorts why Redis didn't answer into a few kinds.
-func kindOf(err error) string {
+// errorKind sorts the reasons why Redis didn't answer into a few kinds.
+func errorKind(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var timeout net.Error

@@ -50,7 +50,7 @@ func TestKindsOfErrors(t *testing.T) {
 		{errBusy, "busy"},
 		{errPaused, "paused"},
 	} {
-		if got := kindOf(fmt.Errorf("k: %w: %w", schema.ErrUnavailable, tt.err)); got != tt.kind {
+		if got := errorKind(fmt.Errorf("k: %w: %w", schema.ErrUnavailable, tt.err)); got != tt.kind {
 			t.Errorf("%v is of kind %s, not %s", tt.err, got, tt.kind)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -15,50 +16,22 @@ import (
 
 // store reads records from Redis.
 type store struct {
-	client     redis.UniversalClient
-	owners     *connect.Owners
-	prefix     string
-	properties map[schema.Kind][]string // the fields that are asked for
+	client redis.UniversalClient
+	owners *connect.Owners
 }
 
-func newStore(cfg *schema.Config) *store {
-	client, owners := connect.OpenWithOwners(cfg.Redis)
-	return &store{client: client, owners: owners, prefix: cfg.Prefix, properties: declared(cfg)}
+func newStore(cfg schema.Redis) *store {
+	client, owners := connect.OpenWithOwners(cfg)
+	return &store{client: client, owners: owners}
 }
 
-// declared lists the properties that cfg names, for each kind, and those that
-// every decision needs.
-func declared(cfg *schema.Config) map[schema.Kind][]string {
-	properties := map[schema.Kind][]string{
-		schema.Organization: {schema.OrganizationCode, schema.IsSuspended},
-		schema.User:         {schema.UserID},
-	}
-	add := func(from string) {
-		kind, key := schema.Source(from)
-		for _, known := range properties[kind] {
-			if known == key {
-				return
-			}
-		}
-		properties[kind] = append(properties[kind], key)
-	}
-	add(cfg.Organization.From)
-	add(cfg.User.From)
-	for _, claim := range cfg.Claims {
-		if claim.From != "" {
-			add(claim.From)
-		}
-	}
-	return properties
-}
-
-// fetch reads the record of kind that id names. The error wraps
-// schema.ErrNoRecord, schema.ErrInvalidRecord or schema.ErrUnavailable.
-func (s *store) fetch(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
-	s.owners.Look(false)
-	record, err := s.find(ctx, kind.Key(s.prefix, id), s.properties[kind])
+// fetch reads fields of the record at key. The error wraps schema.ErrNoRecord,
+// schema.ErrInvalidRecord or schema.ErrUnavailable.
+func (s *store) fetch(ctx context.Context, key string, fields []string) (schema.Record, error) {
+	s.owners.Reload(false)
+	record, err := s.find(ctx, key, fields)
 	if errors.Is(err, schema.ErrUnavailable) {
-		s.owners.Look(true)
+		s.owners.Reload(true)
 	}
 	return record, err
 }
@@ -72,18 +45,18 @@ func (s *store) find(ctx context.Context, key string, fields []string) (schema.R
 		return record, err
 	}
 	// HMGET answers alike for a hash without these fields and for no hash.
-	n, err := alive(s.client, func() (int64, error) { return s.client.Exists(ctx, key).Result() })
+	n, err := retryDead(s.client, func() (int64, error) { return s.client.Exists(ctx, key).Result() })
 	switch {
 	case err != nil:
 		return nil, connect.RecordError(key, err)
 	case n == 0:
 		return nil, fmt.Errorf("%s: %w", key, schema.ErrNoRecord)
 	}
-	return s.read(ctx, key, fields) // it may have been written in between
+	return s.read(ctx, key, fields) // it may have been written meanwhile
 }
 
 func (s *store) read(ctx context.Context, key string, fields []string) (schema.Record, error) {
-	values, err := alive(s.client, func() ([]any, error) { return s.client.HMGet(ctx, key, fields...).Result() })
+	values, err := retryDead(s.client, func() ([]any, error) { return s.client.HMGet(ctx, key, fields...).Result() })
 	if err != nil {
 		return nil, connect.RecordError(key, err)
 	}
@@ -100,19 +73,19 @@ func (s *store) read(ctx context.Context, key string, fields []string) (schema.R
 	return record, nil
 }
 
-// alive asks until it isn't by a connection that died while it was idle, as all
-// do when Redis restarts: over TLS the driver doesn't see that beforehand.
-func alive[T any](client redis.UniversalClient, ask func() (T, error)) (T, error) {
+// retryDead repeats ask while it meets connections that died in the pool, as all
+// do when Redis restarts: over TLS the driver doesn't notice that beforehand.
+func retryDead[T any](client redis.UniversalClient, ask func() (T, error)) (T, error) {
 	answer, err := ask()
 	if !died(err) {
 		return answer, err
 	}
-	for range client.PoolStats().IdleConns {
+	for range client.PoolStats().IdleConns + 1 {
 		if answer, err = ask(); !died(err) {
-			return answer, err
+			break
 		}
 	}
-	return ask()
+	return answer, err
 }
 
 func died(err error) bool {
@@ -120,10 +93,9 @@ func died(err error) bool {
 }
 
 // count returns how many application records there are, up to limit.
-func (s *store) count(ctx context.Context, limit int) (int, error) {
+func (s *store) count(ctx context.Context, prefix string, limit int) (int, error) {
 	n := 0
-	match := schema.Application.Key(connect.Literal(s.prefix), "*")
-	err := connect.Scan(ctx, s.client, match, func(keys []string) bool {
+	err := connect.Scan(ctx, s.client, schema.Application.Key(connect.Literal(prefix), "*"), func(keys []string) bool {
 		n += len(keys)
 		return n < limit
 	})
@@ -135,4 +107,24 @@ func (s *store) close() error {
 		return fmt.Errorf("close the connections to Redis: %w", err)
 	}
 	return nil
+}
+
+// declared lists the properties that cfg names, for each kind, and those that
+// every decision needs.
+func declared(cfg *schema.Config) map[schema.Kind][]string {
+	properties := map[schema.Kind][]string{
+		schema.Organization: {schema.OrganizationCode, schema.IsSuspended},
+		schema.User:         {schema.UserID},
+	}
+	sources := []string{cfg.Organization.From, cfg.User.From}
+	for _, claim := range cfg.Claims {
+		sources = append(sources, claim.From)
+	}
+	for _, source := range sources {
+		kind, name := schema.Source(source)
+		if name != "" && !slices.Contains(properties[kind], name) {
+			properties[kind] = append(properties[kind], name)
+		}
+	}
+	return properties
 }

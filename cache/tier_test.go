@@ -13,7 +13,7 @@ import (
 // put puts a record into the tier, as an answer of Redis does.
 func (t *tier) put(key string, record schema.Record) {
 	f, _ := t.join(key, time.Now())
-	t.land(f, entry{record: record, asked: time.Now(), life: time.Hour}, nil)
+	t.finish(f, entry{record: record, asked: time.Now(), ttl: time.Hour}, nil)
 }
 
 func heap() uint64 {
@@ -51,7 +51,7 @@ func TestCountedBytes(t *testing.T) {
 }
 
 func TestMaxBytes(t *testing.T) {
-	held := newTier(1000, 100*size("k00", entry{record: good}))
+	held := newTier(1000, 100*sizeOf("k00", entry{record: good}))
 	for i := range 1000 {
 		held.put(fmt.Sprintf("k%02d", i%200), good)
 		if held.bytes > held.maxBytes {

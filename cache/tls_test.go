@@ -199,7 +199,7 @@ func TestRenewedFiles(t *testing.T) {
 	skip := skipping(r)
 	fails := func(says string) {
 		t.Helper()
-		skip(pauseAfterFailure)
+		skip(retryInterval)
 		if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v; want %q", err, says)
 		}
@@ -211,7 +211,7 @@ func TestRenewedFiles(t *testing.T) {
 	install("cert", cert)
 	fails("does not match")
 	install("key", key)
-	skip(pauseAfterFailure)
+	skip(retryInterval)
 	if got := region(t, r, "a"); got != "eu" {
 		t.Errorf("with new files: %s", got)
 	}
@@ -235,7 +235,7 @@ func TestTLSCutAnywhere(t *testing.T) {
 		if err == nil && got["region"] != "eu" || err != nil && !errors.Is(err, schema.ErrUnavailable) {
 			t.Errorf("cut after %d bytes: %v, %v", n*n, got, err)
 		}
-		skip(pauseAfterFailure)
+		skip(retryInterval)
 		proxy.Pass()
 		if got := region(t, r, "a"); got != "eu" {
 			t.Errorf("after a cut after %d bytes: %s", n*n, got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,13 +17,13 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// trackInterval is how often the masters are looked for and the connections to
-// them are tried, and how long a lost one rests.
+// trackInterval is how often the masters are looked up and their connections are
+// pinged, and how long the tracker waits after it lost one.
 const trackInterval = time.Second
 
-// tracker lets every master tell of the keys that change (Redis' client-side
-// caching in broadcast mode, over RESP3). The tier is valid without it: an
-// answer ends with its ttl in any case.
+// tracker has every master report the keys that change (Redis' client-side
+// caching in broadcast mode, over RESP3). The tier is valid without it: an entry
+// expires with its ttl in any case.
 type tracker struct {
 	cfg     schema.Redis
 	ttl     int // s
@@ -46,22 +47,18 @@ func newTracker(cfg *schema.Config, tier *tier) *tracker {
 func (t *tracker) trouble() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first, err := "", error(nil)
-	for where, failure := range t.failures {
-		if failure != nil && (err == nil || where < first) {
-			first, err = where, failure
+	for _, addr := range slices.Sorted(maps.Keys(t.failures)) {
+		if err := t.failures[addr]; err != nil {
+			return fmt.Errorf("cache.invalidation has no effect, a change is served after %d s (cache.ttl): %w", t.ttl, err)
 		}
 	}
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("cache.invalidation has no effect, a change is served after %d s (cache.ttl): %w", t.ttl, err)
+	return nil
 }
 
-func (t *tracker) report(where string, err error) {
+func (t *tracker) report(addr string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.failures[where] = err
+	t.failures[addr] = err
 }
 
 // run follows the masters until ctx ends.
@@ -70,8 +67,8 @@ func (t *tracker) run(ctx context.Context) {
 	var followers sync.WaitGroup
 	defer followers.Wait()
 	defer t.masters.Close()
-	for ctx.Err() == nil {
-		addrs, err := t.find(ctx)
+	for ; ctx.Err() == nil; rest(ctx, trackInterval) {
+		addrs, err := t.findMasters(ctx)
 		t.report("", err)
 		for addr, stop := range followed {
 			if err == nil && !slices.Contains(addrs, addr) {
@@ -81,43 +78,41 @@ func (t *tracker) run(ctx context.Context) {
 		}
 		for _, addr := range addrs {
 			if followed[addr] == nil {
-				var one context.Context
-				one, followed[addr] = context.WithCancel(ctx)
+				one, stop := context.WithCancel(ctx)
+				followed[addr] = stop
 				followers.Go(func() { t.follow(one, addr) })
 			}
 		}
-		rest(ctx, trackInterval)
 	}
 	for _, stop := range followed {
 		stop()
 	}
 }
 
-func (t *tracker) find(ctx context.Context) ([]string, error) {
+func (t *tracker) findMasters(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, connect.Budget(t.cfg))
 	defer cancel()
 	return t.masters.Addrs(ctx)
 }
 
-// follow listens to one master, again whenever the connection is lost, until
-// ctx ends.
+// follow listens to one master until ctx ends. It reconnects whenever the
+// connection is lost.
 func (t *tracker) follow(ctx context.Context, addr string) {
-	for ctx.Err() == nil {
-		told, err := t.listen(ctx, addr)
-		if told {
-			t.tier.doubt() // it could tell of nothing since
+	for ; ctx.Err() == nil; rest(ctx, trackInterval) {
+		connected, err := t.listen(ctx, addr)
+		if connected {
+			t.tier.invalidateAll() // changes since the loss aren't reported
 		}
 		t.report(addr, fmt.Errorf("redis at %s: %w", addr, connect.WithoutArguments(err)))
-		rest(ctx, trackInterval)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.failures, addr)
 }
 
-// listen returns when the connection is lost, or wasn't to be had: then it told
-// of nothing. One that doesn't answer a ping in time is lost.
-func (t *tracker) listen(ctx context.Context, addr string) (told bool, err error) {
+// listen returns when the connection is lost or can't be made; connected reports
+// which. A connection that doesn't answer a ping in time is lost.
+func (t *tracker) listen(ctx context.Context, addr string) (connected bool, err error) {
 	client := connect.Server(t.cfg, addr, t.track)
 	defer client.Close()
 	if err := client.RegisterPushNotificationHandler("invalidate", invalidation{t.tier, t.prefix}, false); err != nil {
@@ -134,13 +129,13 @@ func (t *tracker) listen(ctx context.Context, addr string) (told bool, err error
 	if err := connection.Ping(ctx); err != nil {
 		return false, err
 	}
-	for ; ; told = true {
+	for ; ; connected = true {
 		// No deadline: it could end in the middle of what is pushed.
 		if _, err := connection.ReceiveTimeout(ctx, 0); err != nil {
-			return told, err
+			return connected, err
 		}
-		if !told {
-			t.tier.doubt() // nothing told of what changed before
+		if !connected {
+			t.tier.invalidateAll() // earlier changes weren't reported
 			t.report(addr, nil)
 		}
 		silence.Reset(2 * trackInterval)
@@ -148,9 +143,10 @@ func (t *tracker) listen(ctx context.Context, addr string) (told bool, err error
 	}
 }
 
-// try asks every master for what it would push, and returns how many they are.
+// try asks every master to report changes, and returns how many masters there
+// are.
 func (t *tracker) try(ctx context.Context) (int, error) {
-	addrs, err := t.find(ctx)
+	addrs, err := t.findMasters(ctx)
 	for _, addr := range addrs {
 		client := connect.Server(t.cfg, addr, t.track)
 		err = errors.Join(err, client.Ping(ctx).Err(), client.Close())
@@ -158,7 +154,7 @@ func (t *tracker) try(ctx context.Context) (int, error) {
 	return len(addrs), err
 }
 
-// track asks for what is pushed. Without RESP3 nothing can be.
+// track asks a server to report changes. That needs RESP3.
 func (t *tracker) track(ctx context.Context, connection *redis.Conn) error {
 	if err := connection.Do(ctx, "HELLO", "3").Err(); err != nil {
 		return fmt.Errorf("it doesn't speak RESP3, which Redis 6 and later do: %w", err)
@@ -183,12 +179,12 @@ func (i invalidation) HandlePushNotification(_ context.Context, _ push.Notificat
 		keys, _ = parts[1].([]any)
 	}
 	if keys == nil {
-		i.tier.doubt()
+		i.tier.invalidateAll()
 		return nil
 	}
 	for _, key := range keys {
 		if name, ok := key.(string); ok && strings.HasPrefix(name, i.prefix) {
-			i.tier.changed(name)
+			i.tier.invalidate(name)
 		}
 	}
 	return nil

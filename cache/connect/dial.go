@@ -19,8 +19,8 @@ const keepAlive = 30 * time.Second
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialer returns how connections are made. The files of cfg are read for each,
-// so that a certificate that was renewed needs no reload.
+// dialer returns a function that makes connections. It reads the files of cfg for
+// each one, so a renewed certificate needs no reload.
 func dialer(cfg schema.Redis) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, milliseconds(cfg.ConnectTimeout))

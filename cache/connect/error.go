@@ -19,14 +19,14 @@ func RecordError(key string, err error) error {
 	return fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, WithoutArguments(err))
 }
 
-// NotAHash is the error of a key that Redis has for something else than a
-// record. It wraps schema.ErrInvalidRecord.
+// NotAHash is the error of a key whose value in Redis isn't a record. It wraps
+// schema.ErrInvalidRecord.
 func NotAHash(key string) error {
 	return fmt.Errorf("%s is not a hash: %w", key, schema.ErrInvalidRecord)
 }
 
-// WithoutArguments drops what a server repeats when it doesn't know a command:
-// one argument of AUTH is the password.
+// WithoutArguments removes the arguments that a server repeats when it doesn't
+// know a command: one argument of AUTH is the password.
 func WithoutArguments(err error) error {
 	if text, _, repeats := strings.Cut(err.Error(), ", with args"); repeats {
 		return errors.New(text)

@@ -11,18 +11,17 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// Masters finds the servers that take writes now. Safe for concurrent use.
+// Masters finds the servers that currently take writes. Safe for concurrent use.
 type Masters struct {
 	cfg     schema.Redis
-	cluster *redis.ClusterClient // nil unless it is one
+	cluster *redis.ClusterClient // nil unless it is a cluster
 }
 
-// NewMasters returns the masters of the Redis that cfg says. It doesn't
-// connect.
+// NewMasters returns the masters of the Redis of cfg. It doesn't connect.
 func NewMasters(cfg schema.Redis) *Masters {
 	m := &Masters{cfg: cfg}
 	if len(cfg.ClusterNodes) > 0 {
-		m.cluster = redis.NewClusterClient(clusterOptions(cfg))
+		m.cluster = openCluster(cfg, stateAge)
 	}
 	return m
 }
@@ -39,7 +38,7 @@ func (m *Masters) Addrs(ctx context.Context) ([]string, error) {
 }
 
 func (m *Masters) ofCluster(ctx context.Context) ([]string, error) {
-	var mu sync.Mutex // each master is called in a goroutine of its own
+	var mu sync.Mutex // the driver calls back from one goroutine per master
 	var addrs []string
 	err := m.cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
 		mu.Lock()
@@ -53,7 +52,6 @@ func (m *Masters) ofCluster(ctx context.Context) ([]string, error) {
 	return addrs, nil
 }
 
-// ofSentinel asks one sentinel after the other.
 func (m *Masters) ofSentinel(ctx context.Context) ([]string, error) {
 	var failures []error
 	for _, addr := range sentinels(m.cfg) {
@@ -69,7 +67,7 @@ func (m *Masters) ofSentinel(ctx context.Context) ([]string, error) {
 func (m *Masters) askSentinel(ctx context.Context, addr string) (string, error) {
 	cfg := m.cfg
 	cfg.Username, cfg.Password, cfg.Database = cfg.SentinelUsername, cfg.SentinelPassword, 0
-	sentinel := redis.NewSentinelClient(serverOptions(cfg, addr))
+	sentinel := redis.NewSentinelClient(options(cfg, addr).Simple())
 	defer sentinel.Close()
 	answer, err := sentinel.GetMasterAddrByName(ctx, m.cfg.SentinelMaster).Result()
 	switch {

@@ -10,45 +10,44 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// stateAge is how old a client's picture of a cluster may become while it is
-// used. The driver's is a minute, and a master that died isn't a reason for it to
-// look again: until then it would look for its slots where it was. It is no more
-// than a pause, so that the first try after one sees who replaced it.
+// stateAge is how old a client's view of a cluster may become while it is used.
+// The driver's default is a minute, and the death of a master doesn't make it
+// look again: until then it would look for the slots where they were. A second
+// is no more than a pause after failures, so the first try after one sees the new
+// master.
 const stateAge = time.Second
 
-// neverLooks is the same for a client that looks only when [Owners] says so.
-const neverLooks = 1 << 40 * time.Millisecond
+// never is the reload interval of a client that reloads only when [Owners] says so.
+const never = 1 << 40 * time.Millisecond
 
 // Owners knows which server of a cluster has a key, without asking. Safe for
 // concurrent use.
 type Owners struct {
-	cluster *redis.ClusterClient // nil unless it is one
+	cluster *redis.ClusterClient // nil unless it is a cluster
 
-	mu     sync.Mutex
-	looked time.Time
+	mu       sync.Mutex
+	reloaded time.Time
 }
 
-// OpenWithOwners is Open. The client renews its picture of a cluster only by
-// Owners.Look, because the driver would do so whenever it is asked for a key's
-// server: a cluster that is down would be asked by every request.
+// OpenWithOwners is Open, but the client reloads its view of a cluster only by
+// Owners.Reload. The driver would do so whenever it is asked for a key's server:
+// each request would ask a cluster that is down.
 func OpenWithOwners(cfg schema.Redis) (redis.UniversalClient, *Owners) {
 	if len(cfg.ClusterNodes) == 0 {
 		return Open(cfg), &Owners{}
 	}
-	opts := clusterOptions(cfg)
-	opts.ClusterStateReloadInterval = neverLooks
-	cluster := redis.NewClusterClient(opts)
+	cluster := openCluster(cfg, never)
 	return cluster, &Owners{cluster: cluster}
 }
 
-// Of returns the host:port of the server that has key; "" if there is only one,
-// or if the cluster hasn't been seen yet.
+// Of returns the host:port of the server that has key, "" if there is only one or
+// if the cluster hasn't been seen yet.
 func (o *Owners) Of(key string) string {
 	if o.cluster == nil {
 		return ""
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // what isn't known isn't asked for
+	cancel() // so the driver answers from what it knows, without asking
 	master, err := o.cluster.MasterForKey(ctx, key)
 	if err != nil {
 		return ""
@@ -56,16 +55,16 @@ func (o *Owners) Of(key string) string {
 	return master.Options().Addr
 }
 
-// Look renews the picture of the cluster in the background, if it is a second
-// old or if a server failed.
-func (o *Owners) Look(failed bool) {
+// Reload renews the view of the cluster in the background if it is a second old
+// or if a server failed.
+func (o *Owners) Reload(failed bool) {
 	if o.cluster == nil {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if now := time.Now(); failed || now.Sub(o.looked) >= stateAge {
-		o.looked = now
+	if now := time.Now(); failed || now.Sub(o.reloaded) >= stateAge {
+		o.reloaded = now
 		o.cluster.ReloadState(context.Background())
 	}
 }

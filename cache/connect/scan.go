@@ -13,14 +13,13 @@ import (
 const scanCount = 1000
 
 // Scan calls page with the keys that match, on every master of a cluster, until
-// page returns false. page is never called twice at once; a key can come more
-// than once.
+// page returns false. Calls of page don't overlap. A key can come more than once.
 func Scan(ctx context.Context, client redis.UniversalClient, match string, page func(keys []string) bool) error {
 	cluster, ok := client.(*redis.ClusterClient)
 	if !ok {
 		return scanServer(ctx, client, match, page)
 	}
-	var mu sync.Mutex // each master is called in a goroutine of its own
+	var mu sync.Mutex // the driver calls back from one goroutine per master
 	more := true
 	return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
 		return scanServer(ctx, master, match, func(keys []string) bool {

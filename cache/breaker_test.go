@@ -43,7 +43,7 @@ func (s *scripted) failsFor(ids ...string) {
 // and keeps no other from being answered.
 func TestKeyIsLeftAlone(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
-		r.cfg = schema.Cache{}
+		r.cfg.Cache = schema.Cache{}
 		s.failsFor("a")
 		for second := range 20 {
 			for range 10 {
@@ -97,7 +97,7 @@ func TestNodeIsLeftAlone(t *testing.T) {
 			if served(t, r, fmt.Sprint("other", i)) {
 				t.Error("a request isn't kept from the store")
 			}
-			pass(r.budget / 5)
+			pass(r.budget() / 5)
 		}
 		close(release)
 		tried.Wait()
@@ -111,7 +111,7 @@ func TestNodeIsLeftAlone(t *testing.T) {
 // node, however many of them are asked for.
 func TestFailingKeysLetTheNodeBe(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
-		r.cfg = schema.Cache{}
+		r.cfg.Cache = schema.Cache{}
 		bad := []string{"a", "b", "c"}
 		s.failsFor(bad...)
 		served(t, r, "a")
@@ -145,7 +145,7 @@ func TestHangingKey(t *testing.T) {
 		for _, id := range []string{"a", "b"} {
 			hanging.Go(func() { served(t, r, id) })
 		}
-		pass(r.budget / 2)
+		pass(r.budget() / 2)
 		if !served(t, r, "c") {
 			t.Error("not served beside a hanging key")
 		}
@@ -162,13 +162,13 @@ func TestWaitForRoomIsNoFailure(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
 			select {
-			case <-time.After(r.budget / 2):
+			case <-time.After(r.budget() / 2):
 				return good, nil
 			case <-ctx.Done():
 				return nil, errSilent
 			}
 		}
-		slots := r.nodes.at("").slots
+		slots := r.nodes.get("").slots
 		for range cap(slots) {
 			slots <- struct{}{}
 		}
@@ -180,7 +180,7 @@ func TestWaitForRoomIsNoFailure(t *testing.T) {
 				}
 			})
 		}
-		pass(r.budget * 3 / 4)
+		pass(r.budget() * 3 / 4)
 		for range cap(slots) {
 			<-slots
 		}
@@ -193,7 +193,7 @@ func TestWaitForRoomIsNoFailure(t *testing.T) {
 func TestSilentNodeCostsNoTime(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		r.nodes = newNodes(4)
-		slots := r.nodes.at("").slots
+		slots := r.nodes.get("").slots
 		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
 			<-ctx.Done()
 			return nil, errSilent
@@ -217,7 +217,7 @@ func TestSilentNodeCostsNoTime(t *testing.T) {
 		for range cap(slots) {
 			<-slots
 		}
-		pass(pauseAfterFailure)
+		pass(retryInterval)
 		asking := askAll()
 		if n := len(slots); n > 2 { // a key that fails, and who tries
 			t.Errorf("%d places are taken", n)
@@ -228,20 +228,20 @@ func TestSilentNodeCostsNoTime(t *testing.T) {
 
 // TestFailingKeysAreBounded in memory.
 func TestFailingKeysAreBounded(t *testing.T) {
-	p := pause{most: maxFailing}
+	p := breaker{maxFailing: maxFailing}
 	now := time.Now()
 	for i := range 10 * maxFailing {
 		p.fail(fmt.Sprint(i), now, now)
 		now = now.Add(time.Millisecond)
 	}
-	if len(p.failing) != maxFailing || p.admits(fmt.Sprint(10*maxFailing-1), now, 0) {
+	if len(p.failing) != maxFailing || p.allow(fmt.Sprint(10*maxFailing-1), now, 0) {
 		t.Errorf("%d keys are known, or not the last ones", len(p.failing))
 	}
 	ns := newNodes(1)
 	for i := range 3 * maxNodes {
-		ns.at(fmt.Sprint(i))
+		ns.get(fmt.Sprint(i))
 	}
-	if len(ns.known) > maxNodes {
-		t.Errorf("%d nodes are known", len(ns.known))
+	if len(ns.byAddr) > maxNodes {
+		t.Errorf("%d nodes are known", len(ns.byAddr))
 	}
 }
