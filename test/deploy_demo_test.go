@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,33 +18,8 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-// build builds a command of the repository into dir and returns its path.
-func build(t *testing.T, pkg, dir string) string {
-	t.Helper()
-	cmd := exec.Command("go", "build", "-o", dir+"/", pkg)
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return filepath.Join(dir, filepath.Base(pkg))
-}
-
-// tryCommand checks the flags of a command of the plugin's without running it.
-func tryCommand(t *testing.T, command string) {
-	t.Helper()
-	words := strings.Fields(command)
-	if words[0] != "/usr/local/bin/m2m-token-enricher" {
-		t.Errorf("%s isn't where the image and the README have the binary", words[0])
-	}
-	cmd := exec.Command("go", append([]string{"run", "./cmd/m2m-token-enricher"}, append(words[1:], "-help")...)...)
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%s: %v: %s", command, err, out)
-	}
-}
-
 // TestDeployDemo plays deploy/compose.yaml with the stand-in: its Redis users,
-// its one-shot services' commands, its stub and its kong.yml.
+// the commands of its services that run once, its stub and its kong.yml.
 func TestDeployDemo(t *testing.T) {
 	dir := t.TempDir()
 	plugin, stub := build(t, "./cmd/m2m-token-enricher", dir), build(t, "./test/stub", dir)
@@ -97,7 +71,7 @@ func TestDeployDemo(t *testing.T) {
 		return exec.Command(stub, append(texts(at(services, "stub.healthcheck.test"))[2:], "-provider", provider)...).Run()
 	})
 	playDemo(t, gateway.URL())
-	// It loads, too; without its provider there is nothing to ask.
+	// The other file loads, too. Its provider can't be reached, so nothing is asked.
 	if err := gateway.Reload([]byte(read(t, "deploy/kubernetes/kong.yml"))); err != nil {
 		t.Errorf("deploy/kubernetes/kong.yml: %v", err)
 	}
@@ -107,11 +81,11 @@ func TestDeployDemo(t *testing.T) {
 func playDemo(t *testing.T, gateway string) {
 	t.Helper()
 	form := url.Values{}
-	curl := regexp.MustCompile(`(?m)^curl -s http://127.0.0.1:8000(/oauth2/token) (.*)$`).FindStringSubmatch(read(t, "docs/deploy.md"))
-	for _, field := range regexp.MustCompile(`-d (\S+)=(\S+)`).FindAllStringSubmatch(curl[2], -1) {
+	curl := match(t, "docs/deploy.md", `^curl -s http://127.0.0.1:8000/oauth2/token (.*)$`)
+	for _, field := range regexp.MustCompile(`-d (\S+)=(\S+)`).FindAllStringSubmatch(curl, -1) {
 		form.Set(field[1], field[2])
 	}
-	resp, err := http.PostForm(gateway+curl[1], form)
+	resp, err := http.PostForm(gateway+"/oauth2/token", form)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,57 +115,4 @@ func playDemo(t *testing.T, gateway string) {
 	}
 	defer orders.Body.Close()
 	expect(t, "the API's answer", orders.StatusCode, http.StatusOK)
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestDeployPage: what the page names is there, and it names every file.
-func TestDeployPage(t *testing.T) {
-	page := read(t, "docs/deploy.md")
-	for _, m := range regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]+))?\)`).FindAllStringSubmatch(page, -1) {
-		target := "docs/deploy.md"
-		if m[1] != "" {
-			target = filepath.Join("docs", m[1])
-		}
-		exists(t, target)
-		if m[2] == "" {
-			continue
-		}
-		if heading := "\n## " + strings.ReplaceAll(m[2], "-", " ") + "\n"; !strings.Contains(strings.ToLower(read(t, target)), heading) {
-			t.Errorf("%s has no heading for #%s", target, m[2])
-		}
-	}
-	for _, m := range regexp.MustCompile("(?m)(?:^|[\\s`(=])((?:deploy|docs|test|bin)/[\\w./*-]*[\\w*])").FindAllStringSubmatch(page, -1) {
-		path := m[1]
-		if strings.HasPrefix(path, "bin/") {
-			if !slices.Contains(built(t), path) {
-				t.Errorf("make build doesn't make %s", path)
-			}
-			continue
-		}
-		if found, err := filepath.Glob("../" + path); err != nil || len(found) == 0 {
-			t.Errorf("there is no %s", path)
-		}
-	}
-	err := filepath.WalkDir("../deploy", func(path string, entry os.DirEntry, err error) error {
-		beside := strings.Contains(path, "/compose/") || strings.HasSuffix(path, ".dockerignore") || strings.HasPrefix(entry.Name(), "m2m-keys-rotate")
-		if err == nil && !entry.IsDir() && !beside && !strings.Contains(page, strings.TrimPrefix(path, "../")) {
-			t.Errorf("the page doesn't name %s", path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	for _, words := range [][]string{{"/etc/kong/m2m/redis.env", "deploy/systemd/kong.service.d/m2m.conf"}, {"/etc/kong/m2m/client-secret", "deploy/systemd/m2m-sync.service"},
-		{"/etc/kong/m2m/writer-password", "deploy/systemd/m2m-sync.service"}, {keyFile, "deploy/systemd/m2m-keys-rotate.service"}, {"port 9543", ""}} {
-		if !strings.Contains(page, words[0]) || words[1] != "" && !strings.Contains(read(t, words[1]), words[0]) {
-			t.Errorf("%s isn't in the page or in %s", words[0], words[1])
-		}
-	}
 }

@@ -1,17 +1,12 @@
 package test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-
-	"sigs.k8s.io/yaml"
 
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/redistest"
@@ -20,65 +15,17 @@ import (
 const (
 	keyFile   = "/etc/kong/m2m/keys.json"
 	elsewhere = "/kong_prefix" // Kong's prefix in a container that is read-only
+
+	// pluginConfig is where a kong.yml has the plugin's configuration.
+	pluginConfig = "services.0.plugins.0.config"
 )
-
-// decode returns the YAML file at path.
-func decode(t *testing.T, path string) any {
-	t.Helper()
-	return decodeText(t, path, read(t, path))
-}
-
-func decodeText(t *testing.T, path, text string) (doc any) {
-	t.Helper()
-	if err := yaml.UnmarshalStrict([]byte(text), &doc); err != nil { // no member twice
-		t.Fatalf("%s: %v", path, err)
-	}
-	return doc
-}
-
-// at returns what stands in doc at a path such as "services.0.name", which may
-// be given in parts. It is nil if nothing does.
-func at(doc any, path ...string) any {
-	for _, name := range strings.Split(strings.Join(path, "."), ".") {
-		switch parent := doc.(type) {
-		case map[string]any:
-			doc = parent[name]
-		case []any:
-			i, err := strconv.Atoi(name)
-			if err != nil || i >= len(parent) {
-				return nil
-			}
-			doc = parent[i]
-		default:
-			return nil
-		}
-	}
-	return doc
-}
-
-func text(value any) string { return fmt.Sprint(value) }
-
-func texts(list any) []string {
-	values, _ := list.([]any)
-	all := make([]string, len(values))
-	for i, value := range values {
-		all[i] = text(value)
-	}
-	return all
-}
-
-// pluginConfig is where a kong.yml has the plugin's configuration.
-const pluginConfig = "services.0.plugins.0.config"
 
 // kongConf is the README's kong.conf for a Kong with that prefix.
 func kongConf(t *testing.T, prefix string) map[string]string {
 	t.Helper()
-	conf := settings(read(t, "README.md"))
-	for name, value := range conf {
-		conf[name] = strings.ReplaceAll(value, "/usr/local/kong", prefix)
-	}
+	conf := settings(strings.ReplaceAll(read(t, "README.md"), "/usr/local/kong", prefix))
 	if len(conf) != 5 {
-		t.Fatalf("the README's kong.conf has %d settings", len(conf))
+		t.Fatalf("the README's kong.conf has %d settings, want 5", len(conf))
 	}
 	return conf
 }
@@ -91,70 +38,43 @@ func settings(text string) map[string]string {
 	return conf
 }
 
-func expect(t *testing.T, what string, got, want any) {
+// tryCommand checks the flags of a command of the product without running it.
+func tryCommand(t *testing.T, command string) {
 	t.Helper()
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
+	args, found := strings.CutPrefix(command, "/usr/local/bin/m2m-token-enricher ")
+	if !found {
+		t.Errorf("got %q, want the binary where the image and the README put it", command)
 	}
+	runProduct(t, append(strings.Fields(args), "-help")...)
 }
 
-// instruction is one of a Dockerfile's.
-type instruction struct{ word, rest string }
-
-// stages are the stages of a Dockerfile, each beginning with its FROM.
-func stages(t *testing.T, path string) [][]instruction {
+// builtBinaries are the binaries that "make build" makes.
+func builtBinaries(t *testing.T) []string {
 	t.Helper()
-	var all [][]instruction
-	for _, line := range strings.Split(read(t, path), "\n") {
-		word, rest, _ := strings.Cut(line, " ")
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-			continue
-		case word == "FROM":
-			all = append(all, nil)
-		case !slices.Contains([]string{"COPY", "RUN", "USER", "WORKDIR", "ENTRYPOINT"}, word) || len(all) == 0:
-			t.Fatalf("%s: %q", path, line)
-		}
-		all[len(all)-1] = append(all[len(all)-1], instruction{word, rest})
-	}
-	return all
-}
-
-// built are the files that "make build" makes.
-func built(t *testing.T) []string {
-	t.Helper()
-	text := read(t, "Makefile")
-	binary := regexp.MustCompile(`(?m)^BINARY +:= (\S+)$`).FindStringSubmatch(text)[1]
 	var files []string
-	for _, target := range strings.Fields(regexp.MustCompile(`(?m)^build: (.+)$`).FindStringSubmatch(text)[1]) {
-		_, recipe, _ := strings.Cut(text, "\n"+target+":\n")
-		out := regexp.MustCompile(`^\t.* -o (\S+) `).FindStringSubmatch(recipe)
-		files = append(files, strings.ReplaceAll(out[1], "$(BINARY)", binary))
+	for _, m := range regexp.MustCompile(`-o (\S+) \./cmd/`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
+		files = append(files, strings.ReplaceAll(m[1], "$(BINARY)", match(t, "Makefile", `^BINARY +:= (\S+)$`)))
 	}
 	return files
 }
 
-// TestDeployImages: what a Dockerfile copies was built, into the place that
-// kong.conf names, and the versions are those of go.mod and the README.
+// TestDeployImages: a Dockerfile copies what make builds to the place that
+// kong.conf names. The versions are those of go.mod and the README.
 func TestDeployImages(t *testing.T) {
-	start := strings.Fields(kongConf(t, elsewhere)["pluginserver_m2m_token_enricher_start_cmd"])[0]
-	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))[1]
-	kong := regexp.MustCompile(`(?m)^FROM (kong:\S+)$`).FindStringSubmatch(read(t, "README.md"))[1]
-	image := stages(t, "deploy/Dockerfile")
-	expect(t, "builder", image[0][0].rest, "golang:"+goVersion+" AS build")
-	expect(t, "Kong", image[2][0].rest, kong)
-	expect(t, "the binary's place", strings.Fields(image[2][1].rest)[4], start)
-	stub := stages(t, "deploy/compose/stub.Dockerfile")
-	expect(t, "the stub's builder", stub[0][:5], image[0][:5])
-	expect(t, "what the stub's build leaves out", read(t, "deploy/compose/stub.Dockerfile.dockerignore"), read(t, "deploy/Dockerfile.dockerignore"))
-	for _, i := range image[1] {
-		if source, ok := strings.CutPrefix(i.rest, "--from=build /src/"); ok && !slices.Contains(built(t), strings.Fields(source)[0]) {
-			t.Errorf("deploy/Dockerfile copies %s, which make build doesn't make", source)
+	image, stub := read(t, "deploy/Dockerfile"), read(t, "deploy/compose/stub.Dockerfile")
+	builder := "FROM golang:" + match(t, "go.mod", `^go (\d+\.\d+)`) + " AS build\n"
+	binary, _, _ := strings.Cut(kongConf(t, elsewhere)["pluginserver_m2m_token_enricher_start_cmd"], " ")
+	contains(t, "deploy/Dockerfile", image, builder, match(t, "README.md", `^(FROM kong:\S+\n)`), " "+binary+"\n")
+	contains(t, "deploy/compose/stub.Dockerfile", stub, builder)
+	for _, m := range regexp.MustCompile(`--from=build /src/(\S+)`).FindAllStringSubmatch(image, -1) {
+		if !slices.Contains(builtBinaries(t), m[1]) {
+			t.Errorf("deploy/Dockerfile copies %s, but make builds %v", m[1], builtBinaries(t))
 		}
 	}
+	expect(t, "the stub's .dockerignore", read(t, "deploy/compose/stub.Dockerfile.dockerignore"), read(t, "deploy/Dockerfile.dockerignore"))
 }
 
-// TestDeployKongYMLs: they are the repository's kong.yml except for addresses
+// TestDeployKongYMLs: they equal the repository's kong.yml, except for addresses
 // and Redis's user.
 func TestDeployKongYMLs(t *testing.T) {
 	for path, addresses := range map[string][]string{
@@ -179,68 +99,35 @@ func TestDeployKongYMLs(t *testing.T) {
 	}
 }
 
-func exists(t *testing.T, path string) {
-	t.Helper()
-	if _, err := os.Stat(filepath.Join("..", path)); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestDeployHosts: the host's kong.conf is the README's, and its units call
+// TestDeployHosts: the host's kong.conf is the README's, and the units run
 // commands as the other pages do.
 func TestDeployHosts(t *testing.T) {
-	conf := read(t, "deploy/systemd/kong.conf")
-	expect(t, "kong.conf", settings(conf), kongConf(t, "/usr/local/kong"))
-	for _, line := range strings.Split(strings.TrimSpace(conf), "\n") {
-		if !regexp.MustCompile(`^(#.*|plugins = .*|pluginserver_.* = .*|database = off|declarative_config = /etc/kong/kong\.yml)$`).MatchString(line) {
-			t.Errorf("kong.conf: %q", line)
-		}
-	}
-	cron := regexp.MustCompile(`(?m)^17 \* \* \* \* (.*)$`).FindStringSubmatch(read(t, "docs/keys.md"))
-	rotate := unit(t, "deploy/systemd/m2m-keys-rotate.service")
-	expect(t, "the rotation", rotate["Service.ExecStart"], cron[1])
-	expect(t, "what it may write", rotate["Service.ReadWritePaths"], filepath.Dir(keyFile))
-	expect(t, "its time", unit(t, "deploy/systemd/m2m-keys-rotate.timer")["Timer.OnCalendar"], "*-*-* *:17:00")
+	expect(t, "kong.conf", settings(read(t, "deploy/systemd/kong.conf")), kongConf(t, "/usr/local/kong"))
+	crontab := match(t, "docs/keys.md", `^17 \* \* \* \* (.*\n)`)
+	contains(t, "the rotation", read(t, "deploy/systemd/m2m-keys-rotate.service"), "\nExecStart="+crontab, "\nReadWritePaths="+filepath.Dir(keyFile)+"\n")
+	contains(t, "its timer", read(t, "deploy/systemd/m2m-keys-rotate.timer"), "\nOnCalendar=*-*-* *:17:00\n")
 
-	sync := unit(t, "deploy/systemd/m2m-sync.service")
-	command := sync["Service.ExecStart"]
+	sync, page := read(t, "deploy/systemd/m2m-sync.service"), read(t, "docs/deploy.md")
 	for name, path := range map[string]string{"kong.yml": "/etc/kong/kong.yml", "client-secret": "/etc/kong/m2m/client-secret", "writer-password": "/etc/kong/m2m/writer-password"} {
-		if !strings.Contains(sync["Service.LoadCredential"], name+":"+path+"\n") || !strings.Contains(command, " %d/"+name+" ") {
-			t.Errorf("m2m-sync.service: credential %s", name)
-		}
+		contains(t, "m2m-sync.service", sync, "\nLoadCredential="+name+":"+path+"\n", " %d/"+name+" ")
+		contains(t, "docs/deploy.md", page, path)
 	}
-	if !strings.Contains(command, " --username "+redistest.Writer+" ") {
-		t.Error("m2m-sync.service: who writes records?")
-	}
-	expect(t, "its state", sync["Service.StateDirectory"], "m2m-sync")
-	tryCommand(t, strings.NewReplacer("%d/", "", "%S/", "/var/lib/").Replace(command))
-	expect(t, "Kong's environment", unit(t, "deploy/systemd/kong.service.d/m2m.conf")["Service.EnvironmentFile"], "/etc/kong/m2m/redis.env")
+	contains(t, "m2m-sync.service", sync, " --username "+redistest.Writer+" ", "\nStateDirectory=m2m-sync\n")
+	tryCommand(t, strings.NewReplacer("%d/", "", "%S/", "/var/lib/").Replace(match(t, "deploy/systemd/m2m-sync.service", `^ExecStart=(.*)$`)))
+	contains(t, "docs/deploy.md", page, "`"+match(t, "deploy/systemd/kong.service.d/m2m.conf", `^EnvironmentFile=(.*)$`)+"`")
 }
 
-// unit are the settings of a systemd unit, the values of one that stands there
-// several times with a line break behind each.
-func unit(t *testing.T, path string) map[string]string {
-	t.Helper()
-	known := []string{"Unit", "Service", "Timer", "Install"}
-	values, section := map[string]string{}, ""
-	for _, line := range strings.Split(strings.TrimSpace(read(t, path)), "\n") {
-		name, value, ok := strings.Cut(line, "=")
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-		case strings.HasPrefix(line, "["):
-			if section = strings.Trim(line, "[]"); !slices.Contains(known, section) {
-				t.Fatalf("%s: %s", path, line)
-			}
-		case !ok || section == "":
-			t.Fatalf("%s: %q", path, line)
-		case name == "LoadCredential":
-			values[section+"."+name] += value + "\n"
-		default:
-			values[section+"."+name] = value
+// TestDeployPage: the page names every file in deploy/ that a reader uses.
+func TestDeployPage(t *testing.T) {
+	page := read(t, "docs/deploy.md")
+	err := filepath.WalkDir("../deploy", func(path string, entry os.DirEntry, err error) error {
+		part := strings.Contains(path, "/compose/") || strings.HasSuffix(path, ".dockerignore") || strings.HasPrefix(entry.Name(), "m2m-keys-rotate")
+		if err == nil && !entry.IsDir() && !part {
+			contains(t, "docs/deploy.md", page, strings.TrimPrefix(path, "../"))
 		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
-	if exec := values["Service.ExecStart"]; exec != "" && !strings.HasPrefix(exec, "/usr/local/bin/m2m-token-enricher ") {
-		t.Errorf("%s starts %s", path, exec)
-	}
-	return values
 }

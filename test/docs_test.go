@@ -1,10 +1,7 @@
 package test
 
 import (
-	"bytes"
 	"encoding/json"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -17,39 +14,13 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile("../" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// block returns the first fenced block of language in a page.
-func block(t *testing.T, page, language string) string {
-	t.Helper()
-	_, rest, ok := strings.Cut(read(t, page), "\n```"+language+"\n")
-	if !ok {
-		t.Fatalf("%s has no %s block", page, language)
-	}
-	text, _, _ := strings.Cut(rest, "\n```")
-	return text
-}
-
 // dumped is the config field as Kong reads it from the query command.
 func dumped(t *testing.T) schema.Field {
 	t.Helper()
-	cmd := exec.Command("go", "run", "./cmd/m2m-token-enricher", "-dump")
-	cmd.Dir = ".."
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var document struct {
 		Plugins []struct{ Schema schema.PluginSchema }
 	}
-	if err := json.Unmarshal(out, &document); err != nil {
+	if err := json.Unmarshal([]byte(runProduct(t, "-dump")), &document); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range document.Plugins[0].Schema.Fields {
@@ -107,7 +78,7 @@ func compare(t *testing.T, path string, f schema.Field, shown map[string]any) {
 		if sub.Type == "record" {
 			compare(t, at, sub, value.(map[string]any))
 		} else if sub.Default != nil && !reflect.DeepEqual(value, sub.Default) {
-			t.Errorf("%s: the page says %v, the default is %v", at, value, sub.Default)
+			t.Errorf("%s on the page: got %v, want the default %v", at, value, sub.Default)
 		}
 		if sub.Name == "claims" {
 			all := map[string]any{}
@@ -124,39 +95,42 @@ func compare(t *testing.T, path string, f schema.Field, shown map[string]any) {
 	}
 }
 
-// TestKongConf: what the README and the command itself say about kong.conf is
-// the same.
+// TestKongConf: the README and the command's help show the same kong.conf.
 func TestKongConf(t *testing.T) {
-	var help bytes.Buffer
-	cmd := exec.Command("go", "run", "./cmd/m2m-token-enricher", "-help")
-	cmd.Dir, cmd.Stdout = "..", &help
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
-	lines := regexp.MustCompile(`(?m)^(plugins|pluginserver_\w+) = .+$`).FindAllString(read(t, "README.md"), -1)
-	if len(lines) != 5 {
-		t.Errorf("the README's kong.conf has %d lines", len(lines))
-	}
-	for _, line := range lines {
-		if !strings.Contains(help.String(), "\n   "+line+"\n") {
-			t.Errorf("-help doesn't have %q", line)
-		}
+	help := runProduct(t, "-help")
+	for name, value := range kongConf(t, "/usr/local/kong") {
+		contains(t, "-help", help, "\n   "+name+" = "+value+"\n")
 	}
 }
 
-// TestLinks: a page that the README or the docs point to is there.
+// TestLinks: the files and headings that a page links to exist.
 func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
-	for _, page := range []string{
-		"README.md", "docs/configuration.md", "docs/outcomes.md", "docs/keys.md", "docs/performance.md", "docs/redis.md", "docs/sync.md", "docs/operate.md", "docs/deploy.md",
-		"docs/verify.md", "docs/development.md", "SECURITY.md", "CHANGELOG.md",
-	} {
-		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	punctuation := regexp.MustCompile(`[^\w -]`)
+	for _, path := range append(pages, "../README.md", "../SECURITY.md", "../CHANGELOG.md") {
+		page := strings.TrimPrefix(path, "../")
+		for _, m := range regexp.MustCompile(`\]\(([^)#]*)#?([^)]*)\)`).FindAllStringSubmatch(read(t, page), -1) {
+			target := filepath.Join(filepath.Dir(page), m[1])
+			if m[1] == "" {
+				target = page
+			}
 			if strings.HasPrefix(m[1], "http") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
-				t.Errorf("%s: %v", page, err)
+			exists(t, target)
+			if m[2] == "" {
+				continue
+			}
+			found := false
+			for _, heading := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(read(t, target), -1) {
+				anchor := strings.ReplaceAll(punctuation.ReplaceAllString(strings.ToLower(heading[1]), ""), " ", "-")
+				found = found || anchor == m[2]
+			}
+			if !found {
+				t.Errorf("%s links to %s#%s, which has no such heading", page, target, m[2])
 			}
 		}
 	}
@@ -171,7 +145,7 @@ func TestAdvice(t *testing.T) {
 	}
 	for _, row := range rows {
 		if got := enrich.Outcome(row[1]).Advice(); got != row[2] {
-			t.Errorf("%s: the command says %q, the page %q", row[1], got, row[2])
+			t.Errorf("Advice of %s = %q, want what the page says, %q", row[1], got, row[2])
 		}
 	}
 }

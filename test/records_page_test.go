@@ -13,8 +13,8 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// ownPorts replaces the ports of a page with free ones, and ends the Redis that
-// the page starts if the page doesn't come to its end.
+// ownPorts returns free ports for the ports of a page. It also stops the Redis that
+// the page starts, in case the page fails before it does.
 func ownPorts(t *testing.T) []string {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -27,12 +27,12 @@ func ownPorts(t *testing.T) []string {
 
 func TestRedisPage(t *testing.T) {
 	out := runPage(t, "docs/redis.md", 2, strings.NewReplacer(ownPorts(t)...))
-	expectSaid(t, out, "+ org org_8ed648340ea9\n  + code=org_8ed648340ea9", "region=eu", "  - region=eu",
+	contains(t, "docs/redis.md", out, "+ org org_8ed648340ea9\n  + code=org_8ed648340ea9", "region=eu", "  - region=eu",
 		"would be 1 new, 1 changed, 0 unchanged, 0 bad", "orgs.csv: line 3: ", "1 new, 0 changed, 1 unchanged, 1 bad",
 		"- app 0a1b2c3d4e5f60718293a4b5c6d7e8f9")
 }
 
-// TestRedisPageConfigurations: what the page shows of topologies is valid.
+// TestRedisPageConfigurations: the configurations on the page are valid.
 func TestRedisPageConfigurations(t *testing.T) {
 	blocks := strings.Split(read(t, "docs/redis.md"), "\n```yaml\n")[1:]
 	for i, block := range blocks {
@@ -49,7 +49,7 @@ func TestRedisPageConfigurations(t *testing.T) {
 		}
 	}
 	if len(blocks) != 3 {
-		t.Errorf("the page has %d configurations", len(blocks))
+		t.Errorf("the page has %d configurations, want 3", len(blocks))
 	}
 }
 
@@ -72,11 +72,11 @@ func TestSyncPage(t *testing.T) {
 	tenant := startTenant(t)
 	edits := append(ownPorts(t), "sync kinde", "sync kinde --tenant "+tenant.URL(), "sync webhook", "sync webhook --tenant "+tenant.URL())
 	out := runPage(t, "docs/sync.md", 1, strings.NewReplacer(edits...))
-	expectSaid(t, out, "+ app app_1", "  + plan=gold", "  + name=Billing", "app: would be 1 new", "org: 1 new, 0 changed",
+	contains(t, "docs/sync.md", out, "+ app app_1", "  + plan=gold", "  + name=Billing", "app: would be 1 new", "org: 1 new, 0 changed",
 		`"healthy":true`, "2 deleted", "+ app 299627bd8bfa493f8b17e6aec8ebfb86",
 		`{"id":"299627bd8bfa493f8b17e6aec8ebfb86","properties":{"org_code":"org_8ed648340ea9","region":"eu"}}`)
 	if strings.Contains(out, "app_2") || strings.Contains(out, "the-secret") {
-		t.Errorf("too much was said:\n%s", out)
+		t.Errorf("the output has app_2 or the secret:\n%s", out)
 	}
 	if n := tenant.Hits("/oauth2/token"); n == 0 {
 		t.Error("the tenant was never asked for a token")
