@@ -79,7 +79,7 @@ func report(e *event, r enrich.Result, requestID string) {
 		}
 	}
 	line := logLine(r, requestID, missed)
-	if r.Outcome == enrich.InternalError || r.Outcome == enrich.KeysUnavailable || r.Outcome == enrich.LookupUnavailable {
+	if r.Outcome.GatewayFails() {
 		e.log(pdk.Error, line)
 		return
 	}

@@ -73,7 +73,7 @@ func TestExchange(t *testing.T) {
 		e := &event{kong: p}
 		x, _, err := e.exchange()
 		if err == nil {
-			err = e.rest(&x)
+			err = e.details(&x)
 		}
 		if err != nil {
 			t.Error(err)

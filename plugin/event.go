@@ -46,8 +46,8 @@ func (e *event) exchange() (x enrich.Exchange, traceparent []byte, err error) {
 	return x, traceparent, nil
 }
 
-// rest asks for the rest of an exchange, which is then complete.
-func (e *event) rest(x *enrich.Exchange) error {
+// details asks for the details of an exchange, which is then complete.
+func (e *event) details(x *enrich.Exchange) error {
 	d, err := e.kong.Details()
 	x.Response.ContentEncoding = d.ContentEncoding
 	x.Request.Method, x.Request.Query = d.Method, d.Query

@@ -48,8 +48,8 @@ func (i *instance) response(e *event) {
 	i.handle(e, func(ctx context.Context, e *event, g *gateway.Gateway) error {
 		x, traceparent, err := e.exchange()
 		ctx = e.observation.trace(ctx, traceparent)
-		if err == nil && (!i.cfg.EnforcesAll() || x.NeedsRest()) { // where not all are enforced, access refused nothing
-			err = e.rest(&x)
+		if err == nil && (!i.cfg.EnforcesAll() || x.NeedsDetails()) { // where not all are enforced, access refused nothing
+			err = e.details(&x)
 		}
 		if err != nil {
 			return err

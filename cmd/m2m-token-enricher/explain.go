@@ -72,10 +72,10 @@ func (r *explainRun) explanation(ctx context.Context, cfg *schema.Config, client
 
 // verdict returns the exit code of an explanation, nil if it is 0.
 func verdict(x *diagnose.Explanation) error {
-	switch enrich.Outcome(x.Outcome) {
-	case enrich.Enriched:
+	switch outcome := enrich.Outcome(x.Outcome); {
+	case outcome == enrich.Enriched:
 		return nil
-	case enrich.LookupUnavailable, enrich.KeysUnavailable, enrich.InternalError:
+	case outcome.GatewayFails():
 		return exitUnavailable
 	}
 	return exitRefused

@@ -1,74 +1,55 @@
 package enrich
 
 import (
+	"slices"
 	"strings"
 
 	"m2m-token-enricher/plugin/jws"
 )
 
-// audiences is a set of audiences that are compared as URLs are by people:
-// scheme and host in any case and one trailing slash more or less. Nothing
-// else is folded, so that no other resource is taken for one of the set.
+// audiences is a set of audiences, compared as people compare URLs: scheme and
+// host in any case, with or without one trailing slash. Nothing else is folded,
+// so no other resource is taken for one of the set.
 type audiences []audience
 
-// audience is a URL in the parts that are compared differently; another text
-// is all path.
+// audience is a URL whose scheme and host are in lower case. Another text is all
+// path.
 type audience struct{ scheme, host, path string }
 
 func newAudiences(list []string) audiences {
 	var set audiences
 	for _, a := range list {
-		set = append(set, splitAudience(a))
+		set = append(set, newAudience(a))
 	}
 	return set
 }
 
-func (set audiences) has(text string) bool {
-	a := splitAudience(text)
-	for _, one := range set {
-		if sameLetters(one.scheme, a.scheme) && sameLetters(one.host, a.host) && one.path == a.path {
-			return true
-		}
-	}
-	return false
-}
-
-func splitAudience(text string) audience {
+func newAudience(text string) audience {
 	text = strings.TrimSuffix(text, "/")
 	scheme, host, ok := strings.Cut(text, "://")
 	if !ok {
 		return audience{path: text}
 	}
-	a := audience{scheme: text[:len(scheme)+len("://")], host: host} // "://" tells an empty scheme from none
-	if i := strings.IndexAny(host, "/?#"); i >= 0 {
-		a.host, a.path = host[:i], host[i:]
+	end := strings.IndexAny(host, "/?#")
+	if end < 0 {
+		end = len(host)
 	}
-	return a
+	return audience{lower(text[:len(scheme)+len("://")]), lower(host[:end]), host[end:]} // with "://", an empty scheme isn't none
 }
 
-// sameLetters folds ASCII only: other letters that fold to ASCII ones, such as
-// the Kelvin sign, name another host.
-func sameLetters(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
+// lower folds ASCII only: other letters that fold to ASCII ones, such as the
+// Kelvin sign, name another host.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
 		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
+		return r
+	}, s)
 }
 
 // check ends the exchange if the verified token is for the management API, whose
-// audiences set has. rejectMixed refuses one that is for others, too.
+// audiences are set. With rejectMixed, one that is also for others is refused.
 func (set audiences) check(token *jws.Token, rejectMixed bool) error {
 	verified, err := token.Claims.GetAudience()
 	if err != nil {
@@ -76,7 +57,7 @@ func (set audiences) check(token *jws.Token, rejectMixed bool) error {
 	}
 	management, others := 0, 0
 	for _, a := range verified {
-		if set.has(a) {
+		if slices.Contains(set, newAudience(a)) {
 			management++
 		} else {
 			others++
@@ -86,7 +67,7 @@ func (set audiences) check(token *jws.Token, rejectMixed bool) error {
 	case management == 0:
 		return nil
 	case others > 0 && rejectMixed:
-		return endWith(MixedAudience, "the management API is among %d audiences", management+others)
+		return decided(MixedAudience, "the management API is among %d audiences", management+others)
 	}
-	return &end{outcome: ManagementAudience}
+	return &verdict{outcome: ManagementAudience}
 }

@@ -72,7 +72,7 @@ func asPublished(b *testing.B, f *fixture) {
 
 // decide is what the caller does with an exchange of which it has a part.
 func decide(b *testing.B, e *Enricher, x Exchange, want Outcome) {
-	if x.NeedsRest() {
+	if x.NeedsDetails() {
 		b.Fatal("the rest of the exchange is needed")
 	}
 	if r := e.Enrich(context.Background(), x); r.Outcome != want {

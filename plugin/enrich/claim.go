@@ -18,13 +18,12 @@ type mapping struct {
 	kind     schema.Kind // "" for a fixed value
 	property string
 	typ      string
-	fallback jsontext.Value // of a missing property, or the fixed value; nil: the property is required
+	fallback jsontext.Value // for a missing property, or the fixed value; nil if the property is required
 }
 
-// newMappings prepares claims. The error joins every mistake, each with its
-// path.
+// newMappings prepares claims. The error joins every error, each with its path.
 func newMappings(claims []schema.Claim) ([]mapping, error) {
-	var mistakes []error
+	var errs []error
 	list := make([]mapping, len(claims))
 	for i, c := range claims {
 		kind, property := schema.Source(c.From)
@@ -38,11 +37,11 @@ func newMappings(claims []schema.Claim) ([]mapping, error) {
 		}
 		value, err := convert(c.Type, *text)
 		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("config.claims[%d].%s: %w", i, field, err))
+			errs = append(errs, fmt.Errorf("config.claims[%d].%s: %w", i, field, err))
 		}
 		list[i].fallback = value
 	}
-	return list, errors.Join(mistakes...)
+	return list, errors.Join(errs...)
 }
 
 // convert returns text as JSON of type typ. Errors don't repeat the text.
@@ -87,9 +86,9 @@ func convertStrings(text string) (jsontext.Value, error) {
 	return append(list, ']'), nil
 }
 
-// same tells whether two JSON values are written alike, apart from white space
-// and from escapes in a plain string. Numbers are compared as written: 1 and
-// 1.0 may be the same to one reader and not to another.
+// same reports whether two JSON values are written alike, apart from white space
+// and from escapes in a string. Numbers are compared as written, because 1 and 1.0
+// are the same only to some readers.
 func same(a, b jsontext.Value) bool {
 	if s, ok := splice.Text(a); ok {
 		t, ok := splice.Text(b)

@@ -15,7 +15,7 @@ func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, er
 	changes := make([]splice.Member, 0, len(e.mappings)+2)
 	for _, m := range e.mappings {
 		if c.of(m.kind).err != nil {
-			continue // not known well enough; that ends the exchange below
+			continue // unavailable, which ends the exchange below
 		}
 		value, err := m.value(c)
 		if err != nil {
@@ -28,7 +28,7 @@ func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, er
 		return nil, err
 	}
 	if err := c.unavailable(); err != nil {
-		return nil, &end{LookupUnavailable, err}
+		return nil, &verdict{LookupUnavailable, err}
 	}
 	return changes, nil
 }
@@ -43,17 +43,17 @@ func (m mapping) value(c correlation) (jsontext.Value, error) {
 	case text == "" && m.fallback != nil:
 		return m.fallback, nil
 	case text == "":
-		return nil, endWith(MissingProperty, "claim %q needs %s.%s, which is missing", m.name, m.kind, m.property)
+		return nil, decided(MissingProperty, "claim %q needs %s.%s, which is missing", m.name, m.kind, m.property)
 	}
 	value, err := convert(m.typ, text)
 	if err != nil {
-		return nil, endWith(MissingProperty, "claim %q needs %s.%s, which is %w", m.name, m.kind, m.property, err)
+		return nil, decided(MissingProperty, "claim %q needs %s.%s, which is %w", m.name, m.kind, m.property, err)
 	}
 	return value, nil
 }
 
-// reconcile drops the changes that the token already has and ends the exchange
-// if the provider says something else than the records do.
+// reconcile drops the changes that the token already has. It ends the exchange if
+// the provider and the records contradict each other.
 func (e *Enricher) reconcile(claims jws.Claims, c correlation, changes []splice.Member) ([]splice.Member, error) {
 	if err := agrees(claims, e.cfg.Organization.TokenClaim, c.organization.id); err != nil {
 		return nil, err
@@ -64,33 +64,33 @@ func (e *Enricher) reconcile(claims jws.Claims, c correlation, changes []splice.
 	kept := changes[:0]
 	for _, change := range changes {
 		if other := claims.Alike(change.Name); other != "" {
-			return nil, endWith(ClaimConflict, "the provider's claim %q may be taken for %q", other, change.Name)
+			return nil, decided(ClaimConflict, "the provider's claim %q may be taken for %q", other, change.Name)
 		}
 		present := claims.Get(change.Name)
 		switch {
 		case present == nil, present.Kind() == 'n': // a null is rewritten where it stands
 			kept = append(kept, change)
 		case !same(present, change.Value):
-			return nil, endWith(ClaimConflict, "the provider's claim %q has another value", change.Name)
+			return nil, decided(ClaimConflict, "the provider's claim %q has another value", change.Name)
 		}
 	}
 	return kept, nil
 }
 
-// agrees compares the claim at path with id, if there are both.
+// agrees ends the exchange if the claim at path isn't id and both exist.
 func agrees(claims jws.Claims, path []string, id string) error {
 	present := claims.At(path)
 	if id == "" || present == nil || present.Kind() == 'n' {
 		return nil
 	}
 	if text, ok := splice.Text(present); !ok || text != id {
-		return endWith(ClaimConflict, "the provider's claim %q names another than the record", path)
+		return decided(ClaimConflict, "the provider's claim %q names another than the record", path)
 	}
 	return nil
 }
 
-// gatewayClaims returns what the gateway sets as an issuer, and the seconds
-// that the token then lives if that is less than before, else 0.
+// gatewayClaims returns the claims that the gateway sets as an issuer, and the
+// token's life in seconds if they shorten it, otherwise 0.
 func (e *Enricher) gatewayClaims(claims jws.Claims, now time.Time) (changes []splice.Member, expiresIn int64, err error) {
 	if e.issuer != nil {
 		changes = append(changes, splice.Member{Name: "iss", Value: e.issuer})

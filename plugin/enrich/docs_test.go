@@ -1,38 +1,88 @@
 package enrich
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestOutcomesPage holds docs/outcomes.md against the rules.
+var update = flag.Bool("update", false, "rewrite the table of docs/outcomes.md")
+
+// table is what docs/outcomes.md shows of the rules.
+func table() string {
+	var rows strings.Builder
+	rows.WriteString("| outcome | when | status | error | policy | at fault | what to do |\n|---|---|---|---|---|---|---|\n")
+	for _, r := range rules {
+		status, code := "", ""
+		if r.status != 0 {
+			status = fmt.Sprint(r.status)
+		}
+		if r.code != "" {
+			code = "`" + r.code + "`"
+		}
+		fmt.Fprintf(&rows, "| `%s` | %s | %s | %s | %s | %s | %s |\n", r.outcome, r.when, status, code, r.policy, r.fault, r.advice)
+	}
+	return rows.String()
+}
+
+// TestOutcomesPage: the page's table is that of the rules.
 func TestOutcomesPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/outcomes.md")
+	const path = "../../docs/outcomes.md"
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := map[Outcome]string{}
-	for _, line := range strings.Split(string(page), "\n") {
-		cells := strings.Split(line, "|")
-		if len(cells) != 8 || !strings.HasPrefix(strings.TrimSpace(cells[1]), "`") {
-			continue
+	shown := regexp.MustCompile(`(?m)^\| outcome \|.*\n(\|.*\n)+`)
+	want := shown.ReplaceAllLiteralString(string(page), table())
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
 		}
-		cell := func(i int) string { return strings.Trim(cells[i], " `") }
-		shown[Outcome(cell(1))] = strings.Join([]string{cell(3), cell(4), cell(5)}, " ")
+		return
 	}
-	for outcome, r := range rules {
-		want := map[disposition]string{
-			stop: fmt.Sprintf("%d %s stop", r.status, r.code), policy: fmt.Sprintf("%d %s failure_policy", r.status, r.code), pass: "  pass",
-		}[r.disposition]
-		if shown[outcome] != want {
-			t.Errorf("%s: the page says %q, the rules %q", outcome, shown[outcome], want)
+	if string(page) != want {
+		t.Errorf("%s shows other rows than those of the rules; go test ./plugin/enrich -run OutcomesPage -update rewrites them", path)
+	}
+	for row := range strings.Lines(table()) {
+		if !strings.Contains(string(page), row) {
+			t.Errorf("missing: %s", row)
 		}
-		delete(shown, outcome)
 	}
-	delete(shown, Enriched)
-	for outcome := range shown {
-		t.Errorf("%s is on the page, but no outcome", outcome)
+}
+
+// TestOutcomesAskedFor: alerts and the dashboard ask for outcomes that exist. A
+// list of several is that of the outcomes for which the gateway is at fault.
+func TestOutcomesAskedFor(t *testing.T) {
+	var gateway []string
+	for _, r := range rules {
+		if r.outcome.GatewayFails() {
+			gateway = append(gateway, string(r.outcome))
+		}
+	}
+	slices.Sort(gateway)
+	asked := regexp.MustCompile(`outcome(?:=|!=|=~|!~)\\?"([a-z_|]+)\\?"`)
+	for _, path := range []string{"deploy/alerts.yaml", "deploy/grafana.json", "test/e2e/testdata/alerts.test.yaml"} {
+		text, err := os.ReadFile("../../" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := asked.FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s asks for no outcome", path)
+		}
+		for _, m := range found {
+			outcomes := strings.Split(m[1], "|")
+			slices.Sort(outcomes)
+			if len(outcomes) > 1 && !slices.Equal(outcomes, gateway) {
+				t.Errorf("%s asks for %v, want %v", path, outcomes, gateway)
+			}
+			if !slices.ContainsFunc(rules, func(r rule) bool { return string(r.outcome) == outcomes[0] }) {
+				t.Errorf("%s asks for %s, which is no outcome", path, outcomes[0])
+			}
+		}
 	}
 }

@@ -1,5 +1,6 @@
-// Package enrich decides what becomes of one token exchange. It is pure: it
-// knows no Kong and no Redis and no clock but the one it is given.
+// Package enrich decides one token exchange: whether its token is verified,
+// enriched and signed again, passes unchanged, or is refused. It is pure: it
+// imports neither Kong nor Redis, and the caller provides the clock.
 package enrich
 
 import (
@@ -14,29 +15,28 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// Dependencies are what a decision asks.
+// Dependencies are what decisions need.
 type Dependencies struct {
 	Verifier Verifier
-	Ring     func(context.Context) (Ring, error) // the gateway's keys as they are now; asked once an exchange
+	Ring     func(context.Context) (Ring, error) // the gateway's current keys; called once an exchange
 	Records  Records
 	Now      func() time.Time
 }
 
 // Verifier verifies the provider's tokens, as [jws.Verifier] does.
 type Verifier interface {
-	// Verify returns token's claims if the provider vouches for them now. The
-	// error wraps jws.ErrOpaque, jws.ErrKeysUnavailable or jws.ErrUntrusted. Safe
+	// Verify returns the token if the provider vouches for it now. The error wraps jws.ErrOpaque, jws.ErrKeysUnavailable or jws.ErrUntrusted. Safe
 	// for concurrent use.
 	Verify(ctx context.Context, token string) (*jws.Token, error)
 }
 
-// Ring is the gateway's keys, as [jws.Ring] has them. Safe for concurrent use.
+// Ring is the gateway's keys, such as a [jws.Ring]. Safe for concurrent use.
 type Ring interface {
-	// Holds reports whether the key with an RFC 7638 thumbprint is one of them.
+	// Holds reports whether one of the keys has the RFC 7638 thumbprint.
 	Holds(thumbprint string) bool
 	// KeyID is the kid of the key that signs.
 	KeyID() string
-	// Sign returns a token of type typ, JSON, with payload as it is.
+	// Sign returns a token of type typ, which is JSON, with payload unchanged.
 	Sign(ctx context.Context, typ jsontext.Value, payload []byte) (string, error)
 }
 
@@ -49,7 +49,7 @@ type Enricher struct {
 	issuer     jsontext.Value // the gateway's, nil if the provider's stays
 }
 
-// Validate returns every mistake in cfg that [schema.Parse] can't see, each
+// Validate returns every error in cfg that [schema.Parse] can't see, each
 // with its path.
 func Validate(cfg *schema.Config) error {
 	_, err := newMappings(cfg.Claims)
@@ -71,23 +71,21 @@ func New(cfg *schema.Config, deps Dependencies) (*Enricher, error) {
 	return e, nil
 }
 
-// With returns an enricher by the same configuration that asks other
-// dependencies.
+// With returns an enricher with the same configuration and other dependencies.
 func (e *Enricher) With(deps Dependencies) *Enricher {
 	other := *e
 	other.deps = deps
 	return &other
 }
 
-// Enrich decides x. It waits for nothing beyond ctx.
+// Enrich decides x. It waits no longer than ctx.
 func (e *Enricher) Enrich(ctx context.Context, x Exchange) Result {
 	var r Result
 	err := e.decide(ctx, &x, &r)
-	return settle(r, err, e.cfg)
+	return r.conclude(err, e.cfg)
 }
 
-// decide is the pipeline: each step either continues or ends the exchange with
-// an outcome.
+// decide is the pipeline. Each step continues, or ends it with a verdict.
 func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	response, err := readResponse(x)
 	r.Token = response.mayCarry
@@ -102,12 +100,8 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	token, err := e.verify(ctx, raw)
+	token, keys, err := e.verify(ctx, raw)
 	if err != nil {
-		return err
-	}
-	keys := e.ownKeys(ctx)
-	if err := keys.checkSigner(token); err != nil {
 		return err
 	}
 	if r.ClientID, err = e.identify(token, request); err != nil {
@@ -116,11 +110,11 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err := e.management.check(token, e.cfg.RejectMixedAudience); err != nil {
 		return err
 	}
-	known, err := e.correlate(ctx, r.ClientID)
+	records, err := e.correlate(ctx, r.ClientID)
 	if err != nil {
 		return err
 	}
-	claims, err := e.compose(token, known)
+	claims, err := e.compose(token, records)
 	if err != nil {
 		return err
 	}
@@ -128,7 +122,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.issued = issued{token.Claims, known.organization.id, claims, signed.keyID}
+	r.issued = issued{token.Claims, records.organization.id, claims, signed.keyID}
 	r.Status, r.Body = response.status, response.with(signed.token, signed.expiresIn)
 	return nil
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestNeedsRest: most exchanges are decided by their bodies and the status alone.
-func TestNeedsRest(t *testing.T) {
+// TestNeedsDetails: most exchanges are decided by their bodies and the status alone.
+func TestNeedsDetails(t *testing.T) {
 	const plain, answer = "grant_type=client_credentials&client_id=a&client_secret=b", `{"access_token":"x"}`
 	for _, tt := range []struct {
 		name, request, response string
@@ -31,10 +31,10 @@ func TestNeedsRest(t *testing.T) {
 		{"empty answer", plain, "", 200, nil, true},
 	} {
 		x := Exchange{Partial: true, Request: Request{Body: []byte(tt.request), BodyError: tt.bodyError}, Response: Response{Status: tt.status, Body: []byte(tt.response)}}
-		if got := x.NeedsRest(); got != tt.want {
-			t.Errorf("%s: NeedsRest() = %t, want %t", tt.name, got, tt.want)
+		if got := x.NeedsDetails(); got != tt.want {
+			t.Errorf("%s: NeedsDetails() = %t, want %t", tt.name, got, tt.want)
 		}
-		if x.Partial = false; x.NeedsRest() {
+		if x.Partial = false; x.NeedsDetails() {
 			t.Errorf("%s: a whole exchange needs more", tt.name)
 		}
 	}
@@ -53,7 +53,7 @@ func TestPartialDecidesAlike(t *testing.T) {
 			t.Errorf("%s: action %s without the question, want refuse or %s", tt.name, forgotten.Action, whole.Action)
 		}
 		x := f.complete()
-		if x.NeedsRest() {
+		if x.NeedsDetails() {
 			continue
 		}
 		if r := f.enricher().Enrich(context.Background(), x); r.Outcome != whole.Outcome || r.Action != whole.Action || r.Status != whole.Status {

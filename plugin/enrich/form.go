@@ -12,16 +12,16 @@ import (
 
 // Readers of requests differ. Some fold case, turn the dots and spaces of a name
 // into underscores, cut it at a bracket or a NUL, or split at semicolons too.
-// Some ignore the media type and read a form as JSON, or JSON as a form. Only
-// one shape of request is accepted, which all of them take alike:
+// Some ignore the media type and read a form as JSON, or JSON as a form. The
+// plugin accepts only one shape of request, which all of them understand alike:
 //
 //   - A name has ASCII letters, digits and a few signs at which no reader stops,
-//     and may end in keys in brackets. That also keeps a form from being a JSON
-//     object, whose first character is a brace.
-//   - A name that has the letters of a deciding one, in any case, is that one.
-//   - After a separator that only some readers split at, no deciding name
-//     begins: after ; in a form or a cookie, after ; and & in JSON.
-//   - The grant is there once, so that a reader that stops early finds it or none.
+//     and may end in keys in brackets. So no form is a JSON object, too: that
+//     begins with a brace.
+//   - A name with the letters of a deciding one, in any case, is that one.
+//   - No deciding name follows a separator that only some readers split at: ; in
+//     a form or a cookie, ; and & in JSON.
+//   - There is one grant, so a reader that stops early finds that or none.
 
 // deciding are the names that say what is asked for and who asks.
 var deciding = []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
@@ -34,8 +34,8 @@ var decidingLetters = func() (all []string) {
 	return all
 }()
 
-// readForm reads a form, or a query, in the shape that every reader takes
-// alike. Its errors hold no part of it.
+// readForm reads a form, or a query, in the shape that all readers understand
+// alike. Its errors quote no part of it.
 func readForm(text string) (parameters, error) {
 	if text == "" {
 		return nil, nil
@@ -71,14 +71,14 @@ func readPair(pair string) (p parameter, err error) {
 	return p, checkName(p.name)
 }
 
-// checkName returns an error unless every reader takes name for the same.
+// checkName returns an error unless all readers understand name alike.
 func checkName(name string) error {
 	if slices.Contains(deciding, name) {
 		return nil
 	}
 	parts := clearName.FindStringSubmatch(name)
 	if parts == nil {
-		return errors.New("a parameter's name has characters that readers take differently")
+		return errors.New("a parameter's name has characters that readers understand differently")
 	}
 	if i := slices.Index(decidingLetters, letters(parts[1])); i >= 0 {
 		return errors.New("a parameter that may be taken for " + deciding[i])
@@ -86,9 +86,9 @@ func checkName(name string) error {
 	return nil
 }
 
-// clearName matches the names that no reader takes for another one, except by
-// letter case, dots and hyphens. Keys in brackets make a list or a map of the
-// name before them, or belong to the name.
+// clearName matches the names that readers understand alike, except for letter
+// case, dots and hyphens. Keys in brackets make a list or a map of the name before
+// them, or belong to the name.
 var clearName = regexp.MustCompile(`^([A-Za-z0-9_.:/@$~-]+)(\[[A-Za-z0-9_.-]*\])*$`)
 
 // hidesName reports whether a reader that splits text at separators, which
@@ -107,7 +107,7 @@ func mayDecide(piece string) bool {
 	name, _, _ := strings.Cut(piece, "=")
 	name, err := url.QueryUnescape(name)
 	if err != nil {
-		return true // readers make different things of a broken escape
+		return true // readers decode a broken escape differently
 	}
 	name = strings.TrimLeftFunc(name, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune("[]()._-", r)

@@ -3,14 +3,14 @@ package enrich
 import (
 	"fmt"
 	"net/http"
+	"slices"
 )
 
-// Outcome names what became of one exchange. It is the word in logs, in
-// metrics and in the answer to the client.
+// Outcome names the result of one exchange. It is the word in logs, in metrics
+// and in the answer to the client.
 type Outcome string
 
-// The outcomes, in the order in which they are decided: the first that
-// matches.
+// The outcomes. Each has its row in rules.
 const (
 	BadRequest            Outcome = "bad_request"
 	UpstreamError         Outcome = "upstream_error"
@@ -37,56 +37,133 @@ const (
 	Enriched              Outcome = "enriched"
 )
 
-// disposition is what happens to the upstream's answer.
-type disposition int
+// policy says what happens to the provider's answer.
+type policy string
 
 const (
-	stop   disposition = iota // an OAuth error instead
-	policy                    // failure_policy decides between stop and pass
-	pass                      // it stays as it is
+	stop       policy = "stop"           // the client gets an OAuth error
+	configured policy = "failure_policy" // stop or pass, as the configuration says
+	pass       policy = "pass"           // the client gets it unchanged
+	replace    policy = "replace"        // the client gets it with the enriched token
 )
 
-// rule says how an outcome is answered: with which status and which error code
-// of RFC 6749 section 5.2 (or RFC 8707 section 2) unless the answer passes.
+// fault says where an outcome can be fixed.
+type fault string
+
+const (
+	byClient   fault = "client"
+	byProvider fault = "provider"
+	byRecords  fault = "records" // or the claims made of them
+	byGateway  fault = "gateway" // or what it depends on
+	byNobody   fault = "nobody"
+)
+
+// rule is all that is known of an outcome. docs/outcomes.md shows the rules as a
+// table.
 type rule struct {
-	disposition disposition
-	status      int
-	code        string
+	outcome Outcome
+	policy  policy
+	status  int    // of the answer, unless the provider's passes
+	code    string // of the OAuth error (RFC 6749 section 5.2, RFC 8707 section 2)
+	fault   fault
+	when    string
+	advice  string // what an operator can do
 }
 
-var rules = map[Outcome]rule{
-	BadRequest:            {stop, http.StatusBadRequest, "invalid_request"},
-	UpstreamError:         {disposition: pass},
-	BadTokenResponse:      {stop, http.StatusBadGateway, "server_error"},
-	NotTokenResponse:      {disposition: pass},
-	AmbiguousRequest:      {stop, http.StatusBadRequest, "invalid_request"},
-	NotM2M:                {disposition: pass},
-	OpaqueToken:           {policy, http.StatusBadGateway, "server_error"},
-	KeysUnavailable:       {stop, http.StatusServiceUnavailable, "temporarily_unavailable"},
-	UntrustedToken:        {stop, http.StatusBadGateway, "server_error"},
-	ClientMismatch:        {stop, http.StatusBadGateway, "server_error"},
-	ManagementAudience:    {disposition: pass},
-	MixedAudience:         {stop, http.StatusBadRequest, "invalid_target"},
-	UnknownApplication:    {policy, http.StatusBadRequest, "unauthorized_client"},
-	UnknownOrganization:   {stop, http.StatusBadRequest, "unauthorized_client"},
-	UnknownUser:           {stop, http.StatusBadRequest, "unauthorized_client"},
-	InvalidRecord:         {stop, http.StatusBadRequest, "unauthorized_client"},
-	SuspendedOrganization: {stop, http.StatusBadRequest, "unauthorized_client"},
-	MissingProperty:       {policy, http.StatusBadRequest, "unauthorized_client"},
-	ClaimConflict:         {stop, http.StatusBadRequest, "unauthorized_client"},
-	LookupUnavailable:     {policy, http.StatusServiceUnavailable, "temporarily_unavailable"},
-	TokenTooLarge:         {policy, http.StatusBadRequest, "unauthorized_client"},
-	InternalError:         {stop, http.StatusInternalServerError, "server_error"},
+// rules are in the order in which the outcomes are decided: the first that
+// matches.
+var rules = []rule{
+	{BadRequest, stop, http.StatusBadRequest, "invalid_request", byClient,
+		"the request has an `Upgrade` header with `websocket` in any line, has 1000 header lines, or has a method other than POST and OPTIONS (405)",
+		"send the token request as RFC 6749 says"},
+	{UpstreamError, pass, 0, "", byProvider,
+		"the provider answered 4xx or 5xx",
+		"read the provider's error"},
+	{BadTokenResponse, stop, http.StatusBadGateway, "server_error", byProvider,
+		"the provider answered with a redirect, or with a 2xx that isn't JSON of at most 256 KiB, has duplicate members, has a refresh or ID token beside an M2M access token, or has a token with 1000 header lines or a header for caches that Kong can't delete (with `_` or not ASCII in its name)",
+		"look at what the provider answers on this route"},
+	{NotTokenResponse, pass, 0, "", byNobody,
+		"the provider answered with a 2xx and JSON without a token",
+		"give the plugin a route of its own"},
+	{AmbiguousRequest, stop, http.StatusBadRequest, "invalid_request", byClient,
+		"the request is over 64 KiB, or not in [the one shape](#the-shape-of-a-token-request) that all readers understand alike. The headers and the query are checked before the provider is asked",
+		"send one `grant_type` in a form or JSON body"},
+	{NotM2M, pass, 0, "", byNobody,
+		"the grant isn't `client_credentials`",
+		"nothing: other grants aren't enriched"},
+	{OpaqueToken, configured, http.StatusBadGateway, "server_error", byProvider,
+		"the access token isn't a signed JWT",
+		"let the provider issue JWTs (often by asking for an audience)"},
+	{KeysUnavailable, stop, http.StatusServiceUnavailable, "temporarily_unavailable", byGateway,
+		"the provider's keys can't be fetched, and none are cached",
+		"read the cause in the log: DNS, TLS, proxy, discovery"},
+	{UntrustedToken, stop, http.StatusBadGateway, "server_error", byProvider,
+		"the token's signature, algorithm, `typ`, `crit`, issuer, a time or the client id is wrong, or the gateway's own key signed it",
+		"compare `issuer`, `algorithms` and `client_id_claim` with the provider's token"},
+	{ClientMismatch, stop, http.StatusBadGateway, "server_error", byProvider,
+		"the token is for another client than the credentials in the request's body or, without those, in its `Authorization` header",
+		"look for a cache between Kong and the provider"},
+	{ManagementAudience, pass, 0, "", byNobody,
+		"the token is for the provider's management API",
+		"nothing"},
+	{MixedAudience, stop, http.StatusBadRequest, "invalid_target", byClient,
+		"the token is for the management API and for another audience, and `reject_mixed_audience` is on",
+		"ask for one audience at a time"},
+	{UnknownApplication, configured, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"the application has no record",
+		"write the record; compare `prefix`"},
+	{UnknownOrganization, stop, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"the application's organization has no record",
+		"write the record"},
+	{UnknownUser, stop, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"the application's user has no record",
+		"write the record"},
+	{InvalidRecord, stop, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"a record isn't a hash, its flag is neither true nor false, or its code isn't its key",
+		"fix the record that the log names"},
+	{SuspendedOrganization, stop, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"the organization's `is_suspended` is true",
+		"nothing, or set it to false"},
+	{MissingProperty, configured, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"a property that a claim needs is missing or not of the claim's type",
+		"write the property, or give the claim a default"},
+	{ClaimConflict, stop, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"a claim of the provider's token, or its organization, differs from the record",
+		"find out which of the two is wrong"},
+	{LookupUnavailable, configured, http.StatusServiceUnavailable, "temporarily_unavailable", byGateway,
+		"Redis doesn't answer, and no cached record is fresh enough",
+		"read the cause in the log"},
+	{TokenTooLarge, configured, http.StatusBadRequest, "unauthorized_client", byRecords,
+		"the enriched token is longer than `max_token_size`",
+		"add fewer or shorter claims; `ec` keys sign shorter"},
+	{InternalError, stop, http.StatusInternalServerError, "server_error", byGateway,
+		"there is no signing key, the configuration has an error, the deadline passed, or the plugin has a bug",
+		"read the cause in the log"},
+	{Enriched, replace, http.StatusOK, "", byNobody,
+		"otherwise",
+		"nothing"},
 }
 
-// end is the error by which a step of the pipeline decides the outcome.
-type end struct {
+func (o Outcome) rule() rule {
+	return rules[slices.IndexFunc(rules, func(r rule) bool { return r.outcome == o })]
+}
+
+// Advice returns what an operator can do about o.
+func (o Outcome) Advice() string { return o.rule().advice }
+
+// GatewayFails reports whether the gateway, or what it depends on, is at fault.
+func (o Outcome) GatewayFails() bool { return o.rule().fault == byGateway }
+
+// verdict is the error with which a step ends the pipeline.
+type verdict struct {
 	outcome Outcome
 	cause   error // for the operator's log; nil if the outcome says it all
 }
 
-func (e *end) Error() string { return fmt.Sprintf("%s: %v", e.outcome, e.cause) }
+func (v *verdict) Error() string { return fmt.Sprintf("%s: %v", v.outcome, v.cause) }
 
-func endWith(outcome Outcome, format string, args ...any) error {
-	return &end{outcome, fmt.Errorf(format, args...)}
+// decided returns a verdict. Its cause holds no token, secret or value of a
+// record.
+func decided(outcome Outcome, format string, args ...any) error {
+	return &verdict{outcome, fmt.Errorf(format, args...)}
 }

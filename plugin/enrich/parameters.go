@@ -17,11 +17,11 @@ import (
 // FormMediaType is the media type of a token request (RFC 6749, section 4.4.2).
 const FormMediaType = "application/x-www-form-urlencoded"
 
-// parameters are those of a token request, in their order and in any of the
-// encodings that providers accept.
+// parameters are those of a token request in their order, whatever encoding they
+// came in.
 type parameters []parameter
 
-// has tells whether the parameter called name has a value.
+// has reports whether the parameter called name has a value.
 func (p parameters) has(name string) bool {
 	for value := range p.all(name) {
 		if value != "" {
@@ -34,7 +34,7 @@ func (p parameters) has(name string) bool {
 // parameter has one value; what is repeated, or a list, is several.
 type parameter struct {
 	name, value string
-	valueless   bool // it is there, with a value that is no text
+	valueless   bool // the value isn't text
 }
 
 // all returns the values of the parameter called name.
@@ -62,9 +62,9 @@ func isJSON(body []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(body, " \t
 // bytes as in UTF-8.
 var asciiCharset = regexp.MustCompile(`(?i)^(us-?|iso_?646-)?(ascii|us)$|^iso[-_]?8859-?[0-9]{1,2}$|^latin-?[0-9]$|^(windows|cp)-?125[0-9]$`)
 
-// media checks the media type of a body that is a form or JSON and is not
-// encoded, and returns it. It reports whether the body must be ASCII, since its
-// charset differs from UTF-8 beyond that.
+// media returns the media type of a body, which must be a form or JSON and not
+// compressed. It reports whether the body must be ASCII because its charset
+// differs from UTF-8 elsewhere.
 func media(contentType, contentEncoding string) (kind string, onlyASCII bool, err error) {
 	if encoding := strings.TrimSpace(contentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return "", false, errors.New("the body is encoded, and not every reader decodes it")
@@ -89,9 +89,8 @@ func media(contentType, contentEncoding string) (kind string, onlyASCII bool, er
 	return "", false, errors.New("the body's charset doesn't extend ASCII")
 }
 
-// readJSON reads a JSON body in the shape that every reader takes alike. Only
-// strings and lists of strings have values; others are there by name. A deciding
-// member must be a string.
+// readJSON reads a JSON body in the shape that all readers understand alike. Only
+// strings and lists of strings have values. A deciding member must be a string.
 func readJSON(body []byte) (parameters, error) {
 	o, err := splice.Parse(body)
 	if err != nil {
@@ -100,7 +99,7 @@ func readJSON(body []byte) (parameters, error) {
 	if hidesName(string(body), "&;") {
 		return nil, errors.New("the JSON has a & or ; after which a parameter of a form may begin")
 	}
-	var found parameters
+	var all parameters
 	for _, m := range o.Members() {
 		if err := checkName(m.Name); err != nil {
 			return nil, err
@@ -108,20 +107,20 @@ func readJSON(body []byte) (parameters, error) {
 		text, ok := splice.Text(m.Value)
 		switch {
 		case ok:
-			found = append(found, parameter{name: m.Name, value: text})
+			all = append(all, parameter{name: m.Name, value: text})
 			continue
 		case slices.Contains(deciding, m.Name):
 			return nil, errors.New(m.Name + " is not a string")
 		}
 		texts, _ := jws.Strings(m.Value) // none if it is something else
 		if len(texts) == 0 {
-			found = append(found, parameter{name: m.Name, valueless: true})
+			all = append(all, parameter{name: m.Name, valueless: true})
 		}
 		for _, text := range texts {
-			found = append(found, parameter{name: m.Name, value: text})
+			all = append(all, parameter{name: m.Name, value: text})
 		}
 	}
-	return found, nil
+	return all, nil
 }
 
 // ascii reports whether all values are ASCII.

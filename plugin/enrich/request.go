@@ -21,7 +21,7 @@ const (
 type tokenRequest struct {
 	parameters parameters
 	clients    []client
-	unnamed    error // why a client that it names can't be told
+	clientsErr error // why a client that it names can't be read
 }
 
 // client is one way in which a request names its client: either text may be
@@ -32,9 +32,8 @@ func (c client) is(id string) bool { return c.id == id || c.decoded == id }
 
 // readRequest ends the exchange unless the request is clearly a
 // client_credentials grant. Providers read what RFC 6749 forbids in different
-// ways, so a request that isn't in the shape that all take alike is refused:
-// else a raw M2M token would pass as that of another grant, or another grant's
-// token would be enriched.
+// ways. If the plugin accepted it, a raw M2M token could pass as that of another
+// grant, or another grant's token could be enriched.
 func readRequest(x *Exchange) (tokenRequest, error) {
 	if x.Partial && x.plainRead {
 		return x.plain, nil
@@ -45,25 +44,26 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 		err = checkCookie(r.Cookie)
 	}
 	if err != nil {
-		return tokenRequest{}, endWith(AmbiguousRequest, "%w", err)
+		return tokenRequest{}, decided(AmbiguousRequest, "%w", err)
 	}
 	body, err := readParameters(r)
 	if err != nil {
-		return tokenRequest{}, endWith(AmbiguousRequest, "%w", err)
+		return tokenRequest{}, decided(AmbiguousRequest, "%w", err)
 	}
 	grant, err := body.grant()
 	if err != nil {
-		return tokenRequest{}, endWith(AmbiguousRequest, "%w", err)
+		return tokenRequest{}, decided(AmbiguousRequest, "%w", err)
 	}
 	if grant != m2mGrant {
-		return tokenRequest{}, &end{outcome: NotM2M}
+		return tokenRequest{}, &verdict{outcome: NotM2M}
 	}
-	clients, unnamed := namedClients(r.Authorization, slices.Concat(query, body))
-	return tokenRequest{body, clients, unnamed}, nil
+	clients, clientsErr := namedClients(r.Authorization, slices.Concat(query, body))
+	return tokenRequest{body, clients, clientsErr}, nil
 }
 
-// readParameters reads the request's body by what it is, a form or JSON. JSON is
-// labelled so. A form needn't be, because a reader of JSON finds nothing in it.
+// readParameters reads the request's body as what it is, a form or JSON. JSON must
+// be labelled as JSON. A form needn't be labelled as a form, because a reader of
+// JSON finds nothing in it.
 func readParameters(r Request) (parameters, error) {
 	if r.BodyError != nil {
 		return nil, r.BodyError
@@ -75,18 +75,18 @@ func readParameters(r Request) (parameters, error) {
 	if kind == FormMediaType && isJSON(r.Body) {
 		return nil, errors.New("the body is JSON, but labelled as a form")
 	}
-	found, err := readBody(r.Body)
-	if err == nil && onlyASCII && !found.ascii() {
-		return nil, errors.New("the body is not in UTF-8, and has other characters than those of ASCII")
+	body, err := readBody(r.Body)
+	if err == nil && onlyASCII && !body.ascii() {
+		return nil, errors.New("the body is not in UTF-8, and not only ASCII")
 	}
-	return found, err
+	return body, err
 }
 
 // Headers are the lines of a request's headers that CheckRequest looks at.
 type Headers struct{ ContentType, ContentEncoding, Authorization, Cookie []string }
 
-// CheckRequest returns why a request may be taken differently by two readers,
-// by what can be seen of it before its body: the raw query and the headers.
+// CheckRequest returns why two readers may understand a request differently. It
+// looks at what is known before the body: the raw query and the headers.
 func CheckRequest(query string, h Headers) error {
 	if _, err := readQuery(query); err != nil {
 		return err
@@ -101,8 +101,8 @@ func CheckRequest(query string, h Headers) error {
 	return err
 }
 
-// readQuery refuses a query in which a reader may find a grant: some merge it
-// with the body.
+// readQuery refuses a query with a grant in it, because some readers merge the
+// query with the body.
 func readQuery(query string) (parameters, error) {
 	parameters, err := readForm(query)
 	if err != nil {
@@ -115,7 +115,7 @@ func readQuery(query string) (parameters, error) {
 }
 
 // checkCookie refuses a Cookie header (RFC 6265, section 4.2) in which a reader
-// may find a deciding parameter: PHP's $_REQUEST has the cookies, too.
+// may find a deciding parameter. PHP's $_REQUEST has the cookies, too.
 func checkCookie(cookie string) error {
 	if hidesName(";"+cookie, ";,") {
 		return errors.New("a cookie that may be taken for a parameter")
@@ -123,9 +123,9 @@ func checkCookie(cookie string) error {
 	return nil
 }
 
-// readPlainForm reads the request as nearly all are, from its body alone: one
-// that is clearly a client_credentials grant and holds the client's credentials,
-// so that no header is needed to know the client, nor the charset.
+// readPlainForm reads a request from its body alone, as nearly all can be: the
+// body is clearly a client_credentials grant and has the client's credentials. No
+// header is needed to know the client or the charset.
 func readPlainForm(r Request) (request tokenRequest, ok bool) {
 	if r.BodyError != nil {
 		return tokenRequest{}, false
@@ -137,11 +137,11 @@ func readPlainForm(r Request) (request tokenRequest, ok bool) {
 	if grant, err := body.grant(); err != nil || grant != m2mGrant || !body.has("client_id") || !body.has("client_secret") {
 		return tokenRequest{}, false
 	}
-	clients, unnamed := namedClients("", body)
-	return tokenRequest{body, clients, unnamed}, true
+	clients, clientsErr := namedClients("", body)
+	return tokenRequest{body, clients, clientsErr}, true
 }
 
-// clearGrant matches the grant types that no reader takes for another: names
+// clearGrant matches the grant types that all readers understand alike: names
 // (RFC 6749, appendix A.10) and plain URIs.
 var clearGrant = regexp.MustCompile(`^[A-Za-z0-9._:/-]+$`)
 
@@ -182,7 +182,7 @@ func namedClients(authorization string, body parameters) ([]client, error) {
 	}
 	for kind := range body.all("client_assertion_type") {
 		if kind != jwtAssertion {
-			continue // of another kind, which doesn't name the client to us
+			continue // the plugin can't read the client of another kind
 		}
 		for assertion := range body.all("client_assertion") {
 			subject, err := jws.UnverifiedSubject(assertion)
@@ -195,9 +195,9 @@ func namedClients(authorization string, body parameters) ([]client, error) {
 	return clients, nil
 }
 
-// basicClient reads the client of HTTP Basic credentials. The standard has it
-// form-encoded, which many clients leave out and many providers don't undo, so
-// both readings are kept.
+// basicClient reads the client of HTTP Basic credentials. The standard says
+// form-encoded, but many clients don't encode and many providers don't decode, so
+// the client keeps both readings.
 func basicClient(credentials string) (c client, err error) {
 	text, err := base64.StdEncoding.DecodeString(credentials)
 	if err != nil {

@@ -187,7 +187,7 @@ func TestPlainFormIsASCII(t *testing.T) {
 	f := newFixture(t)
 	f.exchange.Request.Body = []byte("grant_type=client_credentials&client_id=" + testClient + "&client_secret=%C3%A4")
 	f.exchange.Partial = true
-	if !f.exchange.NeedsRest() {
+	if !f.exchange.NeedsDetails() {
 		t.Error("its charset isn't asked for")
 	}
 }

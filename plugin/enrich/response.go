@@ -18,82 +18,82 @@ import (
 	"m2m-token-enricher/plugin/splice"
 )
 
-// maxResponseSize is the number of bytes that a token response may have,
-// inflated.
+// maxResponseSize is how many bytes a token response may have after it is
+// decompressed.
 const maxResponseSize = 256 << 10
 
 // tokenMembers are the members of a token response that carry a token (RFC
 // 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
 var tokenMembers = []string{"access_token", "id_token", "refresh_token"}
 
-// tokenResponse is an upstream answer that carries a token.
+// tokenResponse is an answer of the provider that carries a token.
 type tokenResponse struct {
 	body     *splice.Object
 	status   int
-	mayCarry bool // a token: it has one, or can't be understood
+	mayCarry bool // it has a token, or may have one because it can't be read
 }
 
-// readResponse ends the exchange if the upstream's answer carries no token or
-// can't be understood.
+// readResponse ends the exchange if the provider's answer carries no token or
+// can't be read.
 func readResponse(x *Exchange) (tokenResponse, error) {
 	r := tokenResponse{status: x.Response.Status, mayCarry: true}
 	switch {
 	case r.status >= 400:
 		r.mayCarry = false
-		return r, &end{outcome: UpstreamError}
+		return r, &verdict{outcome: UpstreamError}
 	case !x.Response.succeeded():
-		return r, endWith(BadTokenResponse, "the upstream answered status %d", r.status)
+		return r, decided(BadTokenResponse, "the upstream answered status %d", r.status)
 	}
 	text, err := inflate(x.Response)
 	if err != nil {
-		return r, endWith(BadTokenResponse, "the upstream's body: %w", err)
+		return r, decided(BadTokenResponse, "the upstream's body: %w", err)
 	}
 	if len(text) == 0 && x.Request.Method == http.MethodOptions {
 		r.mayCarry = false
-		return r, &end{outcome: NotTokenResponse} // a CORS preflight
+		return r, &verdict{outcome: NotTokenResponse} // a CORS preflight
 	}
 	r.body, err = splice.Parse(text)
 	switch {
 	case errors.Is(err, splice.ErrNotObject):
-		return r, &end{outcome: NotTokenResponse}
+		return r, &verdict{outcome: NotTokenResponse}
 	case err != nil:
-		return r, endWith(BadTokenResponse, "the upstream's body: %w", err)
+		return r, decided(BadTokenResponse, "the upstream's body: %w", err)
 	}
 	carries := false
 	for _, name := range tokenMembers {
 		if other := r.body.Alike(name); other != "" {
-			return r, endWith(BadTokenResponse, "member %q of the upstream's body may be taken for %s", other, name)
+			return r, decided(BadTokenResponse, "member %q of the upstream's body may be taken for %s", other, name)
 		}
 		carries = carries || !blank(r.body.Get(name))
 	}
 	r.mayCarry = carries
 	switch {
 	case !carries:
-		return r, &end{outcome: NotTokenResponse}
+		return r, &verdict{outcome: NotTokenResponse}
 	case x.Response.HeadersError != nil:
-		return r, endWith(BadTokenResponse, "the upstream's headers: %w", x.Response.HeadersError)
+		return r, decided(BadTokenResponse, "the upstream's headers: %w", x.Response.HeadersError)
 	}
 	return r, nil
 }
 
-// blank tells whether value carries nothing. Some providers send all members,
+// blank reports whether value carries nothing. Some providers send all members,
 // with null or an empty string in those that don't apply.
 func blank(value jsontext.Value) bool {
 	return value == nil || value.Kind() == 'n' || string(value) == `""`
 }
 
-// accessToken returns the access token of an M2M response. A refresh token
-// would let the client go on without the gateway, and an ID token speaks of a
-// user: neither belongs into it (RFC 6749, section 4.4.3).
+// accessToken returns the access token of an M2M response. Neither a refresh token
+// nor an ID token belongs in it (RFC 6749, section 4.4.3). With the first, the
+// client could bypass the gateway; the second is about a user.
 func (r tokenResponse) accessToken() (string, error) {
 	for _, name := range tokenMembers[1:] {
 		if !blank(r.body.Get(name)) {
-			return "", endWith(BadTokenResponse, "the upstream's body has %s beside an M2M access token", name)
+			return "", decided(BadTokenResponse, "the upstream's body has %s beside an M2M access token", name)
 		}
 	}
 	token, ok := r.body.Text("access_token")
 	if !ok {
-		return "", endWith(BadTokenResponse, "access_token of the upstream's body is not a string")
+		return "", decided(BadTokenResponse, "access_token of the upstream's body is not a string")
 	}
 	return token, nil
 }
@@ -126,9 +126,9 @@ func shorten(present jsontext.Value, expiresIn int64) jsontext.Value {
 	return n
 }
 
-// isPlain tells whether a body is plain, whatever it is labelled: it begins with
-// a brace, while gzip and zstd begin with other bytes, and a brotli stream that
-// begins with this one is empty.
+// isPlain reports whether a body is plain JSON, whatever its label: it begins with
+// a brace. gzip and zstd begin with other bytes, and a brotli stream that begins
+// with a brace is empty.
 func isPlain(body []byte) bool { return bytes.HasPrefix(body, []byte("{")) }
 
 // inflate returns the plain body.
@@ -150,7 +150,7 @@ func inflate(r Response) ([]byte, error) {
 		return nil, fmt.Errorf("not valid %s: %w", encoding, err)
 	}
 	if len(text) > maxResponseSize {
-		return nil, fmt.Errorf("more than %d bytes inflated", maxResponseSize)
+		return nil, fmt.Errorf("more than %d bytes after decompression", maxResponseSize)
 	}
 	return text, nil
 }
@@ -170,5 +170,5 @@ func decoder(encoding string, body io.Reader) (io.ReadCloser, error) {
 		}
 		return d.IOReadCloser(), nil
 	}
-	return nil, errors.New("unknown content encoding") // the name is the upstream's text, it isn't repeated
+	return nil, errors.New("unknown content encoding") // its name may be any text, so it isn't quoted
 }

@@ -11,40 +11,31 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// verify returns the provider's token if the provider vouches for it.
-func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, error) {
+// ownKeys are the gateway's keys. The ring that a token's key is compared with
+// is also the one that signs.
+type ownKeys struct {
+	ring Ring
+	err  error // why there is no ring; only an exchange that would be signed fails
+}
+
+// verify returns the provider's token if the provider vouches for it. The
+// gateway's own signature doesn't count: the token came through a loop of routes,
+// or the provider's keys are the gateway's.
+func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, ownKeys, error) {
 	token, err := e.deps.Verifier.Verify(ctx, raw)
 	switch {
 	case errors.Is(err, jws.ErrOpaque):
-		return nil, &end{OpaqueToken, err}
+		return nil, ownKeys{}, &verdict{OpaqueToken, err}
 	case errors.Is(err, jws.ErrKeysUnavailable):
-		return nil, &end{KeysUnavailable, err}
+		return nil, ownKeys{}, &verdict{KeysUnavailable, err}
 	case err != nil:
-		return nil, &end{UntrustedToken, err}
+		return nil, ownKeys{}, &verdict{UntrustedToken, err}
 	}
-	return token, nil
-}
-
-// ownKeys are the gateway's keys. The ring whose keys are compared with the
-// token's is also the one that signs.
-type ownKeys struct {
-	ring Ring
-	err  error // why there is no ring; it ends an exchange that would be signed, and no other
-}
-
-func (e *Enricher) ownKeys(ctx context.Context) ownKeys {
 	ring, err := e.deps.Ring(ctx)
-	return ownKeys{ring, err}
-}
-
-// checkSigner ends the exchange if the gateway itself signed the token. It came
-// through a loop of routes, or the provider's keys are the gateway's: either way
-// nobody vouches for it.
-func (k ownKeys) checkSigner(token *jws.Token) error {
-	if k.err == nil && k.ring.Holds(token.Key) {
-		return endWith(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
+	if err == nil && ring.Holds(token.Key) {
+		return nil, ownKeys{}, decided(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
 	}
-	return nil
+	return token, ownKeys{ring, err}, nil
 }
 
 // identify returns the client that the verified token names. The request must
@@ -52,14 +43,14 @@ func (k ownKeys) checkSigner(token *jws.Token) error {
 func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, error) {
 	id, ok := token.Claims.TextAt(e.cfg.ClientIDClaim)
 	if !ok || !schema.ValidID(id) {
-		return "", endWith(UntrustedToken, "%w: claim %q is not a client id", jws.ErrUntrusted, e.cfg.ClientIDClaim)
+		return "", decided(UntrustedToken, "%w: claim %q is not a client id", jws.ErrUntrusted, e.cfg.ClientIDClaim)
 	}
-	if request.unnamed != nil {
-		return "", &end{ClientMismatch, request.unnamed}
+	if request.clientsErr != nil {
+		return "", &verdict{ClientMismatch, request.clientsErr}
 	}
 	for _, c := range request.clients {
 		if !c.is(id) {
-			return "", endWith(ClientMismatch, "the token is for another client than the request")
+			return "", decided(ClientMismatch, "the token is for another client than the request")
 		}
 	}
 	return id, nil
@@ -69,7 +60,7 @@ func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, err
 type signed struct {
 	token     string
 	keyID     string
-	expiresIn int64 // seconds, if the token lives shorter than the provider said; else 0
+	expiresIn int64 // seconds, if the token's life was shortened, otherwise 0
 }
 
 // sign returns the token with claims set and the gateway's signature.
@@ -86,7 +77,7 @@ func (e *Enricher) sign(ctx context.Context, keys ownKeys, token *jws.Token, cla
 		return s, err
 	}
 	if len(s.token) > e.cfg.MaxTokenSize {
-		return s, endWith(TokenTooLarge, "the enriched token has %d bytes, more than %d", len(s.token), e.cfg.MaxTokenSize)
+		return s, decided(TokenTooLarge, "the enriched token has %d bytes, more than %d", len(s.token), e.cfg.MaxTokenSize)
 	}
 	return s, nil
 }
