@@ -43,7 +43,6 @@ type Audit struct {
 // Serve runs the plugin server until ctx ends: then no more events begin, and
 // those that run end.
 func Serve(ctx context.Context, o Options) error {
-	jws.Accelerate() // before the first key is read
 	path := filepath.Join(o.Prefix, Name+".socket")
 	listener, err := socket.Listen(path, o.SocketUsers, logRefusals(path, "-socket-user"))
 	if err != nil {

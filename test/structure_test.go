@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"plugin/socket":           {},
 	"plugin/pdk":              {},
 	"plugin/jws/libcrypto":    {},
-	"plugin/jws":              {"schema", "plugin/splice", "plugin/jws/libcrypto"},
+	"plugin/jws":              {"schema", "plugin/splice"},
 	"plugin/enrich":           {"schema", "plugin/splice", "plugin/jws"},
 	"plugin/metrics":          {},
 	"plugin/traces":           {},
@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"plugin/gateway":          {"schema", "cache", "plugin/jws", "plugin/enrich"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},
 	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket", "plugin/pdk"},
-	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
+	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/jws/libcrypto", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
 }
 
 // owners are the only packages of the product that may import a module.

@@ -7,6 +7,8 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"m2m-token-enricher/plugin/gateway/diagnose"
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/jws/libcrypto"
 	"m2m-token-enricher/plugin/visible"
 )
 
@@ -26,6 +28,7 @@ func runCheck(ctx context.Context, path string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	jws.Accelerate(libcrypto.Load()) // as the server does
 	var result error
 	for _, b := range blocks {
 		for _, f := range diagnose.Check(ctx, b.config) {

@@ -15,6 +15,7 @@ import (
 
 	"m2m-token-enricher/plugin"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/jws/libcrypto"
 	"m2m-token-enricher/plugin/visible"
 )
 
@@ -73,7 +74,7 @@ func server(stdout io.Writer) *cli.Command {
 func (r *serverRun) run(ctx context.Context, cmd *cli.Command) error {
 	switch {
 	case r.version:
-		jws.Accelerate() // to say what would sign
+		jws.Accelerate(libcrypto.Load()) // to say what would sign
 		visible.Fprintf(r.stdout, "%s %s (%s), signatures by %s\n", plugin.Name, plugin.Version, runtime.Version(), jws.Signatures())
 		return nil
 	case r.dump:
@@ -84,6 +85,7 @@ func (r *serverRun) run(ctx context.Context, cmd *cli.Command) error {
 	if err := r.complete(); err != nil {
 		return usageError{err}
 	}
+	jws.Accelerate(libcrypto.Load()) // before the first key is read
 	return plugin.Serve(ctx, r.options)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/jws/libcrypto"
 	"m2m-token-enricher/schema"
 )
 
@@ -29,7 +30,7 @@ var testNow = time.Unix(1_800_000_000, 0)
 
 // TestMain lets a build with the tag libcrypto test with that library.
 func TestMain(m *testing.M) {
-	jws.Accelerate()
+	jws.Accelerate(libcrypto.Load())
 	os.Exit(m.Run())
 }
 

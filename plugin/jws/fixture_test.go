@@ -19,13 +19,15 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
+
+	"m2m-token-enricher/plugin/jws/libcrypto"
 )
 
 const issuer = "https://idp.example"
 
 // TestMain lets a build with the tag libcrypto test with that library.
 func TestMain(m *testing.M) {
-	Accelerate()
+	Accelerate(libcrypto.Load())
 	os.Exit(m.Run())
 }
 

@@ -12,8 +12,6 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
-
-	"m2m-token-enricher/plugin/jws/libcrypto"
 )
 
 // maxSetKeys is the number of keys that a provider may publish.
@@ -26,7 +24,8 @@ type ProviderKey struct {
 	Public     crypto.PublicKey
 	Thumbprint string // RFC 7638, SHA-256, base64url
 
-	held *libcrypto.PublicKey // Public, where that verifies faster
+	// prepared is the engine's verifier for Public, nil if there is none.
+	prepared func(hash crypto.Hash, digest, signature []byte) (bool, error)
 }
 
 // ProviderKeys are the keys of a provider.
@@ -142,5 +141,5 @@ func providerKey(jwk jose.JSONWebKey, raw []byte) (ProviderKey, bool) {
 	if err != nil {
 		return ProviderKey{}, false
 	}
-	return ProviderKey{KeyID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key, Thumbprint: print, held: acceleratedPublic(jwk.Key)}, true
+	return ProviderKey{KeyID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key, Thumbprint: print, prepared: prepared(jwk.Key)}, true
 }

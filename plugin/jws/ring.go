@@ -75,7 +75,7 @@ func NewRing(keys ...Key) (*Ring, error) {
 	if keys[0].Signer == nil {
 		return nil, errors.New("key 1: it must be private, since the first key signs")
 	}
-	ring.signer = signer{keys[0].Signer, ring.keys[0].Algorithm, ring.keys[0].ID}
+	ring.signer = signer{keys[0].Signer, ring.keys[0].Algorithm, ring.keys[0].ID, inMemory(keys[0].Signer)}
 	var err error
 	ring.set, err = json.Marshal(set)
 	return ring, err
@@ -114,7 +114,7 @@ func ParseRing(text []byte) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring.signer.key = accelerated(ring.signer.key)
+	ring.signer.key = fastest(ring.signer.key)
 	return ring, nil
 }
 
@@ -175,7 +175,7 @@ func (r *Ring) Sign(ctx context.Context, typ jsontext.Value, payload []byte) (st
 // inTurn signs message when it is its turn, or fails when ctx ends before. A key
 // in a device takes no processor, and has bounds of its own.
 func (s signer) inTurn(ctx context.Context, message []byte) ([]byte, error) {
-	if !inMemory(s.key) {
+	if !s.inMemory {
 		return s.sign(message)
 	}
 	select {

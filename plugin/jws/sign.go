@@ -14,11 +14,12 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// signer is a key that signs, whatever holds it.
+// signer is a key that signs, in memory or in a device.
 type signer struct {
 	key       crypto.Signer
 	algorithm string
 	kid       string
+	inMemory  bool
 }
 
 // sign returns the signature of message as JOSE has it.

@@ -28,7 +28,6 @@ type Finding struct {
 // Check tries a configuration as an operator writes it: its rules, the
 // gateway's keys, the provider's keys and Redis. It serves no request.
 func Check(ctx context.Context, given map[string]any) []Finding {
-	jws.Accelerate() // as the server does
 	cfg, err := gateway.Validated(schema.Parse(given))
 	if err != nil {
 		return each("configuration", err)

@@ -12,22 +12,20 @@ import (
 	"math/big"
 )
 
-// Key is a private key in the library's memory. It implements crypto.Signer and
-// is safe for concurrent use. Its memory is overwritten and freed some time
-// after the last reference to it is gone, and never during a signature.
-type Key struct {
+// privateKey is a key in the library's memory. It is safe for concurrent use.
+type privateKey struct {
 	pkey   *pkey
 	public crypto.PublicKey
 	size   int // bytes of a signature at most
 	scheme func(crypto.SignerOpts) (*scheme, error)
 }
 
-// RSA returns key, copied into the library. The Key signs once, and must sign
-// as crypto/rsa does: PKCS #1 v1.5 leaves no choice.
+// rsa returns key, if the library signs with it as crypto/rsa does: PKCS #1 v1.5
+// leaves no choice.
 //
-// As crypto/rsa, libcrypto raises each signature to the public exponent before
-// it gives it out, since one that went wrong in one prime reveals the other.
-func (l *Library) RSA(key *rsa.PrivateKey) (*Key, error) {
+// A signature that went wrong in one prime reveals the other. So libcrypto, like
+// crypto/rsa, verifies each signature before it returns it.
+func (l *Library) rsa(key *rsa.PrivateKey) (*privateKey, error) {
 	if len(key.Primes) != 2 {
 		return nil, fmt.Errorf("an RSA key of %d primes is not supported", len(key.Primes))
 	}
@@ -42,7 +40,7 @@ func (l *Library) RSA(key *rsa.PrivateKey) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer := &Key{pkey, &rsa.PublicKey{N: key.N, E: key.E}, key.Size(), rsaScheme}
+	signer := &privateKey{pkey, &rsa.PublicKey{N: key.N, E: key.E}, key.Size(), rsaScheme}
 	got, err := signer.Sign(nil, digest, crypto.SHA256)
 	if err == nil && !bytes.Equal(got, want) {
 		err = errors.New("libcrypto doesn't sign with the RSA key as crypto/rsa does")
@@ -67,9 +65,8 @@ func (l *Library) importRSA(key *rsa.PrivateKey) (*pkey, error) {
 	return l.importKey("RSA", selectPair, values)
 }
 
-// ECDSA returns key, of curve P-256, copied into the library. The Key signs
-// once, to show that it can.
-func (l *Library) ECDSA(key *ecdsa.PrivateKey) (*Key, error) {
+// ecdsa returns key, if the library signs with it.
+func (l *Library) ecdsa(key *ecdsa.PrivateKey) (*privateKey, error) {
 	if key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("curve %s is not supported", key.Curve.Params().Name)
 	}
@@ -79,7 +76,7 @@ func (l *Library) ECDSA(key *ecdsa.PrivateKey) (*Key, error) {
 	}
 	const size = 72         // of a sequence of two numbers of up to 33 bytes
 	public := key.PublicKey // a pointer into key would keep its private part
-	signer := &Key{pkey, &public, size, func(opts crypto.SignerOpts) (*scheme, error) { return pick(bare, opts) }}
+	signer := &privateKey{pkey, &public, size, func(opts crypto.SignerOpts) (*scheme, error) { return pick(bare, opts) }}
 	digest := make([]byte, crypto.SHA256.Size())
 	signature, err := signer.Sign(nil, digest, crypto.SHA256)
 	if err == nil && !ecdsa.VerifyASN1(&public, digest, signature) {
@@ -106,13 +103,10 @@ func (l *Library) importECDSA(key *ecdsa.PrivateKey) (*pkey, error) {
 }
 
 // Public returns the public part.
-func (k *Key) Public() crypto.PublicKey { return k.public }
+func (k *privateKey) Public() crypto.PublicKey { return k.public }
 
-// Sign returns the signature of a digest of SHA-256, SHA-384 or SHA-512: of an
-// RSA key that of PKCS #1 v1.5 or, with *rsa.PSSOptions, of PSS with a salt as
-// long as the digest; of an EC key an ASN.1 sequence. Random numbers are the
-// library's own.
-func (k *Key) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+// Sign implements [crypto.Signer], as [Library.Signer] says.
+func (k *privateKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	scheme, err := k.scheme(opts)
 	if err != nil {
 		return nil, err

@@ -33,8 +33,6 @@ var (
 	ErrUnsupported = errors.New("this build can't load libcrypto: one that can is made by go build -tags libcrypto for Linux on amd64 or arm64")
 	// ErrVersion is that a library isn't OpenSSL 3, whose interface is used.
 	ErrVersion = errors.New("it isn't OpenSSL 3")
-	// ErrSignature is that a signature isn't the key's of the digest.
-	ErrSignature = errors.New("the signature is wrong")
 )
 
 // Library is a libcrypto. It stays loaded as long as the program runs. Safe
@@ -113,13 +111,6 @@ func (l *Library) checkVersion(handle uintptr) error {
 	}
 	return nil
 }
-
-// Version returns what the library calls itself, such as "OpenSSL 3.2.3 3 Sep
-// 2024".
-func (l *Library) Version() string { return l.version }
-
-// Path returns where the library was found.
-func (l *Library) Path() string { return l.path }
 
 // inTurn calls f on one thread of the system, since libcrypto keeps its errors
 // per thread. Those of an earlier operation aren't taken for those of f.

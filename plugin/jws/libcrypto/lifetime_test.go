@@ -37,7 +37,7 @@ func TestDroppedKeyIsFreed(t *testing.T) {
 	private := rsaKey(t, 2048)
 	kept := testKey(t, l, 2048)
 	for range 50 {
-		key, err := l.RSA(private)
+		key, err := l.rsa(private)
 		if err == nil {
 			err = signOnce(key)
 		}
@@ -101,7 +101,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	}
 	cycle := func(n int) {
 		for range n {
-			key, err := l.ECDSA(private)
+			key, err := l.ecdsa(private)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +144,7 @@ func TestFreedKeyIsOverwritten(t *testing.T) {
 	private := rsaKey(t, 2048)
 	prime := private.Primes[0].FillBytes(make([]byte, 128))
 	slices.Reverse(prime) // as both have it in memory
-	key, err := l.RSA(private)
+	key, err := l.rsa(private)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,24 +71,24 @@ func (k *pkey) sign(digest []byte, size int, scheme *scheme) ([]byte, error) {
 	return signature[:length], nil
 }
 
-// verify returns ErrSignature or nil, or another error if libcrypto can't tell.
-func (k *pkey) verify(digest, signature []byte, scheme *scheme) error {
+// verify reports whether signature is the key's of digest. The error means that
+// the answer is unknown.
+func (k *pkey) verify(digest, signature []byte, scheme *scheme) (verified bool, err error) {
 	defer runtime.KeepAlive(k)
 	if len(digest) != scheme.digestSize || len(signature) == 0 {
-		return ErrSignature
+		return false, nil
 	}
 	l := k.library
-	return k.operate(verifyInit, scheme, func(operation uintptr) error {
-		result := l.call(verify, operation, uintptr(unsafe.Pointer(&signature[0])), uintptr(len(signature)),
-			uintptr(unsafe.Pointer(&digest[0])), uintptr(len(digest)))
-		switch int32(result) {
-		case 1:
-			return nil
-		case 0:
-			return ErrSignature
+	err = k.operate(verifyInit, scheme, func(operation uintptr) error {
+		result := int32(l.call(verify, operation, uintptr(unsafe.Pointer(&signature[0])), uintptr(len(signature)),
+			uintptr(unsafe.Pointer(&digest[0])), uintptr(len(digest))))
+		if result != 0 && result != 1 {
+			return l.failure(verify)
 		}
-		return l.failure(verify)
+		verified = result == 1
+		return nil
 	})
+	return verified, err
 }
 
 // operate calls f with a new operation of k, which init has prepared.

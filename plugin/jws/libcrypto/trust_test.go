@@ -98,7 +98,7 @@ func TestOpenRunsNothingForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, err := Open(append([]string{library}, SystemPaths...)...)
-	if err != nil || l.Path() == library {
+	if err != nil || l.path == library {
 		t.Errorf("Open = %v, %v", l, err)
 	}
 	if _, err := os.Stat(mark); err == nil {
