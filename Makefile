@@ -37,7 +37,7 @@ test: needs
 
 # Keys in a token, which the static binary doesn't know: they need cgo.
 test-pkcs11: needs
-	$(GO) test -race -tags pkcs11 ./plugin/jws
+	$(GO) test -race -tags pkcs11 ./plugin/jws/pkcs11
 
 # OpenSSL's libcrypto, as the build without cgo calls it and with the race
 # detector, which needs cgo.

@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"plugin/socket":           {},
 	"plugin/pdk":              {},
 	"plugin/jws/libcrypto":    {},
+	"plugin/jws/pkcs11":       {"plugin/jws"},
 	"plugin/jws":              {"schema", "plugin/splice"},
 	"plugin/enrich":           {"schema", "plugin/splice", "plugin/jws"},
 	"plugin/metrics":          {},
@@ -38,7 +39,7 @@ var arrows = map[string][]string{
 	"plugin/gateway":          {"schema", "cache", "plugin/jws", "plugin/enrich"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},
 	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket", "plugin/pdk"},
-	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/jws/libcrypto", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
+	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/jws/libcrypto", "plugin/jws/pkcs11", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
 }
 
 // owners are the only packages of the product that may import a module.
@@ -47,8 +48,9 @@ var owners = map[string][]string{
 	"github.com/redis/go-redis":       {"cache", "cache/connect", "records"},
 	"github.com/golang-jwt/jwt":       {"plugin/jws"},
 	"github.com/go-jose/go-jose":      {"plugin/jws"},
-	"github.com/MicahParks/keyfunc":   {"plugin/jws"},
 	"github.com/ebitengine/purego":    {"plugin/jws/libcrypto"},
+	"github.com/ThalesGroup/crypto11": {"plugin/jws/pkcs11"},
+	"github.com/miekg/pkcs11":         {"plugin/jws/pkcs11"},
 	"github.com/prometheus/":          {"plugin/metrics"},
 	"go.opentelemetry.io/":            {"plugin/traces"},
 	"sigs.k8s.io/yaml":                {"cmd/m2m-token-enricher"},
@@ -60,7 +62,6 @@ var owners = map[string][]string{
 	"github.com/urfave/cli":           {"cmd/m2m-token-enricher"},
 	"github.com/rogpeppe/go-internal": {},
 	"github.com/alicebob/miniredis":   {},
-	"github.com/google/go-cmp":        {},
 	module + "/test":                  {},
 	"google.golang.org/protobuf":      {"plugin/pdk"},
 }
@@ -76,26 +77,46 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
+// TestArrows: each package imports only what it may, with the build tags, too.
 func TestArrows(t *testing.T) {
-	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
-		words := strings.Fields(line)
-		pkg := strings.TrimPrefix(words[0], module+"/")
-		if strings.HasPrefix(pkg, "test") {
-			continue
-		}
-		allowed, ok := arrows[pkg]
-		if !ok {
-			t.Errorf("%s has no place in the design", pkg)
-		}
-		for _, imported := range words[1:] {
-			if sub, ours := strings.CutPrefix(imported, module+"/"); ours && !slices.Contains(allowed, sub) {
-				t.Errorf("%s imports %s against the arrows", pkg, sub)
+	for _, tags := range []string{"", "pkcs11", "libcrypto"} {
+		for _, line := range goList(t, "-tags", tags, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+			words := strings.Fields(line)
+			pkg := strings.TrimPrefix(words[0], module+"/")
+			if !strings.HasPrefix(pkg, "test") {
+				checkArrows(t, pkg, words[1:])
 			}
-			for path, owner := range owners {
-				if strings.HasPrefix(imported, path) && !slices.Contains(owner, pkg) {
-					t.Errorf("%s imports %s, which is for %v", pkg, imported, owner)
-				}
+		}
+	}
+}
+
+func checkArrows(t *testing.T, pkg string, imports []string) {
+	t.Helper()
+	allowed, ok := arrows[pkg]
+	if !ok {
+		t.Errorf("%s has no line in arrows, want one", pkg)
+	}
+	for _, imported := range imports {
+		if sub, ours := strings.CutPrefix(imported, module+"/"); ours && !slices.Contains(allowed, sub) {
+			t.Errorf("%s imports %s, want only %v", pkg, sub, allowed)
+		}
+		for path, owner := range owners {
+			if strings.HasPrefix(imported, path) && !slices.Contains(owner, pkg) {
+				t.Errorf("%s imports %s, want that only in %v", pkg, imported, owner)
 			}
+		}
+	}
+}
+
+// TestOwnersAreRequired: a line for a library that isn't there checks nothing.
+func TestOwnersAreRequired(t *testing.T) {
+	required, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range owners {
+		if !strings.HasPrefix(path, module) && !bytes.Contains(required, []byte(path)) {
+			t.Errorf("owners has %s, which go.mod doesn't require", path)
 		}
 	}
 }

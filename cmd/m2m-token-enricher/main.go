@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	_ "m2m-token-enricher/plugin/jws/pkcs11" // keys in a hardware token
 	"m2m-token-enricher/plugin/visible"
 )
 

@@ -91,18 +91,3 @@ func prepared(key crypto.PublicKey) func(hash crypto.Hash, digest, signature []b
 	}
 	return verify
 }
-
-// pkcs1 are the algorithms of RSASSA-PKCS1-v1_5 (RFC 7518, section 3.3).
-var pkcs1 = map[string]crypto.Hash{"RS256": crypto.SHA256, "RS384": crypto.SHA384, "RS512": crypto.SHA512}
-
-// verifies reports whether signature is the key's of signed.
-func (key ProviderKey) verifies(alg, signed string, signature []byte) bool {
-	if hash, ok := pkcs1[alg]; ok && key.prepared != nil {
-		h := hash.New()
-		h.Write([]byte(signed))
-		if verified, err := key.prepared(hash, h.Sum(nil), signature); err == nil {
-			return verified
-		}
-	}
-	return signingMethod(alg).Verify(signed, signature, key.Public) == nil
-}

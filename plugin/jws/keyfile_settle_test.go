@@ -30,11 +30,13 @@ func pemOf(t *testing.T, keys ...any) string {
 // written is a key file and when it was written, by the clock of the test.
 type written struct {
 	*KeyFile
-	t *testing.T
+	t    *testing.T
+	path string
 }
 
 func newWritten(t *testing.T) *written {
-	return &written{NewKeyFile(filepath.Join(t.TempDir(), "keys.pem"), "", time.Now), t}
+	path := filepath.Join(t.TempDir(), "keys.pem")
+	return &written{NewKeyFile(path, "", time.Now), t, path}
 }
 
 func (w *written) write(text string, age time.Duration) {
@@ -52,7 +54,7 @@ func (w *written) write(text string, age time.Duration) {
 // without a ring.
 func (w *written) count() int {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), settleTime/8)
+	ctx, cancel := context.WithTimeout(context.Background(), stableTime/8)
 	defer cancel()
 	ring, err := w.Ring(ctx)
 	if err != nil {
@@ -83,18 +85,18 @@ func TestKeyFileWhilePEMIsWritten(t *testing.T) {
 				time.Sleep(keyFilePoll)
 				begun := time.Now()
 				f.write(tt.part, 0)
-				for range 2 { // less than settleTime
+				for range 2 { // less than stableTime
 					if n := f.count(); n != before {
 						t.Fatalf("%d keys while it is written, want %d", n, before)
 					}
-					time.Sleep(settleTime / 4)
+					time.Sleep(stableTime / 4)
 				}
 				f.write(tt.whole, 0)
 				for f.count() == before {
 					if time.Since(begun) > 10*time.Second {
 						t.Fatal("the new ring isn't there after 10 s")
 					}
-					time.Sleep(settleTime / 4)
+					time.Sleep(stableTime / 4)
 				}
 				if n := f.count(); n != tt.want {
 					t.Errorf("%d keys, want %d", n, tt.want)
@@ -150,12 +152,12 @@ func TestKeyFileThatKeepsChanging(t *testing.T) {
 			if err := f.Warning(context.Background()); err != nil {
 				warning = err
 			}
-			time.Sleep(settleTime / 2)
+			time.Sleep(stableTime / 2)
 		}
 		if warning == nil || !strings.Contains(warning.Error(), "keeps changing") {
 			t.Errorf("Warning = %v", warning)
 		}
-		time.Sleep(2 * settleTime)
+		time.Sleep(2 * stableTime)
 	})
 }
 
@@ -199,6 +201,17 @@ func TestKeyFileThatIsNoFile(t *testing.T) {
 	}
 }
 
+// slowSource waits before each read.
+type slowSource struct {
+	RingSource
+	wait func()
+}
+
+func (s slowSource) Read() RingContent {
+	s.wait()
+	return s.RingSource.Read()
+}
+
 // TestKeyFileOnAHungMount: whatever a read waits for, a file's server or a
 // token's library, the ring from before serves, nobody waits for long, one read
 // is under way at most, and a warning says so.
@@ -208,12 +221,8 @@ func TestKeyFileOnAHungMount(t *testing.T) {
 		f.write(set(t, private(ecKey())), time.Minute)
 		f.count()
 		var under atomic.Int32
-		read, resume := f.read, make(chan struct{})
-		f.read = func() content {
-			under.Add(1)
-			<-resume
-			return read()
-		}
+		resume := make(chan struct{})
+		f.source = slowSource{f.source, func() { under.Add(1); <-resume }}
 		begun := time.Now()
 		for time.Since(begun) < time.Hour {
 			time.Sleep(keyFilePoll)

@@ -134,7 +134,7 @@ func (h *held[T]) fetchOnce(ctx context.Context) func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		defer context.AfterFunc(h.ctx, cancel)()
-		value, err := safely(func() (value T, err error) {
+		value, err := recovered(func() (value T, err error) {
 			if err := h.ctx.Err(); err != nil { // cancel may come later than an answer
 				return value, err
 			}

@@ -1,12 +1,12 @@
-package jws
+package pkcs11
 
 import (
-	"context"
+	"fmt"
 	"strings"
 	"testing"
 )
 
-func TestParseTokenURI(t *testing.T) {
+func TestParseURI(t *testing.T) {
 	tests := []struct {
 		name, uri, text string
 		want            tokenURI
@@ -29,12 +29,12 @@ func TestParseTokenURI(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseTokenURI(tt.uri)
+			got, err := parseURI(tt.uri)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got != tt.want {
-				t.Errorf("parseTokenURI = %#v, want %#v", got, tt.want)
+				t.Errorf("parseURI = %#v, want %#v", got, tt.want)
 			}
 			if got.String() != tt.text {
 				t.Errorf("String = %s, want %s", got, tt.text)
@@ -43,7 +43,7 @@ func TestParseTokenURI(t *testing.T) {
 	}
 }
 
-func TestParseTokenURIRefuses(t *testing.T) {
+func TestParseURIRefuses(t *testing.T) {
 	const where, how = "pkcs11:token=m;object=o", "?module-path=/p&pin-value=s3cret"
 	tests := []struct {
 		name, uri string
@@ -67,42 +67,42 @@ func TestParseTokenURIRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseTokenURI(tt.uri)
+			_, err := parseURI(tt.uri)
 			if err == nil {
-				t.Fatal("it is accepted")
+				t.Fatal("parseURI = nil, want an error")
 			}
 			for _, part := range tt.parts {
-				if contains(err, part) == "" {
-					t.Errorf("parseTokenURI = %q, which lacks %q", err, part)
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("parseURI = %q, want %q in it", err, part)
 				}
 			}
-			f := NewKeyFile(tt.uri, "", newClock().Now)
-			if _, err := f.Ring(context.Background()); err == nil || contains(err, "s3cret") != "" || contains(err, "PKCS #11 URI") == "" {
-				t.Errorf("Ring = %v, want an error without the PIN", err)
+			source := open(tt.uri)
+			if message := fmt.Sprint(source, source.Read().Err); strings.Contains(message, "s3cret") || !strings.Contains(message, "the PKCS #11 URI: ") {
+				t.Errorf("Read: %q, want an error without the PIN", message)
 			}
 		})
 	}
 }
 
-// FuzzTokenURI: whatever stands around the PIN, no message holds it, and what
+// FuzzURI: whatever stands around the PIN, no message holds it, and what
 // is accepted names a token, a key, a library and a PIN.
-func FuzzTokenURI(f *testing.F) {
+func FuzzURI(f *testing.F) {
 	const secret = "s3cret-7391"
 	f.Add("pkcs11:token=m2m;object=signing?module-path=/p&pin-value=", "")
 	f.Add("pkcs11:token=m2m;object=signing;pin-value=", "?module-path=/p&pin-source=/pin")
 	f.Add("pkcs11:serial=%00;object=o;id=%01?pin-source=", "&module-path=/p&x=y")
 	f.Add("pkcs11:", "%zz")
 	f.Fuzz(func(t *testing.T, before, after string) {
-		uri := tokenScheme + before + secret + after
-		u, err := parseTokenURI(uri)
+		uri := scheme + before + secret + after
+		u, err := parseURI(uri)
 		if err != nil {
-			if contains(err, secret) != "" {
+			if strings.Contains(err.Error(), secret) {
 				t.Errorf("the error of %q holds the PIN: %v", uri, err)
 			}
 			return
 		}
 		if (u.token == "") == (u.serial == "") || u.object == "" || u.module == "" || (u.pinSource == "") == (u.pinValue == "") {
-			t.Errorf("parseTokenURI(%q) = %#v", uri, u)
+			t.Errorf("parseURI(%q) = %#v", uri, u)
 		}
 		if strings.Contains(u.pinValue, secret) && strings.Contains(u.String(), secret) {
 			t.Errorf("%q is printed as %s", uri, u)

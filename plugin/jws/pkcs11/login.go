@@ -1,12 +1,11 @@
 //go:build pkcs11
 
-package jws
+package pkcs11
 
 import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/ThalesGroup/crypto11"
 	"github.com/miekg/pkcs11"
+
+	"m2m-token-enricher/plugin/jws"
 )
 
 const maxPIN = 256 // bytes
@@ -34,31 +35,26 @@ func (u tokenURI) pin() (pin, error) {
 	if u.pinValue != "" {
 		return pin{value: u.pinValue}, nil
 	}
-	file, info, err := openRegular(u.pinSource)
-	if err != nil {
-		return pin{}, fmt.Errorf("pin-source: %w", err)
+	c := jws.ReadSecretFile(u.pinSource, maxPIN)
+	if c.Err != nil {
+		return pin{}, fmt.Errorf("pin-source: %w", c.Err)
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxPIN+1))
-	if err != nil {
-		return pin{}, fmt.Errorf("pin-source: %w", err)
-	}
-	value := strings.TrimRight(string(text), "\r\n")
-	if value == "" || len(text) > maxPIN {
+	value := strings.TrimRight(string(c.Text), "\r\n")
+	if value == "" || len(c.Text) > maxPIN {
 		return pin{}, fmt.Errorf("pin-source: %s doesn't hold a PIN of 1 to %d bytes", u.pinSource, maxPIN)
 	}
-	return pin{value, info.ModTime(), exposure(u.pinSource, info)}, nil
+	return pin{value, c.Changed, c.Exposed}, nil
 }
 
 // library is a PKCS #11 library in use.
 type library struct {
-	mu      sync.Mutex // one login at a time: what the first learns, the next knows
+	mu      sync.Mutex // one login at a time, so the next one knows a refusal
 	refused map[attempt]error
 }
 
-// attempt is a login. A PIN that was refused is tried again only if its file
-// was written since: a token locks after a few wrong PINs, and reads come every
-// few seconds from each configuration.
+// attempt is a login. A refused PIN is tried again only if its file was written
+// since. A token locks after a few wrong PINs, and each configuration reads it
+// every few seconds.
 type attempt struct {
 	token, serial string
 	pin           [sha256.Size]byte
@@ -67,10 +63,9 @@ type attempt struct {
 
 var libraries sync.Map // by path
 
-// openToken logs into the token. PKCS #11 knows one login for the whole
-// process, so where another configuration is logged in, the PIN isn't looked
-// at.
-func openToken(u tokenURI, secret pin) (opened *token, err error) {
+// login opens the token. PKCS #11 has one login for the whole process, so the
+// PIN doesn't matter while another configuration is logged in.
+func login(u tokenURI, secret pin) (opened *token, err error) {
 	if _, err := os.Stat(u.module); err != nil {
 		return nil, fmt.Errorf("module-path: %w", err)
 	}
@@ -83,16 +78,16 @@ func openToken(u tokenURI, secret pin) (opened *token, err error) {
 		return nil, err
 	}
 	defer func() {
-		if recover() != nil { // crypto11 does for a token that has a single session
+		if recover() != nil { // crypto11 panics for a token that has a single session
 			err = errors.New("the token can't be used")
 		}
 	}()
 	context, err := crypto11.Configure(&crypto11.Config{
 		Path: u.module, TokenLabel: u.token, TokenSerial: u.serial, Pin: secret.value,
-		MaxSessions: maxSessions, PoolWaitTimeout: sessionPatience,
+		MaxSessions: maxSessions, PoolWaitTimeout: sessionTime,
 	})
 	if code, ok := errors.AsType[pkcs11.Error](err); ok && slices.Contains(pinRefusals, code) {
-		lib.refused[this] = fmt.Errorf("the token refuses the PIN, which isn't tried again until it changes or its file is written, lest the token locks: %w", code)
+		lib.refused[this] = fmt.Errorf("the token refuses the PIN; it isn't tried again until it changes or its file is written, or the token could lock: %w", code)
 		return nil, lib.refused[this]
 	}
 	if err != nil {

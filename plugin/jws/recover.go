@@ -2,10 +2,10 @@ package jws
 
 import "fmt"
 
-// safely calls f, whose panic becomes an error: in a goroutine of its own it
+// recovered calls f and turns a panic into an error: a panic in a goroutine
 // would end the process. The error doesn't show the panic's value, which could
-// hold anything.
-func safely[T any](f func() (T, error)) (value T, err error) {
+// be a secret.
+func recovered[T any](f func() (T, error)) (value T, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic of type %T", v)
