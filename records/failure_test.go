@@ -28,7 +28,7 @@ func newTrouble(t *testing.T) *trouble {
 	}
 	for id, properties := range tr.before {
 		for name, value := range properties {
-			write(t, server.Client(), prefix+"app:"+id, name, value)
+			hset(t, server.Client(), prefix+"app:"+id, name, value)
 		}
 	}
 	return tr
@@ -94,9 +94,7 @@ func TestTroubles(t *testing.T) {
 		},
 		"no rights": {
 			func(tr *trouble) {
-				// Not without MULTI: the driver leaves the answers to what follows a refused
-				// MULTI on the connection, and gives them to the next command.
-				tr.admin("acl", "setuser", "operator", "reset", "on", ">pw", "~*", "+@read", "+@connection", "+@transaction")
+				tr.admin("acl", "setuser", "operator", "reset", "on", ">pw", "~*", "+@read", "+@connection")
 			},
 			func(tr *trouble) { tr.admin("acl", "setuser", "operator", "+@all") },
 			"NOPERM",

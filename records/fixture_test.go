@@ -68,7 +68,7 @@ func empty(t *testing.T, s *Store) {
 }
 
 // write writes a record as an operator does by hand.
-func write(t *testing.T, admin redis.UniversalClient, key string, properties ...string) {
+func hset(t *testing.T, admin redis.UniversalClient, key string, properties ...string) {
 	t.Helper()
 	if err := admin.HSet(t.Context(), key, properties).Err(); err != nil {
 		t.Fatal(err)

@@ -3,17 +3,18 @@ package records
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"io"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"m2m-token-enricher/schema"
 )
 
-// How an import is cut.
+// How an import is divided.
 const (
-	importBatch   = 500 // records that are read and written together
-	importWriters = 4   // that write at once; records of one identifier have the same
+	importChunk  = 500 // records that are read and written together
+	importChunks = 4   // chunks that are written in parallel
 )
 
 // Import is one run from a file into Redis.
@@ -22,10 +23,10 @@ type Import struct {
 	Mode    Mode
 	SkipBad bool // leave bad rows out, instead of writing nothing after the first
 
-	// Bad is told of every row that is no record, in order.
+	// Bad is called with every row that isn't a record, in order.
 	Bad func(*RowError)
-	// Changed is told of every record that isn't as it was; its error ends the
-	// import. It is never called twice at once. Nil: nobody is.
+	// Changed, if not nil, is called with every record that changes; its error ends
+	// the import. Calls don't overlap.
 	Changed func(Change) error
 }
 
@@ -35,87 +36,75 @@ type Summary struct {
 	Changed   int `json:"changed"`
 	Unchanged int `json:"unchanged"`
 	Bad       int `json:"bad"`
-	// Next is the line to go on from if the import ended early: every record
-	// before it is written. 0: it came to the end.
+	// Next is the line to continue from if the import ended early: every record
+	// before it is written. Zero: the import is complete.
 	Next int `json:"next,omitempty"`
 }
 
 // ErrBadRows says that an import wrote nothing from the first bad row on.
-var ErrBadRows = errors.New("bad rows; what was good before the first of them is written")
+var ErrBadRows = errors.New("bad rows; the rows before the first of them are written")
 
-// Run reads rows from the line called from on and makes the records what they
-// say. It can be repeated: what is as it should be isn't written again.
+// Run reads rows from the line called from on, and makes the records what they
+// say. It can be repeated: a record that is already so isn't written again.
 func (i Import) Run(ctx context.Context, s *Store, rows Rows, from int) (Summary, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	run := &importRun{Import: i, store: s, ctx: ctx, fail: cancel, seed: maphash.MakeSeed()}
-	var writers sync.WaitGroup
-	for w := range run.writers {
-		run.writers[w] = make(chan row, importBatch)
-		writers.Go(func() { run.write(run.writers[w]) })
-	}
-	err := run.read(rows, from)
-	for _, w := range run.writers {
-		close(w)
-	}
-	writers.Wait()
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+	run := &importRun{Import: i, store: s, ids: map[string]bool{}}
+	err := run.read(ctx, rows, from)
+	if flushed := run.flush(ctx); flushed != nil {
+		err = flushed
+	} else if written := run.writing.Wait(); written != nil {
+		err = written
 	}
 	return run.summary, err
 }
 
-type row struct {
-	Entry
-	line int
-}
-
+// importRun is an import in progress. While it writes the rows of one batch, it
+// reads those of the next.
 type importRun struct {
 	Import
 	store   *Store
-	ctx     context.Context
-	fail    context.CancelCauseFunc
-	seed    maphash.Seed
-	writers [importWriters]chan row
+	entries []Entry // the batch, each identifier once
+	lines   []int   // of entries
+	ids     map[string]bool
+	writing errgroup.Group // of the batch before
 
 	mu      sync.Mutex
 	summary Summary
 }
 
-// read gives each row to the writer of its identifier. After a bad one it only
-// goes on to tell of the others.
-func (r *importRun) read(rows Rows, from int) error {
+// read adds the rows to batches. After a bad one it only reports the other bad
+// ones.
+func (r *importRun) read(ctx context.Context, rows Rows, from int) error {
 	var broken error
 	last := 0
-	for r.ctx.Err() == nil {
+	for ctx.Err() == nil {
 		e, line, err := r.next(rows)
-		var bad *RowError
-		if err != nil && !errors.As(err, &bad) {
-			if errors.Is(err, io.EOF) {
-				return broken
-			}
+		bad, isBad := errors.AsType[*RowError](err)
+		switch {
+		case errors.Is(err, io.EOF):
+			return broken
+		case err != nil && !isBad:
 			r.unwritten(max(last+1, from))
 			return errors.Join(broken, err)
-		}
-		last = line
-		switch {
 		case line < from:
-		case bad != nil:
+		case isBad:
 			r.Bad(bad)
-			r.countBad()
+			r.summary.Bad++ // nobody else does
 			if !r.SkipBad && broken == nil {
 				r.unwritten(line)
 				broken = ErrBadRows
 			}
 		case broken == nil:
-			r.give(row{e, line})
+			if err := r.add(ctx, e, line); err != nil {
+				return err
+			}
 		}
+		last = line
 	}
 	r.unwritten(max(last+1, from))
-	return context.Cause(r.ctx)
+	return ctx.Err()
 }
 
-// next returns the next record as it is kept.
+// next returns the next record as Redis keeps it.
 func (r *importRun) next(rows Rows) (Entry, int, error) {
 	e, line, err := rows.Next()
 	if err != nil {
@@ -127,60 +116,45 @@ func (r *importRun) next(rows Rows) (Entry, int, error) {
 	return e, line, nil
 }
 
-func (r *importRun) give(e row) {
-	select {
-	case r.writers[maphash.String(r.seed, e.ID)%importWriters] <- e:
-	case <-r.ctx.Done():
-		r.unwritten(e.line)
-	}
-}
-
-// write writes what comes, in batches in which no identifier comes twice.
-func (r *importRun) write(rows <-chan row) {
-	b := batch{ids: map[string]bool{}}
-	for e := range rows {
-		if b.ids[e.ID] || len(b.entries) == importBatch {
-			r.put(&b)
+func (r *importRun) add(ctx context.Context, e Entry, line int) error {
+	if r.ids[e.ID] || len(r.entries) == importChunk*importChunks {
+		if err := r.flush(ctx); err != nil {
+			return err
 		}
-		b.add(e)
 	}
-	r.put(&b)
+	r.entries, r.lines, r.ids[e.ID] = append(r.entries, e), append(r.lines, line), true
+	return nil
 }
 
-// batch is what one writer writes together.
-type batch struct {
-	entries []Entry
-	ids     map[string]bool
-	first   int // line
+// flush waits for the batch before and starts to write this one. After an error
+// it writes nothing more.
+func (r *importRun) flush(ctx context.Context) error {
+	if err := r.writing.Wait(); err != nil {
+		return err
+	}
+	entries, lines := r.entries, r.lines
+	r.writing, r.entries, r.lines = errgroup.Group{}, nil, nil
+	clear(r.ids)
+	for at := 0; at < len(entries); at += importChunk {
+		end := min(at+importChunk, len(entries))
+		r.writing.Go(func() error { return r.put(ctx, entries[at:end], lines[at]) })
+	}
+	return nil
 }
 
-func (b *batch) add(e row) {
-	if len(b.entries) == 0 {
-		b.first = e.line
-	}
-	b.entries = append(b.entries, e.Entry)
-	b.ids[e.ID] = true
-}
-
-// put writes a batch and empties it. After a failure nothing is written any
-// more.
-func (r *importRun) put(b *batch) {
-	if len(b.entries) == 0 {
-		return
-	}
-	err := context.Cause(r.ctx)
+// put writes a chunk that begins on line.
+func (r *importRun) put(ctx context.Context, entries []Entry, line int) error {
+	err := ctx.Err()
 	if err == nil {
 		var changes []Change
-		if changes, err = r.store.put(r.ctx, r.Kind, b.entries, r.Mode); err == nil {
+		if changes, err = r.store.put(ctx, r.Kind, entries, r.Mode); err == nil {
 			err = r.count(changes)
 		}
 	}
 	if err != nil {
-		r.unwritten(b.first)
-		r.fail(err)
+		r.unwritten(line)
 	}
-	b.entries = b.entries[:0]
-	clear(b.ids)
+	return err
 }
 
 func (r *importRun) count(changes []Change) error {
@@ -188,7 +162,7 @@ func (r *importRun) count(changes []Change) error {
 	defer r.mu.Unlock()
 	for _, c := range changes {
 		switch {
-		case c.Nothing():
+		case c.Unchanged():
 			r.summary.Unchanged++
 			continue
 		case len(c.Before) == 0:
@@ -205,13 +179,7 @@ func (r *importRun) count(changes []Change) error {
 	return nil
 }
 
-func (r *importRun) countBad() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.summary.Bad++
-}
-
-// unwritten says that the record on line isn't written.
+// unwritten notes that the record on line isn't written.
 func (r *importRun) unwritten(line int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

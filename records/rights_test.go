@@ -17,7 +17,7 @@ var writerRights = map[string]string{
 	"~m2m:*": "get put patch delete observe", "+hgetall": "get put patch observe", "+hset": "put patch observe",
 	"+hdel": "patch observe", "+del": "put delete", "+exists": "dry observe", "+scan": "ids",
 	"+evalsha": "put patch delete observe", "+eval": "put patch delete observe", "+time": "put patch delete observe",
-	"+get": "delete observe", "+set": "put patch delete observe", "+multi": "put", "+exec": "put",
+	"+get": "delete observe", "+set": "put patch delete observe",
 }
 
 // TestWriterRights: docs/redis.md gives the writer what is needed, and each
@@ -37,8 +37,8 @@ func TestWriterRights(t *testing.T) {
 		if err := errors.Join(admin.FlushAll(t.Context()).Err(), admin.ScriptFlush(t.Context()).Err(), admin.Do(t.Context(), rule...).Err()); err != nil {
 			t.Fatal(err)
 		}
-		write(t, admin, prefix+"app:x", "a", "1", "b", "1")
-		write(t, admin, prefix+"app:y", "a", "1")
+		hset(t, admin, prefix+"app:x", "a", "1", "b", "1")
+		hset(t, admin, prefix+"app:y", "a", "1")
 		got := strings.Join(failingActs(t, open(t, cfg, prefix)), " ")
 		for _, act := range strings.Fields(broken) {
 			if !strings.Contains(got, act) {
@@ -88,10 +88,10 @@ func failingActs(t *testing.T, s *Store) (acts []string) {
 	try("put", err)
 	begun, err := s.Now(ctx)
 	if err == nil {
-		_, err = s.PutSince(ctx, begun, schema.Application, []Entry{{"y", schema.Record{"b": "1"}}}, Write)
+		_, err = s.PutIfUnchanged(ctx, begun, schema.Application, []Entry{{"y", schema.Record{"b": "1"}}}, Write)
 	}
 	if err == nil {
-		_, _, err = s.DeleteSince(ctx, begun-1, schema.Application, []string{"y"}, Write)
+		_, _, err = s.DeleteIfUnchanged(ctx, begun-1, schema.Application, []string{"y"}, Write)
 	}
 	try("observe", err)
 	_, err = s.Delete(ctx, schema.Application, []string{"x"}, Write)

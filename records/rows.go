@@ -15,19 +15,19 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// maxRowSize is the number of bytes that a row may have: a record of the largest
-// size, each byte escaped with six.
+// maxRowSize is the most bytes of a row: those of the largest record, each
+// escaped with six.
 const maxRowSize = 8 << 20
 
 // Rows reads records from a file, one after the other.
 type Rows interface {
-	// Next returns the next record and the line that it stands on, from 1. At
-	// the end the error is io.EOF. Another error is a *RowError, after which
-	// Next can be called again, or the file can't be read any further.
+	// Next returns the next record and its line, from 1. At the end the error is
+	// io.EOF. After a *RowError, Next can be called again; after any other error
+	// the rest of the file can't be read.
 	Next() (Entry, int, error)
 }
 
-// RowError is a row that is no record. It shows no value.
+// RowError is a row that isn't a record. It shows no value.
 type RowError struct {
 	Line  int
 	Cause error
@@ -36,8 +36,8 @@ type RowError struct {
 func (e *RowError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Cause) }
 func (e *RowError) Unwrap() error { return e.Cause }
 
-// JSONRows reads JSON lines, each an [Entry]. A property may be null, which is
-// none; empty lines are skipped.
+// JSONRows reads JSON lines, each an [Entry]. A property that is null is absent.
+// Empty lines are skipped.
 func JSONRows(r io.Reader) Rows {
 	scanner := bufio.NewScanner(withoutMark(r))
 	scanner.Buffer(make([]byte, 64<<10), maxRowSize)
@@ -68,27 +68,17 @@ func (r *jsonRows) Next() (Entry, int, error) {
 	return Entry{}, r.line, io.EOF
 }
 
-// withoutMark drops the byte order mark that r may begin with, as spreadsheets
-// write it.
-func withoutMark(r io.Reader) io.Reader { return &unmarked{Reader: bufio.NewReader(r)} }
-
-type unmarked struct {
-	*bufio.Reader
-	begun bool
-}
-
-func (r *unmarked) Read(p []byte) (int, error) {
-	if !r.begun {
-		r.begun = true
-		if mark, _ := r.Peek(len("\ufeff")); string(mark) == "\ufeff" {
-			_, _ = r.Discard(len(mark)) // it is there
-		}
+// withoutMark drops the byte order mark with which spreadsheets begin a file.
+func withoutMark(r io.Reader) io.Reader {
+	buffered := bufio.NewReader(r)
+	if mark, _ := buffered.Peek(len("\ufeff")); string(mark) == "\ufeff" { // an error comes again with the first row
+		_, _ = buffered.Discard(len(mark))
 	}
-	return r.Reader.Read(p)
+	return buffered
 }
 
-// ParseEntry decodes an entry. A member that it doesn't have, or one that comes
-// twice, is an error; so is a property that is neither a string nor null.
+// ParseEntry decodes an entry. Unknown and duplicate members are errors, and
+// properties that are neither a string nor null.
 func ParseEntry(text []byte) (Entry, error) {
 	var e Entry
 	if err := json.Unmarshal(text, &e, json.RejectUnknownMembers(true)); err != nil {
@@ -97,10 +87,10 @@ func ParseEntry(text []byte) (Entry, error) {
 	if e.ID == "" || e.Properties == nil {
 		return Entry{}, errors.New(`not of the form {"id": "…", "properties": {"…": "…"}}`)
 	}
-	return e, nil // null became an empty property, which is none
+	return e, nil // null became an empty property, which is absent
 }
 
-// withoutValue drops the text that the decoder repeats.
+// withoutValue drops the value from the decoder's error.
 func withoutValue(err error) error {
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) && semantic.JSONKind != 0 {
@@ -110,7 +100,7 @@ func withoutValue(err error) error {
 }
 
 // CSVRows reads comma-separated values (RFC 4180) whose first line names the
-// properties, and "id" among them. An empty field is no property.
+// properties, one of them "id". An empty field is an absent property.
 func CSVRows(r io.Reader) Rows {
 	bounded := &rowReader{r: withoutMark(r)}
 	reader := csv.NewReader(bounded)
@@ -118,7 +108,7 @@ func CSVRows(r io.Reader) Rows {
 	return &csvRows{reader: reader, bounded: bounded, id: -1}
 }
 
-// rowReader is a reader of which one row may have maxRowSize bytes.
+// rowReader limits a row to maxRowSize bytes.
 type rowReader struct {
 	r    io.Reader
 	left int
@@ -138,7 +128,7 @@ type csvRows struct {
 	bounded *rowReader
 	line    int // of the row before
 	names   []string
-	id      int // column of the identifier; -1 before the first line was read
+	id      int // column of the identifier; -1 until the header is read
 }
 
 func (r *csvRows) Next() (Entry, int, error) {
@@ -174,7 +164,7 @@ func (r *csvRows) Next() (Entry, int, error) {
 func (r *csvRows) header() error {
 	r.line = 1
 	fields, err := r.reader.Read()
-	if err != nil && !errors.Is(err, io.EOF) { // no header is one without names
+	if err != nil && !errors.Is(err, io.EOF) { // an empty file has a header without names
 		return fmt.Errorf("line 1: %w", err)
 	}
 	seen := map[string]bool{}

@@ -4,7 +4,6 @@ package records
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ type Store struct {
 	prefix string
 }
 
-// Entry is one record with its identifier, as import and export write it.
+// Entry is one record with its identifier, as import reads it and export writes it.
 type Entry struct {
 	ID         string        `json:"id"`
 	Properties schema.Record `json:"properties"`
@@ -33,12 +32,12 @@ func Open(cfg schema.Redis, prefix string) *Store {
 	return &Store{client: connect.Open(cfg), where: connect.Describe(cfg), prefix: prefix}
 }
 
-// String says which records they are.
+// String names the prefix and Redis.
 func (s *Store) String() string { return s.prefix + " in " + s.where }
 
 // Ping returns an error unless Redis answers.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.client.Exists(ctx, schema.Application.Key(s.prefix, "")).Err(); err != nil { // a right that it has anyway
+	if err := s.client.Exists(ctx, schema.Application.Key(s.prefix, "")).Err(); err != nil { // every writer has the right to it
 		return connect.RecordError(s.prefix, err)
 	}
 	return nil
@@ -52,8 +51,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Get returns the record that id names, with all of its properties. The error
-// wraps schema.ErrNoRecord, schema.ErrInvalidRecord or schema.ErrUnavailable.
+// Get returns the record of id with all of its properties. The error wraps
+// schema.ErrNoRecord, schema.ErrInvalidRecord or schema.ErrUnavailable.
 func (s *Store) Get(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
 	read, err := s.Read(ctx, kind, []string{id})
 	if err != nil {
@@ -65,9 +64,8 @@ func (s *Store) Get(ctx context.Context, kind schema.Kind, id string) (schema.Re
 	return read[0], nil
 }
 
-// Read returns the records that ids name, in that order; one that doesn't
-// exist is empty. The error wraps schema.ErrInvalidRecord or
-// schema.ErrUnavailable.
+// Read returns the records of ids in that order. One that doesn't exist is
+// empty. The error wraps schema.ErrInvalidRecord or schema.ErrUnavailable.
 func (s *Store) Read(ctx context.Context, kind schema.Kind, ids []string) ([]schema.Record, error) {
 	read, errs := s.read(ctx, kind, ids)
 	for _, err := range errs {
@@ -96,9 +94,8 @@ func (s *Store) read(ctx context.Context, kind schema.Kind, ids []string) ([]sch
 	return read, errs
 }
 
-// IDs calls page with the identifiers that match, which is a pattern as Redis
-// knows it, until page returns false. page is never called twice at once; an
-// identifier can come more than once.
+// IDs calls page with the identifiers that match a Redis pattern, until page
+// returns false. Calls don't overlap. An identifier can come more than once.
 func (s *Store) IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error {
 	start := kind.Key(s.prefix, "")
 	err := connect.Scan(ctx, s.client, connect.Literal(start)+match, func(keys []string) bool {
@@ -109,15 +106,18 @@ func (s *Store) IDs(ctx context.Context, kind schema.Kind, match string, page fu
 		return page(ids)
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %w", schema.ErrUnavailable, err) // it names the pattern
+		return fmt.Errorf("%w: %w", schema.ErrUnavailable, err) // err names the pattern
 	}
 	return nil
 }
 
-// exec runs what pipe holds. Each command has its own error afterwards. The
-// driver gives it none if a connection couldn't be set up, such as for a wrong
-// password: then nothing was sent, and that is the error of each.
+// exec runs the commands of pipe. Each has its own error afterwards. The driver
+// sets none if it couldn't connect, such as with a wrong password. Then nothing
+// was sent, and that error becomes the error of each.
 func exec(ctx context.Context, pipe redis.Pipeliner) {
+	if pipe.Len() == 0 {
+		return
+	}
 	done, err := pipe.Exec(ctx)
 	if err == nil || slices.ContainsFunc(done, func(c redis.Cmder) bool { return c.Err() != nil }) {
 		return
@@ -126,5 +126,3 @@ func exec(ctx context.Context, pipe redis.Pipeliner) {
 		command.SetErr(err)
 	}
 }
-
-var errNothingToDo = errors.New("no property to set or unset")

@@ -15,9 +15,9 @@ import (
 )
 
 func testGetAndRead(t *testing.T, s *Store, admin redis.UniversalClient) {
-	write(t, admin, prefix+"app:a", "region", "eu", "empty", "")
-	write(t, admin, prefix+"org:a", "code", "a")
-	write(t, admin, prefix+"user:kp:1:x", "id", "kp:1:x")
+	hset(t, admin, prefix+"app:a", "region", "eu", "empty", "")
+	hset(t, admin, prefix+"org:a", "code", "a")
+	hset(t, admin, prefix+"user:kp:1:x", "id", "kp:1:x")
 	for _, c := range []struct {
 		kind schema.Kind
 		id   string
@@ -49,10 +49,10 @@ func testIDs(t *testing.T, s *Store, admin redis.UniversalClient) {
 	for i := range 2500 {
 		id := fmt.Sprintf("app_%04d", i)
 		want = append(want, id)
-		write(t, admin, prefix+"app:"+id, "a", "b")
+		hset(t, admin, prefix+"app:"+id, "a", "b")
 	}
-	write(t, admin, prefix+"org:app_0001", "a", "b")
-	write(t, admin, "m2m:example.kinde.com.evil:app:x", "a", "b")
+	hset(t, admin, prefix+"org:app_0001", "a", "b")
+	hset(t, admin, "m2m:example.kinde.com.evil:app:x", "a", "b")
 	if got := ids(t, s, schema.Application, "*"); !slices.Equal(got, want) {
 		t.Errorf("got %d identifiers", len(got))
 	}
@@ -82,8 +82,8 @@ func TestPatternsInNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(t, server.Client(), `m2m:axy\:app:foreign`, "a", "b")
-	write(t, server.Client(), `m2m:a:app:foreign`, "a", "b")
+	hset(t, server.Client(), `m2m:axy\:app:foreign`, "a", "b")
+	hset(t, server.Client(), `m2m:a:app:foreign`, "a", "b")
 	if got := ids(t, s, schema.Application, "*"); !slices.Equal(got, names) {
 		t.Errorf("got %q", got)
 	}
@@ -119,7 +119,7 @@ func TestPrefixes(t *testing.T) {
 
 func testDelete(t *testing.T, s *Store, admin redis.UniversalClient) {
 	for _, id := range []string{"a", "b", "c"} {
-		write(t, admin, prefix+"app:"+id, "a", "b")
+		hset(t, admin, prefix+"app:"+id, "a", "b")
 	}
 	if err := admin.Set(t.Context(), prefix+"app:text", "x", 0).Err(); err != nil {
 		t.Fatal(err)

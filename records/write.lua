@@ -1,17 +1,18 @@
--- Writes records, each with the time of its writing in a note beside it.
+-- Writes records. Beside each, a timestamp says when it was last written.
 --
--- KEYS: for each record, its key and that of its note.
--- ARGV: what to do (put, amend, renew, delete or note), since when the source was
--- observed (0: what is written counts however old), the seconds that a note
--- lives, and for each record the number of words to set (names and values in
--- turn), these words, the number of names to unset, and these names.
+-- KEYS: for each record, its key and the key of its timestamp.
+-- ARGV: the operation (put, amend, update or delete), when the source was asked
+-- (0: write unconditionally), the lifetime of a timestamp in seconds, and for each
+-- record the number of words to set (names and values in turn), these words, the
+-- number of names to unset, and these names.
 --
--- Returns for each record what became of it, and then the record as it was
--- found, if that was looked at.
+-- Returns for each record a status and, after a conditional put, the previous
+-- record.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local verb, since, lifetime = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local stampText = string.format('%.0f', now)
+local operation, since, lifetime = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local at = 4
 
 local function words()
@@ -21,27 +22,27 @@ local function words()
   return list
 end
 
-local function sign(note)
-  redis.call('SET', note, string.format('%.0f', now), 'EX', lifetime)
+local function stamp(timestamp)
+  redis.call('SET', timestamp, stampText, 'EX', lifetime)
 end
 
--- Whether somebody wrote the record since the observation began, or that can't
--- be known any more. A note from the future is of a clock that was put back, or
--- of another master's: it becomes one of now, so that it stops only what began
--- before.
-local function overtaken(note)
-  local noted = tonumber(redis.call('GET', note)) or 0
-  if noted > now then
-    sign(note)
+-- Whether somebody wrote the record after the source was asked, or may have. A
+-- timestamp in the future comes from a clock that was set back, or from another
+-- master. It becomes the current time, and so stops only answers from before.
+local function conflict(timestamp)
+  local last = tonumber(redis.call('GET', timestamp)) or 0
+  if last > now then
+    stamp(timestamp)
   end
-  return since > 0 and (noted >= since or since > now or now - since > lifetime * 1000000)
+  return since > 0 and (last >= since or since > now or now - since > tonumber(lifetime) * 1000000)
 end
 
--- What makes the record that was found the one that set says.
-local function difference(found, set)
+-- The words to set and the names to unset that turn the previous record into the
+-- one that set describes.
+local function difference(previous, set)
   local differing, others, obsolete = {}, {}, {}
-  for i = 1, #found, 2 do
-    others[found[i]] = found[i + 1]
+  for i = 1, #previous, 2 do
+    others[previous[i]] = previous[i + 1]
   end
   for i = 1, #set, 2 do
     if others[set[i]] ~= set[i + 1] then
@@ -56,78 +57,76 @@ local function difference(found, set)
   return differing, obsolete
 end
 
--- The note comes first: without memory for it, or the right to write it,
--- nothing has changed yet.
-local function change(record, note, set, unset)
-  sign(note)
+-- The timestamp comes first: if there is no memory for it, or no right to write
+-- it, the record hasn't changed yet.
+local function amend(record, timestamp, set, unset)
+  stamp(timestamp)
   if #unset > 0 then
     redis.call('HDEL', record, unpack(unset))
   end
   if #set > 0 then
     redis.call('HSET', record, unpack(set))
   end
-end
-
-local function read(record)
-  local found = redis.pcall('HGETALL', record)
-  if not found.err then
-    return found
-  end
-  if string.find(found.err, 'WRONGTYPE', 1, true) then
-    return nil
-  end
-  error(found.err)
-end
-
-local function put(record, note, set)
-  local found = read(record)
-  if not found then
-    return {'WRONGTYPE'}
-  end
-  local differing, obsolete = difference(found, set)
-  if overtaken(note) and #differing + #obsolete > 0 then
-    return {'OVERTAKEN'}
-  end
-  change(record, note, differing, obsolete)
-  return {'OK', unpack(since > 0 and found or {})}
-end
-
--- Sets properties of a record that exists.
-local function renew(record, note, set)
-  local found = read(record)
-  if not found then
-    return {'WRONGTYPE'}
-  end
-  if #found == 0 then
-    return {'ABSENT'}
-  end
-  if overtaken(note) then
-    return {'OVERTAKEN'}
-  end
-  change(record, note, set, {})
   return {'OK'}
 end
 
-local function delete(record, note)
-  if overtaken(note) and redis.call('EXISTS', record) == 1 then
-    return {'OVERTAKEN'}
+local function read(record)
+  local previous = redis.pcall('HGETALL', record)
+  if not previous.err then
+    return previous
   end
-  sign(note)
+  if string.find(previous.err, 'WRONGTYPE', 1, true) then
+    return nil
+  end
+  error(previous.err)
+end
+
+local function put(record, timestamp, set)
+  if since == 0 then
+    stamp(timestamp)
+    redis.call('DEL', record)
+    redis.call('HSET', record, unpack(set))
+    return {'OK'}
+  end
+  local previous = read(record)
+  if not previous then
+    return {'WRONGTYPE'}
+  end
+  local differing, obsolete = difference(previous, set)
+  if conflict(timestamp) and #differing + #obsolete > 0 then
+    return {'CONFLICT'}
+  end
+  amend(record, timestamp, differing, obsolete)
+  return {'OK', unpack(previous)}
+end
+
+-- Sets properties of a record that exists.
+local function update(record, timestamp, set)
+  local previous = read(record)
+  if not previous then
+    return {'WRONGTYPE'}
+  end
+  if #previous == 0 then
+    return {'ABSENT'}
+  end
+  if conflict(timestamp) then
+    return {'CONFLICT'}
+  end
+  return amend(record, timestamp, set, {})
+end
+
+local function delete(record, timestamp)
+  if conflict(timestamp) and redis.call('EXISTS', record) == 1 then
+    return {'CONFLICT'}
+  end
+  stamp(timestamp)
   return {redis.call('DEL', record) == 1 and 'OK' or 'ABSENT'}
 end
 
-local answers = {}
+local write = ({put = put, amend = amend, update = update, delete = delete})[operation]
+local replies = {}
 for k = 1, #KEYS, 2 do
-  local record, note, set, unset = KEYS[k], KEYS[k + 1], words(), words()
-  if verb == 'put' then
-    answers[#answers + 1] = put(record, note, set)
-  elseif verb == 'renew' then
-    answers[#answers + 1] = renew(record, note, set)
-  elseif verb == 'delete' then
-    answers[#answers + 1] = delete(record, note)
-  else
-    change(record, note, set, unset)
-    answers[#answers + 1] = {'OK'}
-  end
+  local set, unset = words(), words()
+  replies[#replies + 1] = write(KEYS[k], KEYS[k + 1], set, unset)
 end
-return answers
+return replies

@@ -42,7 +42,7 @@ func testPut(t *testing.T, s *Store, admin redis.UniversalClient) {
 			id := strings.ReplaceAll(name, " ", "-")
 			key := prefix + "app:" + id
 			for property, value := range c.before {
-				write(t, admin, key, property, value)
+				hset(t, admin, key, property, value)
 			}
 			for _, mode := range []Mode{DryRun, Write} {
 				changes, err := s.Put(t.Context(), schema.Application, []Entry{{id, c.given}}, mode)
@@ -50,7 +50,7 @@ func testPut(t *testing.T, s *Store, admin redis.UniversalClient) {
 					t.Fatalf("got %v, %v", changes, err)
 				}
 				got := changes[0]
-				if got.ID != id || !maps.Equal(got.Before, c.before) || !maps.Equal(got.After, c.after) || got.Nothing() != maps.Equal(c.before, c.after) {
+				if got.ID != id || !maps.Equal(got.Before, c.before) || !maps.Equal(got.After, c.after) || got.Unchanged() != maps.Equal(c.before, c.after) {
 					t.Errorf("got the change %+v", got)
 				}
 				if mode == DryRun {
@@ -77,7 +77,7 @@ func TestPutBatch(t *testing.T) {
 	})
 	count := countWrites(t, server.Client(), func() {
 		changes := put(t, s, entries...)
-		if len(changes) != 4 || !changes[1].Nothing() || changes[0].Nothing() || changes[2].Nothing() || changes[3].Nothing() {
+		if len(changes) != 4 || !changes[1].Unchanged() || changes[0].Unchanged() || changes[2].Unchanged() || changes[3].Unchanged() {
 			t.Errorf("got %+v", changes)
 		}
 	})
@@ -166,7 +166,7 @@ func testPatch(t *testing.T, s *Store, admin redis.UniversalClient) {
 				}
 			}
 			for property, value := range c.before {
-				write(t, admin, key, property, value)
+				hset(t, admin, key, property, value)
 			}
 			for _, mode := range []Mode{DryRun, Write} {
 				change, err := s.Patch(t.Context(), schema.Organization, id, c.set, c.unset, mode)
@@ -186,7 +186,7 @@ func TestPatchRefuses(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, redistest.Config(server.Port()), prefix)
 	before := schema.Record{"code": "x", "a": "1"}
-	write(t, server.Client(), prefix+"org:x", "code", "x", "a", "1")
+	hset(t, server.Client(), prefix+"org:x", "code", "x", "a", "1")
 	if _, err := s.Patch(t.Context(), schema.Organization, "x", nil, nil, Write); err == nil {
 		t.Error("there is nothing to do, but no error")
 	}

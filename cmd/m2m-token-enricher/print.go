@@ -60,7 +60,7 @@ func (p *printer) change(kind schema.Kind, c records.Change) error {
 	}
 	sign := "~"
 	switch {
-	case c.Nothing():
+	case c.Unchanged():
 		sign = "="
 	case len(c.Before) == 0:
 		sign = "+"

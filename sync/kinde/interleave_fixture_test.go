@@ -157,11 +157,11 @@ func (o *observer) applied(key string, revision int) {
 	o.floor[key] = max(revision, o.floor[key])
 }
 
-// PutSince implements [Store] and [reconcile.Store].
-func (o *observer) PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
+// PutIfUnchanged implements [Store] and [reconcile.Store].
+func (o *observer) PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
 	o.storeMu.Lock()
 	defer o.storeMu.Unlock()
-	results, err := o.Store.PutSince(ctx, begun, kind, entries, mode)
+	results, err := o.Store.PutIfUnchanged(ctx, begun, kind, entries, mode)
 	for _, r := range results {
 		if r.Err == nil {
 			revision, _ := strconv.Atoi(r.After["name"])
@@ -171,12 +171,12 @@ func (o *observer) PutSince(ctx context.Context, begun records.Moment, kind sche
 	return results, err
 }
 
-// DeleteSince implements [Store] and [reconcile.Store]. An organization that the
+// DeleteIfUnchanged implements [Store] and [reconcile.Store]. An organization that the
 // tenant has is deleted, too, when no application names it any more.
-func (o *observer) DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error) {
+func (o *observer) DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error) {
 	o.storeMu.Lock()
 	defer o.storeMu.Unlock()
-	gone, overtaken, err = o.Store.DeleteSince(ctx, begun, kind, ids, mode)
+	gone, overtaken, err = o.Store.DeleteIfUnchanged(ctx, begun, kind, ids, mode)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, id := range gone {

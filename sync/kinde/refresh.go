@@ -27,7 +27,7 @@ func (h *Webhook) refresh(ctx context.Context, code string) (what string, err er
 			}
 		}
 		what, err = h.refreshOnce(ctx, code)
-		if !errors.Is(err, records.ErrOvertaken) {
+		if !errors.Is(err, records.ErrConflict) {
 			return what, err
 		}
 	}
@@ -35,7 +35,7 @@ func (h *Webhook) refresh(ctx context.Context, code string) (what string, err er
 }
 
 // refreshOnce is refresh, unless somebody else writes the record meanwhile: then
-// the error wraps records.ErrOvertaken, and the record stays as it is.
+// the error wraps records.ErrConflict, and the record stays as it is.
 func (h *Webhook) refreshOnce(ctx context.Context, code string) (what string, err error) {
 	if exists, err := h.exists(ctx, code); err != nil || !exists {
 		return "has no record", err
@@ -49,18 +49,18 @@ func (h *Webhook) refreshOnce(ctx context.Context, code string) (what string, er
 		return "deleted", h.delete(ctx, begun, code)
 	}
 	if known := knownOf(err); known != nil {
-		return "", errors.Join(h.store.AmendSince(ctx, begun, schema.Organization, code, known), err)
+		return "", errors.Join(h.store.UpdateIfUnchanged(ctx, begun, schema.Organization, code, known), err)
 	}
 	if err != nil {
 		return "", err
 	}
-	results, err := h.store.PutSince(ctx, begun, schema.Organization, []records.Entry{{ID: code, Properties: properties}}, records.Write)
+	results, err := h.store.PutIfUnchanged(ctx, begun, schema.Organization, []records.Entry{{ID: code, Properties: properties}}, records.Write)
 	switch {
 	case err != nil:
 		return "", err
 	case results[0].Err != nil:
 		return "", results[0].Err
-	case results[0].Nothing():
+	case results[0].Unchanged():
 		return "unchanged", nil
 	}
 	return "updated", nil
@@ -80,17 +80,17 @@ func (h *Webhook) exists(ctx context.Context, code string) (bool, error) {
 		case n > 0:
 			return false, nil
 		}
-		if err := h.store.Outdate(ctx, schema.Organization, code); err != nil {
+		if err := h.store.Touch(ctx, schema.Organization, code); err != nil {
 			return false, err
 		}
 	}
 	return false, nil
 }
 
-func (h *Webhook) delete(ctx context.Context, begun records.Moment, code string) error {
-	_, overtaken, err := h.store.DeleteSince(ctx, begun, schema.Organization, []string{code}, records.Write)
+func (h *Webhook) delete(ctx context.Context, begun records.Timestamp, code string) error {
+	_, overtaken, err := h.store.DeleteIfUnchanged(ctx, begun, schema.Organization, []string{code}, records.Write)
 	if err == nil && len(overtaken) > 0 {
-		err = fmt.Errorf("organization %s: %w", code, records.ErrOvertaken)
+		err = fmt.Errorf("organization %s: %w", code, records.ErrConflict)
 	}
 	return err
 }

@@ -247,7 +247,7 @@ type delayed struct {
 	once   sync.Once
 }
 
-func (d *delayed) PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
+func (d *delayed) PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
 	d.once.Do(d.before)
-	return d.Store.PutSince(ctx, begun, kind, entries, mode)
+	return d.Store.PutIfUnchanged(ctx, begun, kind, entries, mode)
 }

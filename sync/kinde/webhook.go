@@ -71,11 +71,11 @@ func (t *turns) take(ctx context.Context, code string) (done func(), err error) 
 // one.
 type Store interface {
 	Get(ctx context.Context, kind schema.Kind, id string) (schema.Record, error)
-	Now(ctx context.Context) (records.Moment, error)
-	PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
-	AmendSince(ctx context.Context, begun records.Moment, kind schema.Kind, id string, set schema.Record) error
-	DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
-	Outdate(ctx context.Context, kind schema.Kind, id string) error
+	Now(ctx context.Context) (records.Timestamp, error)
+	PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	UpdateIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, id string, set schema.Record) error
+	DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
+	Touch(ctx context.Context, kind schema.Kind, id string) error
 }
 
 // NewWebhook returns a webhook. verify returns the payload of an event that the

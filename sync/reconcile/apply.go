@@ -27,7 +27,7 @@ const (
 // or an older webhook may have written it, and they leave no time. Afterwards
 // the page has what the source said last, and its failures are those that stay
 // as they are.
-func (t *turn) apply(ctx context.Context, page *Page, asked records.Moment) error {
+func (t *turn) apply(ctx context.Context, page *Page, asked records.Timestamp) error {
 	t.again = page.Again
 	page.own()
 	late, changed, err := t.put(ctx, page, asked, nil)
@@ -55,7 +55,7 @@ func (t *turn) apply(ctx context.Context, page *Page, asked records.Moment) erro
 	}
 	for kind, ids := range late {
 		for _, id := range ids {
-			page.fail(kind, id, records.ErrOvertaken)
+			page.fail(kind, id, records.ErrConflict)
 		}
 	}
 	t.settle(page)
@@ -76,26 +76,26 @@ func (t *turn) settle(page *Page) {
 // meanwhile, and the organizations that it changed. A record that can't be
 // written becomes a failure of the page. counted are organizations that count
 // as changed already.
-func (t *turn) put(ctx context.Context, page *Page, asked records.Moment, counted []string) (late idsByKind, changed []string, err error) {
+func (t *turn) put(ctx context.Context, page *Page, asked records.Timestamp, counted []string) (late idsByKind, changed []string, err error) {
 	late = idsByKind{}
 	for _, kind := range written {
 		for entries := range slices.Chunk(slices.Clone(page.Records[kind]), putBatch) {
-			results, err := t.Store.PutSince(ctx, asked, kind, entries, t.Mode)
+			results, err := t.Store.PutIfUnchanged(ctx, asked, kind, entries, t.Mode)
 			if err != nil {
 				return nil, nil, fmt.Errorf("write %s records: %w", kind, err)
 			}
 			for _, result := range results {
 				switch {
-				case errors.Is(result.Err, records.ErrOvertaken):
+				case errors.Is(result.Err, records.ErrConflict):
 					late[kind] = append(late[kind], result.ID)
 				case result.Err != nil:
 					page.fail(kind, result.ID, result.Err)
-				case result.Nothing() && kind == schema.Organization && slices.Contains(counted, result.ID):
+				case result.Unchanged() && kind == schema.Organization && slices.Contains(counted, result.ID):
 				default:
 					if err := t.count(kind, result.Change); err != nil {
 						return nil, nil, err
 					}
-					if kind == schema.Organization && len(result.Before) > 0 && !result.Nothing() {
+					if kind == schema.Organization && len(result.Before) > 0 && !result.Unchanged() {
 						changed = append(changed, result.ID)
 					}
 				}
@@ -109,14 +109,14 @@ func (t *turn) put(ctx context.Context, page *Page, asked records.Moment, counte
 }
 
 // amend sets what is known of the page's failures, such as a suspension.
-func (t *turn) amend(ctx context.Context, kind schema.Kind, page *Page, asked records.Moment, late idsByKind) error {
+func (t *turn) amend(ctx context.Context, kind schema.Kind, page *Page, asked records.Timestamp, late idsByKind) error {
 	for _, f := range page.Failed[kind] {
 		if len(f.Known) == 0 || t.Mode == records.DryRun {
 			continue
 		}
-		err := t.Store.AmendSince(ctx, asked, kind, f.ID, f.Known)
+		err := t.Store.UpdateIfUnchanged(ctx, asked, kind, f.ID, f.Known)
 		switch {
-		case errors.Is(err, records.ErrOvertaken):
+		case errors.Is(err, records.ErrConflict):
 			late[kind] = append(late[kind], f.ID)
 		case err != nil && !errors.Is(err, schema.ErrInvalidRecord):
 			return fmt.Errorf("write %s records: %w", kind, err)
@@ -128,7 +128,7 @@ func (t *turn) amend(ctx context.Context, kind schema.Kind, page *Page, asked re
 func (t *turn) count(kind schema.Kind, c records.Change) error {
 	counts := t.summary[kind]
 	switch {
-	case c.Nothing():
+	case c.Unchanged():
 		counts.Unchanged++
 		return nil
 	case len(c.Before) == 0:

@@ -36,17 +36,17 @@ func NewCheckpoint(path, source string) *Checkpoint {
 // line is one line of the file: the first says what the run is of, each other
 // that a page was written.
 type line struct {
-	Source string         `json:"source,omitempty"`
-	Begun  time.Time      `json:"begun,omitzero"`
-	Moment records.Moment `json:"moment,omitempty"` // the same by Redis's clock
-	Next   string         `json:"next,omitempty"`
-	IDs    idsByKind      `json:"ids,omitempty"`
-	Failed idsByKind      `json:"failed,omitempty"` // in the source, but not written
+	Source string            `json:"source,omitempty"`
+	Begun  time.Time         `json:"begun,omitzero"`
+	Moment records.Timestamp `json:"moment,omitempty"` // the same by Redis's clock
+	Next   string            `json:"next,omitempty"`
+	IDs    idsByKind         `json:"ids,omitempty"`
+	Failed idsByKind         `json:"failed,omitempty"` // in the source, but not written
 }
 
 // progress is what a file says of the run that wrote it.
 type progress struct {
-	begun           records.Moment
+	begun           records.Timestamp
 	written, failed seen
 	next            string
 }
@@ -97,7 +97,7 @@ func (c *Checkpoint) read() (p progress) {
 }
 
 // reached says that page is written, by a run that began at begun.
-func (c *Checkpoint) reached(page Page, begun records.Moment) error {
+func (c *Checkpoint) reached(page Page, begun records.Timestamp) error {
 	if c == nil || page.Next == "" {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (c *Checkpoint) reached(page Page, begun records.Moment) error {
 }
 
 // open opens the file to go on in it, or begins a new one.
-func (c *Checkpoint) open(begun records.Moment) (err error) {
+func (c *Checkpoint) open(begun records.Timestamp) (err error) {
 	if c.file != nil {
 		return nil
 	}

@@ -59,7 +59,7 @@ func (t *turn) spare(ctx context.Context, kind schema.Kind, others idsByKind) er
 
 func (t *turn) delete(ctx context.Context, kind schema.Kind, ids []string) error {
 	for part := range slices.Chunk(ids, putBatch) {
-		gone, _, err := t.Store.DeleteSince(ctx, t.begun, kind, part, t.Mode)
+		gone, _, err := t.Store.DeleteIfUnchanged(ctx, t.begun, kind, part, t.Mode)
 		t.summary[kind].Deleted += len(gone)
 		for _, id := range gone {
 			if t.Gone != nil {

@@ -49,24 +49,24 @@ func openStore(t *testing.T, port int) *records.Store {
 	return store
 }
 
-// PutSince implements [Store].
-func (w *world) PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
+// PutIfUnchanged implements [Store].
+func (w *world) PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
 	w.note("put", kind)
-	results, err := w.Store.PutSince(ctx, begun, kind, entries, mode)
+	results, err := w.Store.PutIfUnchanged(ctx, begun, kind, entries, mode)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range results {
-		if r.Err == nil && !r.Nothing() {
+		if r.Err == nil && !r.Unchanged() {
 			w.puts[kind.Key("", r.ID)]++
 		}
 	}
 	return results, err
 }
 
-// DeleteSince implements [Store].
-func (w *world) DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error) {
+// DeleteIfUnchanged implements [Store].
+func (w *world) DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error) {
 	w.note("delete", kind)
-	return w.Store.DeleteSince(ctx, begun, kind, ids, mode)
+	return w.Store.DeleteIfUnchanged(ctx, begun, kind, ids, mode)
 }
 
 func (w *world) note(what string, kind schema.Kind) {

@@ -25,10 +25,10 @@ type Source interface {
 
 // Store is what a run needs of the records in Redis; [records.Store] is one.
 type Store interface {
-	Now(ctx context.Context) (records.Moment, error)
-	PutSince(ctx context.Context, begun records.Moment, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
-	AmendSince(ctx context.Context, begun records.Moment, kind schema.Kind, id string, set schema.Record) error
-	DeleteSince(ctx context.Context, begun records.Moment, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
+	Now(ctx context.Context) (records.Timestamp, error)
+	PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	UpdateIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, id string, set schema.Record) error
+	DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
 	IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error
 }
 
@@ -90,9 +90,9 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 type turn struct {
 	*Run
 	summary Summary
-	before  seen           // what was there
-	seen    seen           // what the source has, also what can't be read
-	begun   records.Moment // when the first page was asked for, or earlier
+	before  seen              // what was there
+	seen    seen              // what the source has, also what can't be read
+	begun   records.Timestamp // when the first page was asked for, or earlier
 	failed  failures
 	again   func(context.Context, map[schema.Kind][]string) (Page, error) // of the last page
 }

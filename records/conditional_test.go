@@ -14,7 +14,7 @@ import (
 )
 
 // now returns the moment at which an observation begins.
-func now(t *testing.T, s *Store) Moment {
+func now(t *testing.T, s *Store) Timestamp {
 	t.Helper()
 	m, err := s.Now(t.Context())
 	if err != nil || m <= 0 {
@@ -24,9 +24,9 @@ func now(t *testing.T, s *Store) Moment {
 }
 
 // putSince puts one application and returns the error of it.
-func putSince(t *testing.T, s *Store, begun Moment, id string, properties schema.Record) error {
+func putSince(t *testing.T, s *Store, begun Timestamp, id string, properties schema.Record) error {
 	t.Helper()
-	results, err := s.PutSince(t.Context(), begun, schema.Application, []Entry{{id, properties}}, Write)
+	results, err := s.PutIfUnchanged(t.Context(), begun, schema.Application, []Entry{{id, properties}}, Write)
 	if err != nil || len(results) != 1 {
 		t.Fatalf("got %v, %v", results, err)
 	}
@@ -50,11 +50,11 @@ func testObserve(t *testing.T, s *Store, admin redis.UniversalClient) {
 			_, err := s.Delete(t.Context(), schema.Application, []string{id}, Write)
 			return err
 		},
-		"outdate":          func(id string) error { return s.Outdate(t.Context(), schema.Application, id) },
+		"outdate":          func(id string) error { return s.Touch(t.Context(), schema.Application, id) },
 		"observe":          func(id string) error { return putSince(t, s, now(t, s), id, schema.Record{"a": "2"}) },
 		"observe the same": func(id string) error { return putSince(t, s, now(t, s), id, old) },
 		"observe a deletion": func(id string) error {
-			_, _, err := s.DeleteSince(t.Context(), now(t, s), schema.Application, []string{id}, Write)
+			_, _, err := s.DeleteIfUnchanged(t.Context(), now(t, s), schema.Application, []string{id}, Write)
 			return err
 		},
 	} {
@@ -68,10 +68,10 @@ func testObserve(t *testing.T, s *Store, admin redis.UniversalClient) {
 				t.Fatal(err)
 			}
 			want := held(t, admin, prefix+"app:"+id)
-			if err := putSince(t, s, begun, id, older); !errors.Is(err, ErrOvertaken) {
+			if err := putSince(t, s, begun, id, older); !errors.Is(err, ErrConflict) {
 				t.Errorf("put: got %v", err)
 			}
-			gone, overtaken, err := s.DeleteSince(t.Context(), begun, schema.Application, []string{id}, Write)
+			gone, overtaken, err := s.DeleteIfUnchanged(t.Context(), begun, schema.Application, []string{id}, Write)
 			if err != nil || len(gone) > 0 || len(overtaken) != min(1, len(want)) {
 				t.Errorf("delete: got %v, %v, %v", gone, overtaken, err)
 			}
@@ -92,24 +92,24 @@ func testObserve(t *testing.T, s *Store, admin redis.UniversalClient) {
 func TestClocks(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, redistest.Config(server.Port()), prefix)
-	const hour, day = Moment(3600e6), Moment(86400e6)
+	const hour, day = Timestamp(3600e6), Timestamp(86400e6)
 	note := prefix + "written:{" + prefix + "app:x}"
-	if err := putSince(t, s, now(t, s)+hour, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrOvertaken) {
+	if err := putSince(t, s, now(t, s)+hour, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
 		t.Errorf("an observation from the future: got %v", err)
 	}
-	if err := putSince(t, s, now(t, s)-day, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrOvertaken) {
+	if err := putSince(t, s, now(t, s)-day, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
 		t.Errorf("an observation of a day ago: got %v", err)
 	}
 	if err := server.Client().Set(t.Context(), note, fmt.Sprint(now(t, s)+hour), 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := putSince(t, s, now(t, s), "x", schema.Record{"a": "1"}); !errors.Is(err, ErrOvertaken) {
+	if err := putSince(t, s, now(t, s), "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
 		t.Errorf("a note from the future: got %v", err)
 	}
 	if err := putSince(t, s, now(t, s), "x", schema.Record{"a": "1"}); err != nil {
 		t.Errorf("once more: got %v", err)
 	}
-	if left := server.Client().TTL(t.Context(), note).Val(); left <= 0 || left > noteLifetime {
+	if left := server.Client().TTL(t.Context(), note).Val(); left <= 0 || left > timestampLifetime {
 		t.Errorf("the note lives for %v", left)
 	}
 }
@@ -125,7 +125,7 @@ func TestOneBadEntry(t *testing.T) {
 	good := schema.Record{"a": "1"}
 	entries := []Entry{{"first", good}, {"text", good}, {"a b", good}, {"empty", nil}, {"last", good}}
 	for _, mode := range []Mode{DryRun, Write} {
-		results, err := s.PutSince(t.Context(), now(t, s), schema.Application, entries, mode)
+		results, err := s.PutIfUnchanged(t.Context(), now(t, s), schema.Application, entries, mode)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestUnknownScript(t *testing.T) {
 			t.Error(err)
 		}
 		expectHeld(t, server.Client(), prefix+"app:x", schema.Record{"a": fmt.Sprint(i)})
-		if err := putSince(t, s, begun, "x", schema.Record{"a": "old"}); !errors.Is(err, ErrOvertaken) {
+		if err := putSince(t, s, begun, "x", schema.Record{"a": "old"}); !errors.Is(err, ErrConflict) {
 			t.Errorf("without a note: got %v", err)
 		}
 	}
