@@ -92,7 +92,7 @@ func TestClusterMasterDies(t *testing.T) {
 	master := c.MasterOf(prefix + "app:" + ids[0])
 	master.WaitReplicated()
 	master.Stop()
-	c.WaitForFailover(master)
+	c.WaitReady()
 	tr.back(c.Client(), time.Now())
 	master.Restart()
 	c.WaitReady()

@@ -196,7 +196,7 @@ func TestTrackingInCluster(t *testing.T) {
 	dead := c.Nodes()[2]
 	dead.WaitReplicated()
 	dead.Stop()
-	c.WaitForFailover(dead)
+	c.WaitReady()
 	waitFollowed(t, r, c.Nodes()[0], c.Nodes()[1], c.MasterOf(prefix+"app:"+ids[2]))
 	tellsOfChanges(t, r, c.Client(), ids...)
 	closed(t, r, slices.DeleteFunc(c.Nodes(), func(s *redistest.Server) bool { return s == dead })...)

@@ -46,13 +46,6 @@ func NewCA(tb testing.TB) *CA {
 // File is the path of the CA's certificate in PEM.
 func (ca *CA) File() string { return filepath.Join(ca.dir, "ca.pem") }
 
-// Pool holds the CA's certificate, for a client that trusts it.
-func (ca *CA) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.root)
-	return pool
-}
-
 // Issue makes a certificate for a server or a client, and its key. Its names
 // are DNS names or IP addresses; there may be none.
 func (ca *CA) Issue(tb testing.TB, names ...string) (certFile, keyFile string) {
@@ -79,9 +72,8 @@ func (ca *CA) Issue(tb testing.TB, names ...string) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
-// Args are the arguments of a server, a cluster or a set of sentinels that
-// speaks TLS with a certificate for names, and with clientAuth only to clients
-// that have a certificate of this CA.
+// Args are the arguments of a server that speaks TLS with a certificate for
+// names, and with clientAuth only to clients that have a certificate of this CA.
 func (ca *CA) Args(clientAuth bool, names ...string) []string {
 	ca.tb.Helper()
 	cert, key := ca.Issue(ca.tb, names...)
@@ -90,13 +82,6 @@ func (ca *CA) Args(clientAuth bool, names ...string) []string {
 		clients = "yes"
 	}
 	return []string{"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.File(), "--tls-auth-clients", clients}
-}
-
-// StartTLS starts a server that speaks TLS on TLSPort, with a certificate of ca
-// for names, and plain on its other port.
-func StartTLS(tb testing.TB, ca *CA, clientAuth bool, names ...string) *Server {
-	tb.Helper()
-	return Start(tb, ca.Args(clientAuth, names...)...)
 }
 
 func (ca *CA) template(name string) *x509.Certificate {

@@ -3,7 +3,9 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,35 +28,28 @@ var replicationArgs = []string{"--repl-diskless-sync-delay", "0", "--repl-ping-r
 
 // Cluster is a Redis Cluster of one test. It ends with the test.
 type Cluster struct {
-	tb       testing.TB
-	nodes    []*Server // the masters first
-	ids      []string  // of nodes, in the cluster
-	replicas int       // of each master
-	client   *redis.ClusterClient
+	tb     testing.TB
+	nodes  []*Server // the masters first
+	ids    []string  // of nodes, in the cluster
+	client *redis.ClusterClient
 }
 
 // StartCluster starts so many masters, which share the slots evenly, and
 // replicas of each, all with args in addition, and waits until every node can
-// serve. A failover needs three masters, since most of them must agree to it.
-// A --requirepass is known to the other nodes and to Client. The slots are
-// announced under Addr to a plain client, under TLSAddr to one with TLS.
+// serve. A failover needs three masters, because most of them must agree to it.
 func StartCluster(tb testing.TB, masters, replicasPerMaster int, args ...string) *Cluster {
 	tb.Helper()
-	c := &Cluster{tb: tb, replicas: replicasPerMaster}
+	c := &Cluster{tb: tb}
 	for range masters * (1 + replicasPerMaster) {
 		node := &Server{tb: tb, bus: true, args: slices.Concat(plainArgs, replicationArgs, clusterArgs, args)}
-		node.args = append(node.args, node.peerArgs()...)
-		if node.speaksTLS() {
-			node.args = append(node.args, "--tls-cluster", "yes")
-		}
 		node.start()
 		c.nodes = append(c.nodes, node)
 	}
 	c.assign(masters)
 	c.join()
 	c.replicate(masters)
-	await(tb, "form a cluster", c.settled)
-	c.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), Password: c.nodes[0].setting("--requirepass")})
+	wait(tb, "form a cluster", c.settled)
+	c.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs(c.nodes)})
 	tb.Cleanup(func() { _ = c.client.Close() })
 	return c
 }
@@ -78,7 +73,7 @@ func (c *Cluster) join() {
 	c.tb.Helper()
 	for i, node := range c.nodes {
 		for _, other := range c.nodes[:i] {
-			c.text(node, "cluster", "meet", "127.0.0.1", other.peerPort(), other.ports.bus)
+			c.text(node, "cluster", "meet", "127.0.0.1", other.Port(), other.ports.bus)
 		}
 	}
 }
@@ -87,7 +82,7 @@ func (c *Cluster) join() {
 func (c *Cluster) replicate(masters int) {
 	c.tb.Helper()
 	for i, node := range c.nodes[masters:] {
-		await(c.tb, "replicate a master", func(ctx context.Context) error {
+		wait(c.tb, "replicate a master", func(ctx context.Context) error {
 			return node.client.ClusterReplicate(ctx, c.ids[i%masters]).Err()
 		})
 	}
@@ -102,9 +97,6 @@ func (c *Cluster) text(node *Server, command ...any) string {
 	}
 	return text
 }
-
-// Addrs are the addresses of all nodes, the first masters first.
-func (c *Cluster) Addrs() []string { return addrs(c.nodes) }
 
 // Nodes are all nodes, the first masters first.
 func (c *Cluster) Nodes() []*Server { return slices.Clone(c.nodes) }
@@ -128,19 +120,11 @@ func (c *Cluster) MasterOf(key string) *Server {
 	return c.owner(c.Slot(key))
 }
 
-// WaitForFailover waits until a replica has taken over the slots of dead, which
-// the test has stopped or paused, and all other nodes know it.
-func (c *Cluster) WaitForFailover(dead *Server) {
-	c.tb.Helper()
-	await(c.tb, "replace a master", func(ctx context.Context) error { return c.settledWithout(ctx, dead) })
-	c.client.ReloadState(context.Background())
-}
-
-// WaitReady waits until all nodes that run serve again, as they do some time
-// after a Restart.
+// WaitReady waits until every slot has a master that runs, and all nodes that run
+// know it. That takes some time after a Stop or a Restart.
 func (c *Cluster) WaitReady() {
 	c.tb.Helper()
-	await(c.tb, "form the cluster again", c.settled)
+	wait(c.tb, "form the cluster again", c.settled)
 	c.client.ReloadState(context.Background())
 }
 
@@ -162,7 +146,7 @@ func (c *Cluster) live() []*Server {
 	return live
 }
 
-// synchronised tells whether a replica has the data of its master.
+// synchronised fails unless a replica has the data of its master.
 func (s *Server) synchronised(ctx context.Context) error {
 	info, err := s.client.Info(ctx, "replication").Result()
 	if err != nil {
@@ -174,13 +158,33 @@ func (s *Server) synchronised(ctx context.Context) error {
 	return nil
 }
 
-// peerArgs let the server speak to its peers as they want it.
-func (s *Server) peerArgs() (args []string) {
-	if password := s.setting("--requirepass"); password != "" && s.setting("--masterauth") == "" {
-		args = append(args, "--masterauth", password)
-	}
-	if s.speaksTLS() {
-		args = append(args, "--tls-replication", "yes")
-	}
-	return args
+// offset is how much of its master's writes a server has. INFO has those of the
+// replicas first, then its own.
+var offset = regexp.MustCompile(`(?:master_repl_offset:|,offset=)(\d+)`)
+
+// WaitReplicated waits until the server has a replica, and all of them have what
+// was written to it so far by any connection. WAIT doesn't tell: it is about what
+// its own connection wrote.
+func (s *Server) WaitReplicated() {
+	s.tb.Helper()
+	written := 0
+	wait(s.tb, "replicate what was written", func(ctx context.Context) error {
+		info, err := s.client.Info(ctx, "replication").Result()
+		if err != nil {
+			return err
+		}
+		var offsets []int
+		for _, m := range offset.FindAllStringSubmatch(info, -1) {
+			n, _ := strconv.Atoi(m[1]) // digits
+			offsets = append(offsets, n)
+		}
+		replicas := offsets[:len(offsets)-1]
+		if written == 0 {
+			written = offsets[len(replicas)]
+		}
+		if len(replicas) == 0 || slices.Min(replicas) < written {
+			return fmt.Errorf("the replicas of %s have %v of %d bytes", s.Addr(), replicas, written)
+		}
+		return nil
+	})
 }

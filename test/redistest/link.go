@@ -5,33 +5,31 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 )
 
-// held is how many commands a link takes while nothing goes on; the kernel
+// backlog is how many commands a link takes while nothing passes; the kernel
 // takes those after them.
-const held = 1024
+const backlog = 1024
 
-var errCut = errors.New("the reply is cut")
+// tlsHandshake is the first byte of a TLS connection (RFC 8446, section 5.1).
+const tlsHandshake = 0x16
 
-// link is a client's connection to a proxy and the one to the server for it.
+// setup are the commands with which a client prepares a connection. Redis
+// answers them in troubles that concern the data, such as loading.
+var setup = []string{"hello", "auth", "select", "client", "readonly"}
+
+// link is a client's connection to a proxy.
 type link struct {
 	proxy  *Proxy
 	client net.Conn
 	ctx    context.Context // ends with the client's connection
 	cancel context.CancelFunc
-	opaque atomic.Bool // it isn't RESP
-
-	mu      sync.Mutex // the order of replies
-	awaited []awaited
-}
-
-// awaited is a reply that the client waits for.
-type awaited struct {
-	own   bool // it is the proxy's
-	text  string
-	setup bool
+	opaque bool   // it isn't RESP
+	waits  bool   // for the server's reply to command
+	last   string // command, in lower case
 }
 
 func newLink(p *Proxy, client net.Conn) *link {
@@ -45,154 +43,104 @@ func (l *link) close() {
 }
 
 // serve passes on what both sides send, until one of them closes its
-// connection.
+// connection. It takes commands even while nothing passes, so that it notices
+// when the client leaves.
 func (l *link) serve() {
 	defer l.close()
-	dialer := &net.Dialer{Timeout: startTimeout}
-	server, err := dialer.DialContext(l.ctx, "tcp", l.proxy.target)
+	server, err := (&net.Dialer{Timeout: startTimeout}).DialContext(l.ctx, "tcp", l.proxy.target)
 	if err != nil {
 		return
 	}
-	var work sync.WaitGroup
-	commands := make(chan frame, held)
-	work.Go(func() { defer l.close(); l.read(commands) })
-	work.Go(func() { defer l.close(); l.forward(commands, server) })
-	work.Go(func() { defer l.close(); l.replies(server) })
-	<-l.ctx.Done()
-	_ = server.Close()
-	work.Wait()
+	r := bufio.NewReader(l.client)
+	first, err := r.Peek(1) // the client speaks first
+	if err != nil {
+		_ = server.Close()
+		return
+	}
+	l.opaque = first[0] == tlsHandshake
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer server.Close()
+	defer l.close()
+	commands, replies := make(chan frame, backlog), make(chan frame)
+	readers.Go(func() { defer l.close(); l.read(r, commands) })
+	readers.Go(func() { defer close(replies); l.read(bufio.NewReader(server), replies) })
+	for err == nil {
+		err = l.relay(server, commands, replies)
+	}
 }
 
-// read takes commands even while they can't go on, so that it notices when the
-// client goes.
-func (l *link) read(commands chan<- frame) {
-	r := bufio.NewReader(l.client)
+func (l *link) read(r *bufio.Reader, frames chan<- frame) {
+	next := readFrame
+	if l.opaque {
+		next = readChunk
+	}
 	for {
-		if first, err := r.Peek(1); err != nil {
-			return
-		} else if first[0] == tlsHandshake {
-			l.opaque.Store(true)
-		}
-		command, err := l.next(r)
+		f, err := next(r)
 		if err != nil {
 			return
 		}
 		select {
-		case commands <- command:
+		case frames <- f:
 		case <-l.ctx.Done():
 			return
 		}
 	}
 }
 
-// next reads one frame. It is known whether it is RESP: it is the client who
-// speaks first.
-func (l *link) next(r *bufio.Reader) (f frame, err error) {
-	first := r.Buffered() == 0
-	if _, err := r.Peek(1); err != nil {
-		return f, err
-	}
-	if l.opaque.Load() {
-		f, err = readChunk(r)
-	} else {
-		f, err = readFrame(r)
-	}
-	f.first = first
-	return f, err
-}
+var errEnded = errors.New("a connection has ended")
 
-func (l *link) forward(commands <-chan frame, server net.Conn) {
-	for {
-		select {
-		case command := <-commands:
-			if l.ask(command, server) != nil {
-				return
-			}
-		case <-l.ctx.Done():
-			return
+// relay passes on one command or one reply.
+func (l *link) relay(server net.Conn, commands, replies <-chan frame) error {
+	if l.waits {
+		commands = nil
+	}
+	select {
+	case command := <-commands:
+		return l.ask(command, server)
+	case reply, ok := <-replies:
+		if !ok {
+			return errEnded
 		}
+		return l.reply(reply)
+	case <-l.ctx.Done():
+		return errEnded
 	}
 }
 
-// ask sends one command to the server or answers it.
+// ask sends a command to the server or answers it.
 func (l *link) ask(command frame, server net.Conn) error {
 	if err := l.proxy.hinder(l.ctx, false); err != nil {
 		return err
 	}
-	if l.opaque.Load() {
-		_, err := server.Write(command.raw)
-		return err
-	}
-	a := awaited{setup: isSetup(command.words)}
-	if a.text, a.own = l.proxy.answer(command.words); a.own {
-		if err := l.proxy.hinder(l.ctx, command.first); err != nil {
-			return err
+	if !l.opaque {
+		l.last = strings.ToLower(command.words[0])
+		if text, ok := l.proxy.answer(command.words); ok {
+			return l.reply(frame{raw: []byte(text)})
 		}
-		return l.expect(a)
-	}
-	if err := l.expect(a); err != nil {
-		return err
+		l.waits = true
 	}
 	_, err := server.Write(command.raw)
 	return err
 }
 
-// expect queues a reply; the proxy's own goes out as soon as it is its turn.
-func (l *link) expect(a awaited) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.awaited = append(l.awaited, a)
-	return l.sendOwn()
-}
-
-// sendOwn sends the proxy's own replies whose turn it is. The caller holds mu.
-func (l *link) sendOwn() error {
-	for len(l.awaited) > 0 && l.awaited[0].own {
-		a := l.awaited[0]
-		l.awaited = l.awaited[1:]
-		if err := l.send([]byte(a.text), a.setup); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *link) replies(server net.Conn) {
-	r := bufio.NewReader(server)
-	for {
-		reply, err := l.next(r)
-		if err != nil || l.proxy.hinder(l.ctx, reply.first) != nil || l.reply(reply.raw) != nil {
-			return
-		}
-	}
-}
-
-// reply passes on what the server says: the reply to the first command, or what
-// nobody asked for, such as a message of a channel.
-func (l *link) reply(raw []byte) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var a awaited
-	if raw[0] != '>' && len(l.awaited) > 0 {
-		a, l.awaited = l.awaited[0], l.awaited[1:]
-	}
-	if err := l.send(raw, a.setup); err != nil {
+// reply gives the client a reply, or the part of it that it shall have.
+func (l *link) reply(f frame) error {
+	if err := l.proxy.hinder(l.ctx, true); err != nil {
 		return err
 	}
-	return l.sendOwn()
-}
-
-// send gives the client a reply, or the part of it that it shall have.
-func (l *link) send(raw []byte, setup bool) error {
-	n, cut := len(raw), false
-	if !setup {
-		n, cut = l.proxy.share(len(raw))
+	n, cut := len(f.raw), false
+	if l.opaque || f.raw[0] == '>' || !slices.Contains(setup, l.last) {
+		n, cut = l.proxy.share(n)
 	}
-	if _, err := l.client.Write(raw[:n]); err != nil {
+	if f.raw[0] != '>' { // nobody asked for a push message
+		l.waits = false
+	}
+	if _, err := l.client.Write(f.raw[:n]); err != nil {
 		return err
 	}
 	if cut {
-		return errCut
+		return errEnded
 	}
 	return nil
 }

@@ -20,24 +20,15 @@ const loadStep = 5 * time.Millisecond
 
 func (s *Server) dump() string { return filepath.Join(s.dir, "dump.rdb") }
 
-// RestartWithData restarts the server with the data that it holds.
-func (s *Server) RestartWithData() {
-	s.tb.Helper()
-	s.save()
-	s.Stop()
-	s.run()
-	s.WaitLoaded()
-}
-
-// RestartLoading restarts the server with the data that it holds and returns
-// while it still answers -LOADING, which it does for about d; 100 ms is the
-// least that makes sense. It is for a server that takes writes: a replica loads
-// from its master anyway. A node of a cluster says -CLUSTERDOWN where there is a
-// key in the command, and -LOADING only to others.
+// RestartLoading restarts a server, which isn't part of a cluster, with its data
+// and returns while it still answers -LOADING. It does so for about d; 100 ms is
+// the least that makes sense.
 func (s *Server) RestartLoading(d time.Duration) {
 	s.tb.Helper()
 	s.load(d)
-	s.save()
+	if err := s.client.Save(context.Background()).Err(); err != nil {
+		s.tb.Fatalf("save the data: %v", err)
+	}
 	s.Stop()
 	// key-load-delay (in µs) is how Redis' own tests slow loading down. Redis
 	// answers only every so many bytes, 2 MB unless told.
@@ -50,7 +41,7 @@ func (s *Server) RestartLoading(d time.Duration) {
 // WaitLoaded waits until the server has loaded its data.
 func (s *Server) WaitLoaded() {
 	s.tb.Helper()
-	await(s.tb, "load the dump", s.loaded)
+	wait(s.tb, "load the dump", s.loaded)
 	// The dump has done its part; a crash from here on loses the data.
 	if err := os.RemoveAll(s.dump()); err != nil {
 		s.tb.Fatal(err)
@@ -67,44 +58,20 @@ func (s *Server) loaded(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) save() {
-	s.tb.Helper()
-	if err := s.client.Save(context.Background()).Err(); err != nil {
-		s.tb.Fatalf("save the data: %v", err)
-	}
-}
-
 // load adds keys that make loading take d. They expire before it ends, so that
 // nobody sees them afterwards.
 func (s *Server) load(d time.Duration) {
 	s.tb.Helper()
 	ctx := context.Background()
-	tag, err := s.hashTag(ctx)
-	if err != nil {
-		s.tb.Fatal(err)
-	}
 	value := make([]byte, 2048) // more than the server reads between two answers
 	_, _ = rand.Read(value)     // or the dump would hold less of it
-	_, err = s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for i := range d / loadStep {
-			pipe.Do(ctx, "set", fmt.Sprintf("%s:ballast:%d", tag, i), value, "px", d.Milliseconds())
+			pipe.Do(ctx, "set", fmt.Sprint("ballast:", i), value, "px", d.Milliseconds())
 		}
 		return nil
 	})
 	if err != nil {
 		s.tb.Fatalf("add data to load: %v", err)
 	}
-}
-
-// hashTag finds a hash tag whose keys this server takes, since a node of a
-// cluster has but some slots.
-func (s *Server) hashTag(ctx context.Context) (tag string, err error) {
-	for i := range 1000 {
-		tag = fmt.Sprintf("{ballast-%d}", i)
-		err = s.client.Del(ctx, tag).Err()
-		if !redis.HasErrorPrefix(err, "MOVED") {
-			break
-		}
-	}
-	return tag, err
 }

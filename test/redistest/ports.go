@@ -17,10 +17,7 @@ func (s *Server) freePorts() ports {
 	s.tb.Helper()
 	p := ports{plain: FreePort(s.tb)}
 	if s.speaksTLS() {
-		p.tls, _ = strconv.Atoi(s.setting("--tls-port"))
-		if p.tls == 0 {
-			p.tls = FreePort(s.tb)
-		}
+		p.tls = FreePort(s.tb)
 	}
 	if s.bus { // by default plain+10000, which may be anybody's
 		p.bus = FreePort(s.tb)
@@ -75,13 +72,5 @@ func (s *Server) TLSAddr() string { return loopback(s.ports.tls) }
 
 // TLSPort is the server's port for TLS on 127.0.0.1, or zero if it has none.
 func (s *Server) TLSPort() int { return s.ports.tls }
-
-// peerPort is where the other servers and the sentinels reach this one.
-func (s *Server) peerPort() int {
-	if s.speaksTLS() {
-		return s.ports.tls
-	}
-	return s.ports.plain
-}
 
 func (s *Server) speaksTLS() bool { return s.setting("--tls-cert-file") != "" }

@@ -12,9 +12,9 @@ import (
 // what networks and servers in trouble do. Its switches may be changed at any
 // time and by any goroutine; Pass ends all of them.
 //
-// It reads commands and replies one by one, so that an answer of its own keeps
-// its place among those of the server. Where a client speaks TLS it reads
-// nothing, so that Answer and Handle do nothing.
+// It reads commands and replies one by one, and passes a command on when the one
+// before is answered: SUBSCRIBE in RESP3, which has no reply, would wait for
+// ever. It can't read TLS; Handle does nothing then.
 type Proxy struct {
 	tb     testing.TB
 	target string
@@ -24,10 +24,32 @@ type Proxy struct {
 	mu       sync.Mutex
 	listener net.Listener // nil while the proxy refuses
 	links    map[*link]struct{}
-	opened   int
 	switches switches
-	changed  chan struct{} // closed as soon as switches are others
+	changed  chan struct{} // closed when switches change
 }
+
+// switches say what a proxy does to connections.
+type switches struct {
+	mode    mode
+	delay   time.Duration
+	cut     bool // the next reply
+	after   int  // so many bytes of it
+	handler Handler
+}
+
+type mode int
+
+const (
+	passing mode = iota
+	cutting
+	refusing
+	holding
+	ended // with the test
+)
+
+// Handler answers a command instead of the server with a text in RESP, or
+// leaves it to the server. It is called by many goroutines.
+type Handler func(command []string) (reply string, ok bool)
 
 // StartProxy starts a proxy on loopback for target, a host:port. It passes
 // everything until it is told otherwise, and ends with the test.
@@ -37,7 +59,7 @@ func StartProxy(tb testing.TB, target string) *Proxy {
 		tb: tb, target: target, port: FreePort(tb),
 		links: make(map[*link]struct{}), changed: make(chan struct{}),
 	}
-	tb.Cleanup(p.end)
+	tb.Cleanup(func() { p.drop(ended); p.work.Wait() })
 	p.Pass()
 	return p
 }
@@ -55,14 +77,6 @@ func (p *Proxy) Open() int {
 	return len(p.links)
 }
 
-// Opened is how many connections clients ever opened, those that Cut closed at
-// once included.
-func (p *Proxy) Opened() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.opened
-}
-
 // Drop closes the connections that are open now. New ones are welcome.
 func (p *Proxy) Drop() {
 	p.mu.Lock()
@@ -73,24 +87,65 @@ func (p *Proxy) Drop() {
 	}
 }
 
+// Pass ends everything that the proxy does except passing on what it gets. What
+// it has held arrives now.
+func (p *Proxy) Pass() { p.change(func(s *switches) { *s = switches{} }) }
+
+// Cut closes all connections, and each new one at once, until Pass.
+func (p *Proxy) Cut() { p.drop(cutting) }
+
+// Refuse lets no new connection be made (ECONNREFUSED) until Pass; open ones
+// continue.
+func (p *Proxy) Refuse() { p.change(func(s *switches) { s.mode = refusing }) }
+
+// Hold accepts what clients send, and connections too, but passes nothing until
+// Pass, as a network or a server does that has stopped.
+func (p *Proxy) Hold() { p.change(func(s *switches) { s.mode = holding }) }
+
+// Delay lets each reply arrive later by d.
+func (p *Proxy) Delay(d time.Duration) { p.change(func(s *switches) { s.delay = d }) }
+
+// CutReply closes the connection of the next reply after n bytes of it, or
+// after the whole if it is shorter. The replies to a connection's setup (HELLO,
+// AUTH, SELECT, CLIENT, READONLY) don't count.
+func (p *Proxy) CutReply(n int) { p.change(func(s *switches) { s.cut, s.after = true, n }) }
+
+// Handle lets h see every command, a connection's setup included, and answer it
+// if it wants to. Nil ends that.
+func (p *Proxy) Handle(h Handler) { p.change(func(s *switches) { s.handler = h }) }
+
+func (p *Proxy) drop(m mode) {
+	p.change(func(s *switches) { s.mode = m })
+	p.Drop()
+}
+
+func (p *Proxy) change(change func(*switches)) {
+	p.tb.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.switches)
+	close(p.changed)
+	p.changed = make(chan struct{})
+	if err := p.listen(p.switches.mode != refusing && p.switches.mode != ended); err != nil {
+		p.tb.Errorf("the proxy at %s: %v", p.Addr(), err)
+	}
+}
+
 // listen makes the proxy accept connections, or the kernel refuse them. The
 // caller holds mu.
-func (p *Proxy) listen(wanted bool) error {
-	if wanted == (p.listener != nil) {
-		return nil
-	}
-	if !wanted {
-		err := p.listener.Close()
+func (p *Proxy) listen(wanted bool) (err error) {
+	switch {
+	case wanted == (p.listener != nil):
+	case wanted:
+		if p.listener, err = net.Listen("tcp", p.Addr()); err == nil {
+			listener := p.listener
+			p.work.Go(func() { p.accept(listener) })
+		}
+	default:
+		err = p.listener.Close()
 		p.listener = nil
-		return err
 	}
-	listener, err := net.Listen("tcp", p.Addr())
-	if err != nil {
-		return err
-	}
-	p.listener = listener
-	p.work.Go(func() { p.accept(listener) })
-	return nil
+	return err
 }
 
 func (p *Proxy) accept(listener net.Listener) {
@@ -106,7 +161,6 @@ func (p *Proxy) accept(listener net.Listener) {
 func (p *Proxy) admit(client net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.opened++
 	if p.switches.mode == cutting || p.switches.mode == ended {
 		_ = client.Close()
 		return
@@ -121,9 +175,8 @@ func (p *Proxy) admit(client net.Conn) {
 	})
 }
 
-// hinder waits as long as the switches, which may change meanwhile, hold what
-// passes or delay it; what came together with something else was delayed with
-// it. The error is that ctx has ended.
+// hinder waits as long as the switches hold or delay what passes; they may
+// change meanwhile. The error is that ctx has ended.
 func (p *Proxy) hinder(ctx context.Context, delayed bool) error {
 	start := time.Now()
 	for ctx.Err() == nil {
@@ -147,8 +200,25 @@ func (p *Proxy) hinder(ctx context.Context, delayed bool) error {
 	return ctx.Err()
 }
 
-func (p *Proxy) end() {
-	p.change(func(s *switches) { s.mode = ended })
-	p.Drop()
-	p.work.Wait()
+// answer is the proxy's own reply to command, if it has one.
+func (p *Proxy) answer(command []string) (reply string, ok bool) {
+	p.mu.Lock()
+	handler := p.switches.handler
+	p.mu.Unlock()
+	if handler == nil {
+		return "", false
+	}
+	return handler(command)
+}
+
+// share is how much of a reply of n bytes the client gets before its connection
+// is closed, if that is due.
+func (p *Proxy) share(n int) (bytes int, cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.switches.cut {
+		return n, false
+	}
+	p.switches.cut = false
+	return min(n, p.switches.after), true
 }

@@ -4,6 +4,7 @@ package redistest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/await"
 )
 
 // startTimeout is how long a redis-server may take until it answers.
@@ -29,7 +33,7 @@ type Server struct {
 	ports   ports
 	client  *redis.Client
 	process *exec.Cmd
-	ended   chan struct{} // closed when process has ended
+	running context.Context // ends with process
 	output  bytes.Buffer
 }
 
@@ -40,9 +44,9 @@ var plainArgs = []string{"--save", "", "--appendonly", "no"}
 // nothing persistent. Each word of a setting is an argument of its own. A test
 // without redis-server is skipped, but not in CI.
 //
-// With --tls-cert-file but no --tls-port it listens on a free port for TLS
-// too. The default user must keep every right, since Client is that user; a
-// --requirepass is known to Client.
+// With --tls-cert-file it listens on a free port for TLS, too. The default user
+// must keep every right, because Client is that user. Client knows a
+// --requirepass.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, args: slices.Concat(plainArgs, args)}
@@ -100,11 +104,12 @@ func (s *Server) spawn(once []string) error {
 		s.process = nil
 		return fmt.Errorf("start redis-server: %w", err)
 	}
-	process, ended := s.process, make(chan struct{})
-	s.ended = ended
+	process := s.process
+	running, ended := context.WithCancel(context.Background())
+	s.running = running
 	go func() {
+		defer ended()
 		_ = process.Wait() // killed, or its output says why
-		close(ended)
 	}()
 	return nil
 }
@@ -121,23 +126,16 @@ func (s *Server) setting(option string) string {
 // answers waits until the server answers, and not another one that was faster
 // to take the port.
 func (s *Server) answers(client *redis.Client) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(s.running, startTimeout)
 	defer cancel()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
 	self := fmt.Sprintf("process_id:%d\r\n", s.process.Process.Pid)
-	for {
-		if info, err := client.Info(ctx, "server").Result(); err == nil && strings.Contains(info, self) {
-			return true
+	return await.Success(ctx, func() error {
+		info, err := client.Info(ctx, "server").Result()
+		if err == nil && !strings.Contains(info, self) {
+			err = errors.New("another server")
 		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-s.ended:
-			return false
-		case <-ticker.C:
-		}
-	}
+		return err
+	}) == nil
 }
 
 // Client is an administrator's client.
@@ -149,7 +147,7 @@ func (s *Server) Stop() {
 		return
 	}
 	_ = s.process.Process.Kill()
-	<-s.ended
+	<-s.running.Done()
 	s.process = nil
 }
 
@@ -182,4 +180,25 @@ func (s *Server) end() {
 		_ = s.client.Close()
 	}
 	s.Stop()
+}
+
+// wait tries until done returns nil. The test ends with its last error if that
+// takes too long.
+func wait(tb testing.TB, what string, done func(context.Context) error) {
+	tb.Helper()
+	await.Nil(tb, func() error {
+		if err := done(context.Background()); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	})
+}
+
+// Config is the configuration for a server on a port of loopback. The timeouts
+// are long enough for a busy machine.
+func Config(port int) schema.Redis {
+	cfg := schema.DefaultRedis()
+	cfg.Port = port
+	cfg.ConnectTimeout, cfg.SendTimeout, cfg.ReadTimeout = 20_000, 20_000, 20_000
+	return cfg
 }

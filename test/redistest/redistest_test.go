@@ -5,45 +5,59 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"m2m-token-enricher/test/redistest"
 )
 
-func TestRestart(t *testing.T) {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start starts a server that has v at k.
+func start(t *testing.T) *redistest.Server {
+	t.Helper()
 	server := redistest.Start(t)
-	client, port := server.Client(), server.Port()
-	if err := client.Set(t.Context(), "k", "v", 0).Err(); err != nil {
+	if err := server.Client().Set(t.Context(), "k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
+	return server
+}
+
+func TestRestart(t *testing.T) {
+	server := start(t)
+	port := server.Port()
 	server.Restart()
 	if server.Port() != port {
-		t.Errorf("port %d became %d", port, server.Port())
+		t.Errorf("got port %d after a restart, want %d", server.Port(), port)
 	}
-	if err := client.Get(t.Context(), "k").Err(); !errors.Is(err, redis.Nil) {
-		t.Errorf("a key survived: %v", err)
+	if err := server.Client().Get(t.Context(), "k").Err(); !errors.Is(err, redis.Nil) {
+		t.Errorf("a key survived a restart: %v", err)
 	}
 	server.Stop()
 	server.Stop()
-	if err := client.Ping(t.Context()).Err(); err == nil {
+	if err := server.Client().Ping(t.Context()).Err(); err == nil {
 		t.Error("it answers although it is stopped")
 	}
 }
 
-func TestPause(t *testing.T) {
-	server := redistest.Start(t)
-	server.Pause()
-	answered := make(chan error, 1)
-	go func() { answered <- server.Client().Ping(t.Context()).Err() }()
-	select {
-	case err := <-answered:
-		t.Errorf("it answers while it is paused: %v", err)
-	default:
+func TestRestartLoading(t *testing.T) {
+	server := start(t)
+	const d = time.Second // a late machine must still meet it
+	server.RestartLoading(d)
+	start := time.Now()
+	if err := server.Client().Get(t.Context(), "k").Err(); !redis.HasErrorPrefix(err, "LOADING") {
+		t.Errorf("while it loads: got %v, want LOADING", err)
 	}
-	server.Resume()
-	if err := <-answered; err != nil {
-		t.Error(err)
+	server.WaitLoaded()
+	if took := time.Since(start); took < d/3 {
+		t.Errorf("it loaded for %v, want about %v", took, d)
+	}
+	wantValue(t, server.Client(), "k", "v")
+	keys, _, err := server.Client().Scan(t.Context(), 0, "*", 1000).Result()
+	if err != nil || len(keys) != 1 {
+		t.Errorf("it has %q, %v, want k alone", keys, err)
 	}
 }
 
@@ -73,7 +87,7 @@ func TestNotInstalled(t *testing.T) {
 				redistest.Start(w)
 			}()
 			if !strings.HasPrefix(w.said, want) || !strings.Contains(w.said, "apt-get install redis-server") {
-				t.Errorf("got %q", w.said)
+				t.Errorf("got %q, want %q and how to install it", w.said, want)
 			}
 		})
 	}

@@ -32,7 +32,7 @@ func (c *Cluster) StartReshard(slot int, to *Server) (finish func()) {
 		// sent there.
 		c.text(to, "cluster", "setslot", slot, "node", c.id(to))
 		c.text(from, "cluster", "setslot", slot, "node", c.id(to))
-		await(c.tb, "spread the news of a moved slot", func(ctx context.Context) error { return c.moved(ctx, slot, to) })
+		wait(c.tb, "spread the news of a moved slot", func(ctx context.Context) error { return c.moved(ctx, slot, to) })
 	}
 }
 
@@ -47,11 +47,7 @@ func (c *Cluster) migrate(slot int, from, to *Server) int {
 	if len(keys) == 0 {
 		return 0
 	}
-	command := []any{"migrate", "127.0.0.1", to.peerPort(), "", 0, startTimeout.Milliseconds()}
-	if password := to.setting("--requirepass"); password != "" {
-		command = append(command, "auth", password)
-	}
-	command = append(command, "keys")
+	command := []any{"migrate", "127.0.0.1", to.Port(), "", 0, startTimeout.Milliseconds(), "keys"}
 	for _, key := range keys {
 		command = append(command, key)
 	}
@@ -59,7 +55,7 @@ func (c *Cluster) migrate(slot int, from, to *Server) int {
 	return len(keys)
 }
 
-// moved tells which node doesn't know yet that slot is at to.
+// moved fails until every node knows that slot is at to.
 func (c *Cluster) moved(ctx context.Context, slot int, to *Server) error {
 	for _, node := range c.live() {
 		owner, err := c.ownerSeenBy(ctx, node, slot)

@@ -13,11 +13,7 @@ import (
 type frame struct {
 	raw   []byte
 	words []string // of a command
-	first bool     // it didn't arrive together with the one before
 }
-
-// tlsHandshake is the first byte of a TLS connection (RFC 8446, section 5.1).
-const tlsHandshake = 0x16
 
 // readChunk reads what has arrived, whatever it is.
 func readChunk(r *bufio.Reader) (f frame, err error) {
@@ -31,7 +27,9 @@ func readChunk(r *bufio.Reader) (f frame, err error) {
 
 // readFrame reads one command or one reply to its end.
 func readFrame(r *bufio.Reader) (f frame, err error) {
-	err = f.read(r)
+	if err = f.read(r); err == nil && len(f.words) == 0 {
+		f.words = []string{""} // no command
+	}
 	return f, err
 }
 
@@ -48,16 +46,14 @@ func (f *frame) read(r *bufio.Reader) error {
 		return f.readValues(r, line, 1)
 	case '%':
 		return f.readValues(r, line, 2) // a key and a value
-	case '+', '-', ':', '_', '#', ',', '(':
-	default: // a command typed by hand
-		f.words = strings.Fields(line)
 	}
+	f.words = append(f.words, strings.Fields(line)...) // of a command typed by hand
 	return nil
 }
 
 func (f *frame) readBulk(r *bufio.Reader, line string) error {
 	n, err := length(line)
-	if err != nil || n < 0 { // there is no string
+	if err != nil || n < 0 { // a null
 		return err
 	}
 	bulk := make([]byte, n+len("\r\n"))
@@ -71,15 +67,12 @@ func (f *frame) readBulk(r *bufio.Reader, line string) error {
 
 func (f *frame) readValues(r *bufio.Reader, line string, each int) error {
 	n, err := length(line)
-	if err != nil {
-		return err
-	}
 	for range n * each {
-		if err := f.read(r); err != nil {
-			return err
+		if err == nil {
+			err = f.read(r)
 		}
 	}
-	return nil
+	return err
 }
 
 func length(line string) (int, error) {

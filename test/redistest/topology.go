@@ -9,24 +9,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// settled tells what keeps the cluster from serving, if anything does.
-func (c *Cluster) settled(ctx context.Context) error { return c.settledWithout(ctx, nil) }
-
-// settledWithout asks every node that runs, but not dead, for how it sees the
-// cluster: nodes learn of each other's changes at different times.
-func (c *Cluster) settledWithout(ctx context.Context, dead *Server) error {
+// settled fails until every node that runs serves and sees the same of the
+// others: nodes learn of changes at different times.
+func (c *Cluster) settled(ctx context.Context) error {
 	for _, node := range c.live() {
-		if node == dead {
-			continue
-		}
-		if err := c.ready(ctx, node, dead); err != nil {
+		if err := c.ready(ctx, node); err != nil {
 			return fmt.Errorf("%s: %w", node.Addr(), err)
 		}
 	}
 	return nil
 }
 
-func (c *Cluster) ready(ctx context.Context, node, dead *Server) error {
+func (c *Cluster) ready(ctx context.Context, node *Server) error {
 	info, err := node.client.ClusterInfo(ctx).Result()
 	if err != nil {
 		return err
@@ -41,32 +35,28 @@ func (c *Cluster) ready(ctx context.Context, node, dead *Server) error {
 	if err != nil {
 		return err
 	}
-	return c.complete(shards, dead)
+	return c.complete(shards)
 }
 
-// complete tells what shards lack: a live master for every slot, and as many
-// replicas in sync as are alive.
-func (c *Cluster) complete(shards []redis.ClusterShard, dead *Server) error {
+// complete fails unless every slot has a master that runs, and all nodes that
+// run are online.
+func (c *Cluster) complete(shards []redis.ClusterShard) error {
 	covered, online := 0, 0
 	for _, shard := range shards {
+		master := c.masterIn(shard)
 		for _, r := range shard.Slots {
-			covered += int(r.End - r.Start + 1)
-		}
-		if master := c.masterIn(shard); len(shard.Slots) > 0 && (master == nil || master == dead) {
-			return fmt.Errorf("no master has the slots %v", shard.Slots)
+			if master != nil && master.process != nil {
+				covered += int(r.End - r.Start + 1)
+			}
 		}
 		for _, n := range shard.Nodes {
-			if n.Health == "online" && c.node(n.ID) != dead {
+			if n.Health == "online" && c.node(n.ID).process != nil {
 				online++
 			}
 		}
 	}
-	want := len(c.live())
-	if dead != nil && dead.process != nil {
-		want-- // it is only paused
-	}
-	if covered != slots || online != want {
-		return fmt.Errorf("%d slots have a master and %d of %d nodes are online", covered, online, want)
+	if want := len(c.live()); covered != slots || online != want {
+		return fmt.Errorf("%d of %d slots have a master and %d of %d nodes are online", covered, slots, online, want)
 	}
 	return nil
 }

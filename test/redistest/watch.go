@@ -21,8 +21,8 @@ func (s *Sentinel) synchronised(ctx context.Context) error {
 	return nil
 }
 
-// agreed tells what keeps the sentinels from watching master and from a
-// failover to one of its replicas.
+// agreed fails until the sentinels watch master and could replace it by one of
+// its replicas.
 func (s *Sentinel) agreed(ctx context.Context, master *Server) error {
 	for _, sentinel := range s.sentinels {
 		if sentinel.process == nil {
@@ -41,7 +41,7 @@ func (s *Sentinel) watches(ctx context.Context, sentinel, master *Server) error 
 		return err
 	}
 	want := map[string]string{
-		"port": strconv.Itoa(master.peerPort()), "flags": "master",
+		"port": strconv.Itoa(master.Port()), "flags": "master",
 		"num-slaves": strconv.Itoa(len(s.servers) - 1), "num-other-sentinels": strconv.Itoa(len(s.sentinels) - 1),
 	}
 	for field, value := range want {
@@ -67,16 +67,16 @@ func (s *Sentinel) masterSeenBy(ctx context.Context, sentinel *Server) (*Server,
 		return nil, err
 	}
 	for _, server := range s.servers {
-		if len(addr) == 2 && addr[1] == strconv.Itoa(server.peerPort()) {
+		if len(addr) == 2 && addr[1] == strconv.Itoa(server.Port()) {
 			return server, nil
 		}
 	}
 	return nil, fmt.Errorf("nobody is the master at %v", addr)
 }
 
-// replaced is the master that does the work of dead; the error tells what is
+// successor is the master that does the work of dead; the error says what is
 // missing until there is one.
-func (s *Sentinel) replaced(ctx context.Context, dead *Server) (master *Server, err error) {
+func (s *Sentinel) successor(ctx context.Context, dead *Server) (master *Server, err error) {
 	for _, sentinel := range s.sentinels {
 		if sentinel.process == nil {
 			continue
@@ -104,9 +104,9 @@ func (s *Sentinel) replaced(ctx context.Context, dead *Server) (master *Server, 
 	return master, nil
 }
 
-// follows tells whether the server is in sync with master, or is master.
+// follows fails unless the server is in sync with master, or is master.
 func (s *Server) follows(ctx context.Context, master *Server) error {
-	want := fmt.Sprintf("master_port:%d\r\n", master.peerPort())
+	want := fmt.Sprintf("master_port:%d\r\n", master.Port())
 	if s == master {
 		want = "role:master\r\n"
 	}
