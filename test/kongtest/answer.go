@@ -2,6 +2,7 @@ package kongtest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -57,9 +58,7 @@ func (x *exchange) send(w http.ResponseWriter) {
 		x.header.Set("Content-Length", strconv.Itoa(len(payload)))
 	}
 	h := w.Header()
-	for name, values := range x.header {
-		h[name] = values
-	}
+	maps.Copy(h, x.header)
 	if h["Content-Type"] == nil {
 		h["Content-Type"] = nil // or net/http guesses one
 	}
@@ -89,8 +88,12 @@ func (x *exchange) ownHeaders() {
 func latency(from, to time.Time) string { return strconv.FormatInt(to.Sub(from).Milliseconds(), 10) }
 
 // notModified is nginx' filter of that name: it applies to every answer that
-// Kong composes itself, even if a plugin decided on status 200.
+// Kong composes itself, even if a plugin decided on status 200. An answer that
+// Kong doesn't buffer is the upstream's.
 func (x *exchange) notModified() bool {
+	if x.proxied && !x.buffered() {
+		return false
+	}
 	since, etags := x.requestHeader.Get("If-Modified-Since"), x.requestHeader.Get("If-None-Match")
 	if x.status != http.StatusOK || since == "" && etags == "" {
 		return false

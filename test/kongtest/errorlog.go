@@ -40,14 +40,8 @@ func (t *tail) String() string {
 	return string(t.data)
 }
 
-// levels are the names of nginx' log levels that log_level=notice keeps.
-var levels = map[string]bool{"emerg": true, "alert": true, "crit": true, "error": true, "warn": true, "notice": true}
-
 // logf writes a line to the gateway's log in the format of nginx' error log.
 func (s *StandIn) logf(level, format string, args ...any) {
-	if !levels[level] {
-		return
-	}
 	message := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\\n") // one event is one line
 	now := time.Now().Format("2006/01/02 15:04:05")
 	fmt.Fprintf(&s.log, "%s [%s] %d#0: %s\n", now, level, os.Getpid(), message)

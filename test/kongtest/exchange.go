@@ -43,13 +43,11 @@ type exchange struct {
 	id            string // X-Kong-Request-Id
 	serial        int64  // number of the connection in log lines
 	clientIP      string
-	clientPort    int
 	scheme, host  string
 	port          int
 	path          string // normalized, without the query
 
-	out      outgoing // what the upstream will be sent
-	upstream incoming // what it answered
+	upstream incoming // what the upstream answered
 
 	// What the client will get.
 	status  int
@@ -74,9 +72,7 @@ func (s *StandIn) newExchange(r *http.Request) *exchange {
 		x.scheme = "https"
 	}
 	x.host = strings.ToLower(hostOnly(r.Host))
-	ip, port, _ := net.SplitHostPort(r.RemoteAddr)
-	x.clientIP = ip
-	x.clientPort, _ = strconv.Atoi(port)
+	x.clientIP = hostOnly(r.RemoteAddr)
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		_, port, _ := net.SplitHostPort(local.String())
 		x.port, _ = strconv.Atoi(port)
@@ -118,18 +114,10 @@ func (x *exchange) readBody(w http.ResponseWriter) int {
 	return 0
 }
 
-// buffered tells whether the whole answer is taken in before the client gets
-// any of it, which the response phase needs. Kong turns that off for a
-// connection upgrade, and with it the phase.
+// buffered reports whether Kong buffers the answer, which the response phase
+// needs. Kong turns that off for a connection upgrade, and with it the phase.
 func (x *exchange) buffered() bool {
-	if x.plugin == nil || !x.plugin.info.has("response") {
-		return false
-	}
-	if isWebsocket(x.requestHeader) {
-		x.logf("notice", "response buffering was turned off: connection upgrade (websocket)")
-		return false
-	}
-	return true
+	return x.plugin != nil && x.plugin.info.has("response") && !isWebsocket(x.requestHeader)
 }
 
 // isWebsocket reports whether Kong takes a request for a websocket's: nothing but

@@ -22,24 +22,19 @@ func strict() *pluginInfo {
 	return info
 }
 
-func TestConfigurationMistakes(t *testing.T) {
-	const start = "_format_version: \"3.0\"\nservices:\n- name: a\n  url: http://127.0.0.1:1\n  routes:\n  - name: r\n    paths: [/]\n"
+func TestConfigurationErrors(t *testing.T) {
+	const start = "_format_version: \"3.0\"\nservices:\n- name: a\n  url: http://127.0.0.1:1\n  routes: [{name: r, paths: [/], strip_path: false}]\n"
 	for _, test := range []struct{ name, config, want string }{
 		{"not YAML", "{", "declarative config is invalid"},
-		{"no version", "services: []", "_format_version: required field missing"},
 		{"old version", `_format_version: "1.1"`, "not supported"},
 		{"unknown entity", start + "consumers: []\n", `unknown field "consumers"`},
-		{"other plugin", start + "plugins: [{name: key-auth}]\n", "plugin 'key-auth' not enabled"},
-		{"missing", start + "plugins: [{name: probe}]\n", "config.level: required field missing"},
-		{"every mistake", start + "plugins: [{name: probe, config: {level: mid, x: 1}}]\n", "config.x: unknown field"},
-		{"consumer", start + "plugins: [{name: probe, consumer: a, config: {level: low}}]\n", "consumer: value must be null"},
-		{"no such route", start + "plugins: [{name: probe, route: x, config: {level: low}}]\n", `no route "x"`},
-		{"no such service", start + "plugins: [{name: probe, service: x, config: {level: low}}]\n", `no service "x"`},
-		{"twice", start + "plugins: [{name: probe, config: {level: low}}, {name: probe, config: {level: low}}]\n", "uniqueness violation"},
-		{"route without service", start + "routes: [{name: q, paths: [/]}]\n", "beyond the stand-in"},
+		{"other plugin", start + "  plugins: [{name: key-auth}]\n", "not enabled"},
+		{"missing", start + "  plugins: [{name: probe}]\n", "config.level: required field missing"},
+		{"every error", start + "  plugins: [{name: probe, config: {level: mid, x: 1}}]\n", "config.x: unknown field"},
+		{"twice", start + "  plugins: [{name: probe, config: {level: low}}, {name: probe, config: {level: low}}]\n", "once for each"},
 		{"path", strings.Replace(start, "[/]", "[x]", 1), "should start with: /"},
 		{"regex", strings.Replace(start, "[/]", `["~/("]`, 1), "invalid regex"},
-		{"no path", strings.Replace(start, "    paths: [/]\n", "", 1), "must set one of"},
+		{"no path", strings.Replace(start, "[/]", "[]", 1), "must set one of"},
 		{"protocol", strings.Replace(start, "http:", "grpc:", 1), "protocol: expected one of"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -55,33 +50,23 @@ func TestConfigurationMistakes(t *testing.T) {
 	}
 }
 
-func TestMostSpecificPluginWins(t *testing.T) {
+// TestRoutesPluginWins: a route's own plugin applies before its service's.
+func TestRoutesPluginWins(t *testing.T) {
 	s := serveWith(t, Options{Config: []byte(`
 _format_version: "3.0"
 services:
 - name: one
   url: http://127.0.0.1:1
   routes:
-  - name: own
-    paths: [/own]
-    plugins: [{name: probe, config: {level: low, key: route}}]
-  - {name: services, paths: [/services]}
+  - {name: own, paths: [/own], strip_path: false, plugins: [{name: probe, config: {level: low, key: route}}]}
+  - {name: services, paths: [/services], strip_path: false}
   plugins: [{name: probe, config: {level: low, key: service}}]
-- name: two
-  url: http://127.0.0.1:2
-  routes:
-  - {name: global, paths: [/global]}
-  - {name: top, paths: [/top]}
-plugins:
-- {name: probe, config: {level: low, key: everywhere}}
-- {name: probe, route: top, config: {level: low, key: top}}
-- {name: probe, service: two, enabled: false, config: {level: low, key: never}}
 `)}, strict(), "none")
-	for path, want := range map[string]string{"/own": "route", "/services": "service", "/global": "everywhere", "/top": "top"} {
-		r, _ := s.generation.Load().router.match("GET", "http", path)
+	for path, want := range map[string]string{"/own": "route", "/services": "service"} {
 		var config struct{ Key string }
+		r := s.generation.Load().router.match(path)
 		if err := json.Unmarshal(r.plugin.instances[0].config, &config); err != nil || config.Key != want {
-			t.Errorf("%s: %s, want %s (%v)", path, config.Key, want, err)
+			t.Errorf("%s: got %s, %v, want %s", path, config.Key, err, want)
 		}
 	}
 }

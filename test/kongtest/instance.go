@@ -17,8 +17,6 @@ const workspaceID = "0dc6f45b-8f8d-40d2-a504-473544ee190b"
 // the instance that each worker has of it.
 type pluginConfig struct {
 	info      *pluginInfo
-	route     *route   // nil unless scoped to one
-	service   *service // nil unless scoped to one
 	instances []instance
 }
 
@@ -30,29 +28,11 @@ type instance struct {
 	started bool
 }
 
-// scope names what the plugin is attached to, for messages and identifiers.
-func (p *pluginConfig) scope() string {
-	s := ""
-	if p.route != nil {
-		s += fmt.Sprintf(" on route %q", p.route.Name)
-	}
-	if p.service != nil {
-		s += fmt.Sprintf(" on service %q", p.service.Name)
-	}
-	return s
-}
-
-// deliver prepares what each worker sends to start_instance.
+// deliver prepares what each worker sends to start_instance. config names the
+// route or the service that the plugin is for.
 func (p *pluginConfig) deliver(s *StandIn, pluginID string, config map[string]any) {
-	routeID, serviceID := "", ""
-	if p.route != nil {
-		routeID = p.route.ID
-		config["route_id"] = routeID
-	}
-	if p.service != nil {
-		serviceID = p.service.ID
-		config["service_id"] = serviceID
-	}
+	routeID, _ := config["route_id"].(string)
+	serviceID, _ := config["service_id"].(string)
 	config["__ws_id"] = workspaceID
 	config["__plugin_id"] = pluginID
 	config["__key__"] = fmt.Sprintf("plugins:%s:%s:%s:::%s", p.info.Name, routeID, serviceID, workspaceID)

@@ -121,7 +121,10 @@ func TestReloadChangesRoutes(t *testing.T) {
 	if err := a.Reload([]byte(`_format_version: "3.0"`)); err != nil {
 		t.Fatal(err)
 	}
-	a.expect("GET", "/oauth2/token", 404, "no Route matched")
+	res := a.expect("GET", "/oauth2/token", 404, `"message":"no Route matched with those values"`)
+	if res.Header.Get("Server") != kongVersion {
+		t.Errorf("headers %v", res.Header)
+	}
 }
 
 func TestConnectionsAreReused(t *testing.T) {
@@ -143,7 +146,7 @@ func TestParallelRequestsAndReloads(t *testing.T) {
 	}}
 	up := answer("ok")
 	a := newArena(t, plugin, up)
-	config := tokenRoute(a.generation.Load().services[0].URL)
+	config := tokenRoute(a.generation.Load().services[0].url.String())
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {

@@ -85,8 +85,8 @@ func stringMessage(s string) proto.Message {
 	return &kong_plugin_protocol.ByteString{V: []byte(s)}
 }
 
-// methods are the functions of the PDK that the stand-in has.
-var methods = merge(requestMethods, responseMethods, serviceMethods, generalMethods)
+// methods are the functions of the PDK that the plugin and the recordings use.
+var methods = merge(generalMethods, requestMethods, responseMethods)
 
 func merge(maps ...map[string]method) map[string]method {
 	all := map[string]method{}
@@ -101,36 +101,17 @@ func merge(maps ...map[string]method) map[string]method {
 var generalMethods = map[string]method{
 	"client.get_ip":           text(func(x *exchange) string { return x.clientIP }),
 	"client.get_forwarded_ip": text(func(x *exchange) string { return x.clientIP }), // no peer is trusted
-	"client.get_port":         number(func(x *exchange) int { return x.clientPort }),
-	"client.get_forwarded_port": number(func(x *exchange) int {
-		return x.clientPort
-	}),
-	"ctx.shared.set": pair(func(x *exchange, name string, v *structpb.Value) { x.shared[name] = v }),
+	"ctx.shared.set":          pair(func(x *exchange, name string, v *structpb.Value) { x.shared[name] = v }),
 	"ctx.shared.get": with(func(x *exchange, args *kong_plugin_protocol.String) (proto.Message, error) {
 		if v := x.shared[args.V]; v != nil {
 			return v, nil
 		}
 		return &structpb.Value{}, nil
 	}),
-	"nginx.get_var":       textOf((*exchange).nginxVar),
-	"nginx.get_subsystem": text(func(*exchange) string { return "http" }),
-	"node.get_id":         text(func(x *exchange) string { return x.gateway.nodeID }),
-	"ip.is_trusted": with(func(*exchange, *kong_plugin_protocol.String) (proto.Message, error) {
-		return &kong_plugin_protocol.Bool{}, nil
-	}),
-	"router.get_route": method{run: func(x *exchange, _ []byte) (proto.Message, error) {
-		return x.route.message(), nil
-	}},
-	"router.get_service": method{run: func(x *exchange, _ []byte) (proto.Message, error) {
-		return x.route.service.message(), nil
-	}},
-	"log.alert":  logAt("alert"),
-	"log.crit":   logAt("crit"),
-	"log.err":    logAt("error"),
-	"log.warn":   logAt("warn"),
-	"log.notice": logAt("notice"),
-	"log.info":   logAt("info"),
-	"log.debug":  logAt("debug"),
+	"nginx.get_var": textOf((*exchange).nginxVar),
+	"log.err":       logAt("error"),
+	"log.warn":      logAt("warn"),
+	"log.notice":    logAt("notice"),
 }
 
 // logAt makes a method that logs its arguments, concatenated.
@@ -145,19 +126,16 @@ func logAt(level string) method {
 	})
 }
 
-func (r *route) message() proto.Message {
-	return &kong_plugin_protocol.Route{
-		Id: r.ID, Name: r.Name, Protocols: r.Protocols, Methods: r.Methods, Paths: r.Paths,
-		HttpsRedirectStatusCode: int32(r.HTTPSRedirectStatusCode), RegexPriority: int32(r.RegexPriority),
-		StripPath: r.strip, PreserveHost: r.PreserveHost, Tags: r.Tags,
-		Service: &kong_plugin_protocol.ServiceKey{Id: r.service.ID},
+// nginxVar returns an nginx variable, or "" if it isn't set.
+func (x *exchange) nginxVar(name string) string {
+	if header, ok := strings.CutPrefix(name, "http_"); ok { // all lines of the name, since nginx 1.23
+		return strings.Join(x.r.Header.Values(strings.ReplaceAll(header, "_", "-")), ", ")
 	}
-}
-
-func (s *service) message() proto.Message {
-	return &kong_plugin_protocol.Service{
-		Id: s.ID, Name: s.Name, Protocol: s.Protocol, Host: s.Host, Port: int32(s.Port), Path: s.Path,
-		ConnectTimeout: int32(s.ConnectTimeout), WriteTimeout: int32(s.WriteTimeout), ReadTimeout: int32(s.ReadTimeout),
-		Tags: s.Tags,
+	switch name {
+	case "kong_request_id":
+		return x.id
+	case "request": // the line as it came
+		return x.r.Method + " " + x.r.RequestURI + " " + x.r.Proto
 	}
+	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -13,32 +12,13 @@ import (
 )
 
 var responseMethods = map[string]method{
-	"response.get_status": number(func(x *exchange) int { return x.status }).in("response", "log"),
-	"response.get_source": text(func(x *exchange) string { return x.source }).in("response", "log"),
-	"response.get_header": textOf(func(x *exchange, name string) string {
-		return x.visibleHeader().Get(name)
-	}).in("response", "log"),
 	"response.get_headers": with(func(x *exchange, args *kong_plugin_protocol.Int) (proto.Message, error) {
-		return headersMessage(x.visibleHeader(), int(args.V), strings.ToLower), nil
+		return headersMessage(x.visibleHeader(), int(args.V)), nil
 	}).in("response", "log"),
-	"response.set_status": with(func(x *exchange, args *kong_plugin_protocol.Int) (proto.Message, error) {
-		if args.V < 100 || args.V > 599 {
-			return nil, errors.New("code must be a number between 100 and 599")
-		}
-		x.status = int(args.V)
-		return nil, nil
-	}).in("access", "response"),
 	"response.set_header": pair(func(x *exchange, name string, v *structpb.Value) {
 		setHeader(x.header, name, v)
 	}).in("access", "response"),
-	"response.add_header": pair(func(x *exchange, name string, v *structpb.Value) {
-		addHeader(x.header, name, v)
-	}).in("access", "response"),
 	"response.clear_header": takes(func(x *exchange, name string) { x.header.Del(name) }).in("access", "response"),
-	"response.set_headers": with(func(x *exchange, args *structpb.Struct) (proto.Message, error) {
-		setHeaders(x.header, args)
-		return nil, nil
-	}).in("access", "response"),
 	"response.exit": method{run: func(x *exchange, raw []byte) (proto.Message, error) {
 		args, err := exitArgs(raw)
 		if err != nil {
@@ -46,6 +26,19 @@ var responseMethods = map[string]method{
 		}
 		return nil, x.exit(args)
 	}}.in("access", "response"),
+
+	"service.response.get_status": number(func(x *exchange) int { return x.upstream.status }).in("response", "log"),
+	"service.response.get_header": textOf(func(x *exchange, name string) string {
+		return x.upstream.header.Get(name)
+	}).in("response", "log"),
+	// Kong looks for these in the main request and not in the subrequest that
+	// a buffered answer comes from, so there are none.
+	"service.response.get_headers": with(func(*exchange, *kong_plugin_protocol.Int) (proto.Message, error) {
+		return &structpb.Struct{}, nil
+	}).in("response", "log"),
+	"service.response.get_raw_body": method{run: func(x *exchange, _ []byte) (proto.Message, error) {
+		return &kong_plugin_protocol.ByteString{V: x.upstream.body}, nil
+	}}.in("response"),
 }
 
 // exit makes args the answer. Headers that args doesn't name stay as they are.
@@ -55,7 +48,9 @@ func (x *exchange) exit(args *kong_plugin_protocol.ExitArgs) error {
 	}
 	x.status, x.payload, x.source = int(args.Status), args.Body, "exit"
 	x.header.Del("Content-Length")
-	setHeaders(x.header, args.Headers)
+	for name, v := range args.Headers.GetFields() {
+		setHeader(x.header, name, v)
+	}
 	x.header.Del("Transfer-Encoding") // Kong ignores one given explicitly
 	return nil
 }
@@ -68,20 +63,10 @@ func (x *exchange) visibleHeader() http.Header {
 	return h
 }
 
-// setHeaders sets every header in given. A list becomes that many lines and an
-// empty list deletes the header.
-func setHeaders(h http.Header, given *structpb.Struct) {
-	for name, v := range given.GetFields() {
-		setHeader(h, name, v)
-	}
-}
-
+// setHeader sets a header. A list becomes that many lines, and an empty list
+// deletes the header.
 func setHeader(h http.Header, name string, v *structpb.Value) {
 	h.Del(name)
-	addHeader(h, name, v)
-}
-
-func addHeader(h http.Header, name string, v *structpb.Value) {
 	for _, s := range luaStrings(v) {
 		h.Add(name, s)
 	}

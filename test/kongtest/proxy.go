@@ -4,42 +4,23 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"slices"
 )
 
 // proxy takes a request through the gateway's phases.
 func (s *StandIn) proxy(w http.ResponseWriter, r *http.Request) {
 	x := s.newExchange(r)
-	gen := s.generation.Load()
-	route, matched := gen.router.match(r.Method, x.scheme, x.path)
-	switch {
-	case route == nil:
+	if x.route = s.generation.Load().router.match(x.path); x.route == nil {
 		x.fail(http.StatusNotFound, "no Route matched with those values")
-	case x.scheme == "http" && !slices.Contains(route.Protocols, "http"):
-		x.refusePlain(route.HTTPSRedirectStatusCode)
-	default:
-		x.route, x.plugin = route, route.plugin
-		if status := x.readBody(w); status != 0 {
-			x.failWith(status)
-			break
-		}
-		x.prepare(matched)
-		x.run(w)
+		x.send(w)
 		return
 	}
-	x.send(w)
-}
-
-// refusePlain answers a plain request for a route that is https only.
-func (x *exchange) refusePlain(status int) {
-	if status != http.StatusUpgradeRequired {
-		x.header.Set("Location", "https://"+x.host+x.r.URL.RequestURI())
-		x.fail(status, "")
+	x.plugin = x.route.plugin
+	if status := x.readBody(w); status != 0 {
+		x.failWith(status)
+		x.send(w)
 		return
 	}
-	x.header.Set("Upgrade", "TLS/1.2, HTTP/1.1")
-	x.fail(status, "Please use HTTPS protocol")
-	x.header.Set("Connection", "Upgrade")
+	x.run(w)
 }
 
 // run takes x through access, upstream and response, answers the client and
@@ -47,24 +28,16 @@ func (x *exchange) refusePlain(status int) {
 func (x *exchange) run(w http.ResponseWriter) {
 	defer x.finish()
 	ctx := x.r.Context()
-	if x.pluginPhase(ctx, "access") {
-		x.send(w)
-		return
-	}
-	if !x.buffered() {
-		x.stream(ctx, w)
-		return
-	}
-	if x.fetch(ctx) {
+	if !x.pluginPhase(ctx, "access") && x.fetch(ctx) && x.buffered() {
 		x.pluginPhase(ctx, "response")
 	}
 	x.send(w)
 }
 
 // pluginPhase runs the plugin's handler of a phase, if there is one, and
-// reports whether that settled the answer. A failed handler is a 500, which in
+// reports whether that decided the answer. A failed handler is a 500, which in
 // the response phase keeps every header of the upstream.
-func (x *exchange) pluginPhase(ctx context.Context, phase string) (settled bool) {
+func (x *exchange) pluginPhase(ctx context.Context, phase string) (decided bool) {
 	if x.plugin == nil || !x.plugin.info.has(phase) {
 		return false
 	}

@@ -1,11 +1,9 @@
 package kongtest
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -93,14 +91,6 @@ func TestExitInAccessSkipsTheUpstream(t *testing.T) {
 	}
 }
 
-func TestNoRoute(t *testing.T) {
-	a := newArena(t, &fakePlugin{}, answer(""))
-	res := a.expect("GET", "/elsewhere", 404, `"message":"no Route matched with those values"`)
-	if res.Header.Get("Server") != kongVersion {
-		t.Errorf("headers %v", res.Header)
-	}
-}
-
 func TestUpstreamFailures(t *testing.T) {
 	stop := make(chan struct{})
 	defer close(stop)
@@ -145,11 +135,6 @@ func hold(r *http.Request, stop <-chan struct{}) {
 	}
 }
 
-func TestUpstreamDown(t *testing.T) {
-	a := newArenaWith(t, &fakePlugin{}, tokenRoute("http://127.0.0.1:1"))
-	a.expect("GET", "/oauth2/token", 502, "An invalid response was received from the upstream server")
-}
-
 func TestUnknownMethodBecomesGet(t *testing.T) {
 	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){"response": func(*pdk.PDK) {}}}
 	a := newArena(t, plugin, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Method) })
@@ -187,55 +172,26 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-func TestWebsocketUpgrade(t *testing.T) {
-	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){
-		"response": func(*pdk.PDK) { t.Error("the response phase ran") },
-	}}
-	a := newArena(t, plugin, func(w http.ResponseWriter, r *http.Request) {
-		conn, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close()
-		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-		line, _ := rw.ReadString('\n')
-		io.WriteString(conn, "echo "+line)
-	})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(a.URL(), "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	io.WriteString(conn, "GET /oauth2/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\nhello\n")
-	in := bufio.NewReader(conn)
-	res, err := http.ReadResponse(in, nil)
-	if err != nil || res.StatusCode != 101 {
-		t.Fatal(res, err)
-	}
-	if line, err := in.ReadString('\n'); line != "echo hello\n" {
-		t.Errorf("%q, %v", line, err)
-	}
-	if !strings.Contains(a.Log(), "response buffering was turned off") {
-		t.Errorf("log: %s", a.Log())
-	}
-}
-
-func TestOtherUpgradesStayBuffered(t *testing.T) {
+// TestUpgrades: only the value websocket turns the response phase off.
+func TestUpgrades(t *testing.T) {
 	plugin := &fakePlugin{handlers: map[string]func(*pdk.PDK){
 		"response": func(k *pdk.PDK) { k.Response.Exit(200, []byte("replaced"), nil) },
 	}}
-	a := newArena(t, plugin, func(_ http.ResponseWriter, r *http.Request) {
+	a := newArena(t, plugin, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
-			t.Error("Upgrade reached the upstream")
+			w.Header().Set("X-Upgrade", r.Header.Get("Upgrade"))
 		}
+		io.WriteString(w, "upstream's")
 	})
+	if res, body := a.ask("GET", "/oauth2/token", "", "Upgrade", "WebSocket", "Connection", "Upgrade"); body != "upstream's" || res.Header.Get("X-Upgrade") == "" {
+		t.Errorf("websocket: got %q, %v", body, res.Header)
+	}
 	for _, header := range [][]string{
 		{"Upgrade", "h2c"}, {"Upgrade", "TLS/1.2"}, {"Upgrade", "websocket, TLS/1.2"}, {"Upgrade", "websocket/13"}, {"Upgrade", "websocket", "Upgrade", "TLS/1.2"},
 	} {
-		if _, body := a.ask("GET", "/oauth2/token", "", append(header, "Connection", "Upgrade")...); body != "replaced" {
-			t.Errorf("%v: got %q", header, body)
+		res, body := a.ask("GET", "/oauth2/token", "", append(header, "Connection", "Upgrade")...)
+		if body != "replaced" || res.Header.Get("X-Upgrade") != "" {
+			t.Errorf("%v: got %q, %v", header, body, res.Header)
 		}
 	}
 }
@@ -259,44 +215,4 @@ func TestBeforeThePluginListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.expect("GET", "/oauth2/token", 200, "answered")
-}
-
-func TestStreamingPassesOnAsItComes(t *testing.T) {
-	more := make(chan struct{})
-	a := newArena(t, &fakePlugin{}, func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, "first\n")
-		w.(http.Flusher).Flush()
-		hold(r, more)
-		io.WriteString(w, "second\n")
-	})
-	res, err := a.client.Get(a.URL() + "/oauth2/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	in := bufio.NewReader(res.Body)
-	for _, want := range []string{"first\n", "second\n"} {
-		if line, err := in.ReadString('\n'); line != want {
-			t.Fatalf("%q, %v", line, err)
-		}
-		if want == "first\n" {
-			close(more)
-		}
-	}
-}
-
-func TestHTTPSOnlyRoute(t *testing.T) {
-	up := httptest.NewServer(answer("secure"))
-	defer up.Close()
-	config := strings.Replace(string(tokenRoute(up.URL)), "    paths:", "    protocols: [https]\n    paths:", 1)
-	a := newArenaWith(t, &fakePlugin{}, []byte(config))
-	a.expect("GET", "/oauth2/token", 426, "Please use HTTPS protocol")
-	res, err := a.client.Get(a.TLSURL() + "/oauth2/token")
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != 200 {
-		t.Errorf("status %d over TLS", res.StatusCode)
-	}
 }

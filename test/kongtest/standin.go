@@ -3,10 +3,8 @@ package kongtest
 import (
 	"context"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,8 +14,11 @@ import (
 // StandIn is a gateway that behaves as Kong 3.9 does towards clients,
 // upstreams and one external plugin. Where it can't or doesn't:
 //
-//   - It has services, routes by path and method, and the plugin under test;
-//     anything else in a configuration is an error.
+//   - It has services with routes by path, and the plugin under test; anything
+//     else in a configuration is an error. So is a call of the PDK that neither
+//     the plugin makes nor a recording has.
+//   - It takes every answer in whole before it sends any of it, and has no
+//     websockets.
 //   - Its own errors are JSON whatever the client accepts.
 //   - net/http writes no Content-Length with a 204 or 304, and reads a message
 //     with Pragma: no-cache as if it had Cache-Control: no-cache, too.
@@ -29,7 +30,6 @@ type StandIn struct {
 	ports   kongPorts
 	stays   bool // the prefix, which somebody else made
 	socket  string
-	nodeID  string
 	info    *pluginInfo // nil without a plugin
 	workers []*worker
 	process *process // nil if someone else listens on the socket
@@ -46,11 +46,10 @@ type StandIn struct {
 	serial     atomic.Int64
 	spooled    atomic.Int64
 
-	mu       sync.Mutex // guards what follows
-	closed   bool
-	active   int            // requests and log phases
-	running  sync.WaitGroup // the same, to wait for
-	pdkCalls map[string]int
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	active  int            // requests and log phases
+	running sync.WaitGroup // the same, to wait for
 
 	reloading   sync.Mutex // guards what follows
 	reloaded    bool
@@ -88,11 +87,10 @@ func StartStandIn(ctx context.Context, o Options) (*StandIn, error) {
 // listens on socket, or will on the prefix's if socket is empty. timeout
 // bounds every event.
 func newStandIn(o Options, info *pluginInfo, socket string, timeout time.Duration) (*StandIn, error) {
-	s := &StandIn{socket: socket, info: info, pdkCalls: map[string]int{}}
-	if err := s.settle(o.installed); err != nil {
+	s := &StandIn{socket: socket, info: info}
+	if err := s.place(o.installed); err != nil {
 		return nil, err
 	}
-	s.nodeID = entityID("nodes", s.prefix)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.sequence.Store(1)
 	if info != nil && socket == "" {
@@ -115,8 +113,8 @@ func newStandIn(o Options, info *pluginInfo, socket string, timeout time.Duratio
 	return s, nil
 }
 
-// settle gives s the place that in says, or a prefix of its own.
-func (s *StandIn) settle(in *installed) (err error) {
+// place gives s the place that in says, or a prefix of its own.
+func (s *StandIn) place(in *installed) (err error) {
 	if in != nil {
 		s.prefix, s.ports, s.log.also, s.stays = in.prefix, in.ports, in.log, true
 		return nil
@@ -191,19 +189,4 @@ func (s *StandIn) PluginOutput() string {
 		return ""
 	}
 	return s.process.output.String()
-}
-
-// PDKCalls returns how often the plugin called each method of the PDK.
-func (s *StandIn) PDKCalls() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.pdkCalls)
-}
-
-func (s *StandIn) count(method string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.pdkCalls) < 1000 || s.pdkCalls[method] > 0 { // names come from the plugin
-		s.pdkCalls[strings.Clone(method)]++
-	}
 }

@@ -41,6 +41,7 @@ services:
   - id: 570aa1c6-3d91-5adc-806c-112d36e3ff7e
     name: token
     paths: [/]
+    strip_path: false
     plugins:
     - name: probe
       id: d0ab32c8-4170-5923-912d-42ce5868835d
