@@ -28,34 +28,28 @@ func TestHeadersOfAnyBytes(t *testing.T) {
 	w.enriched(w.send(http.DefaultClient, req)) // it isn't websocket
 }
 
-// TestTwoReaders: what readers disagree on is refused, though the provider
-// answered with a good token.
+// TestTwoReaders: a request that two readers understand differently is
+// refused, even if the provider answers with a good token.
 func TestTwoReaders(t *testing.T) {
 	w := newWorld(t, nil)
 	w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(nil)})
 	const formType = "application/x-www-form-urlencoded"
-	credentials := "&client_id=" + client + "&client_secret=" + secret
 	for name, change := range map[string]func(*http.Request){
-		"a list":              func(r *http.Request) { setBody(r, "grant_type=password&grant_type[]=client_credentials") },
-		"a dot":               func(r *http.Request) { setBody(r, "grant_type=password&grant.type=client_credentials") },
-		"a cut name":          func(r *http.Request) { setBody(r, "grant_type=client_credentials&grant_type%00x=password"+credentials) },
-		"a key of a list":     func(r *http.Request) { setBody(r, "grant_type=client_credentials&grant_type[x]=password"+credentials) },
-		"a semicolon":         func(r *http.Request) { setBody(r, "grant_type=client_credentials&x=y;grant_type=password"+credentials) },
-		"a form within JSON":  func(r *http.Request) { setBody(r, `{"grant_type":"client_credentials","x":"&grant_type=password&"}`) },
-		"a grant in a query":  func(r *http.Request) { r.URL.RawQuery = "x=1;grant_type=password" },
-		"an encoded body":     func(r *http.Request) { r.Header.Set("Content-Encoding", "deflate") },
-		"two content types":   func(r *http.Request) { r.Header["Content-Type"] = []string{formType, "application/json"} },
-		"two encodings":       func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "gzip"} },
-		"a cookie":            func(r *http.Request) { r.Header.Set("Cookie", "a=b; grant_type=password") },
-		"another charset":     func(r *http.Request) { r.Header.Set("Content-Type", formType+"; charset=utf-16") },
-		"OPTIONS, two grants": func(r *http.Request) { r.Method, r.URL.RawQuery = "OPTIONS", "grant_type=password" },
-		"OPTIONS, two types": func(r *http.Request) {
-			r.Method, r.Header["Content-Type"] = "OPTIONS", []string{formType, "application/json"}
-		},
+		"a list":                 func(r *http.Request) { setBody(r, "grant_type=password&grant_type[]=client_credentials") },
+		"a grant in a query":     func(r *http.Request) { r.URL.RawQuery = "x=1;grant_type=password" },
+		"two content types":      func(r *http.Request) { r.Header["Content-Type"] = []string{formType, "application/json"} },
+		"two encodings":          func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "gzip"} },
+		"a cookie":               func(r *http.Request) { r.Header.Set("Cookie", "a=b; grant_type=password") },
+		"another charset":        func(r *http.Request) { r.Header.Set("Content-Type", formType+"; charset=utf-16") },
+		"OPTIONS, two grants":    func(r *http.Request) { r.Method, r.URL.RawQuery = "OPTIONS", "grant_type=password" },
 		"OPTIONS without a type": func(r *http.Request) { r.Method = "OPTIONS"; r.Header.Del("Content-Type") },
-		"OPTIONS, an odd name": func(r *http.Request) {
-			r.Method = "OPTIONS"
-			setBody(r, "grant_type=client_credentials&grant_type[x]=y")
+		"OPTIONS without anything": func(r *http.Request) {
+			r.Method, r.Body, r.ContentLength = "OPTIONS", nil, 0
+			r.Header.Del("Content-Type")
+		},
+		"two clients": func(r *http.Request) {
+			r.SetBasicAuth(client, secret)
+			r.Header.Add("Authorization", "Basic b3RoZXI6cw==")
 		},
 	} {
 		w.Run(name, func(*testing.T) {
@@ -64,18 +58,6 @@ func TestTwoReaders(t *testing.T) {
 			w.refused(w.send(http.DefaultClient, req), 400, "invalid_request", "ambiguous_request")
 		})
 	}
-	w.Run("OPTIONS with nothing, answered with a token", func(*testing.T) {
-		req := w.tokenRequest(nil)
-		req.Method, req.Body, req.ContentLength = "OPTIONS", nil, 0
-		req.Header.Del("Content-Type")
-		w.refused(w.send(http.DefaultClient, req), 400, "invalid_request", "ambiguous_request")
-	})
-	w.Run("two clients", func(*testing.T) {
-		req := w.tokenRequest(form())
-		req.SetBasicAuth(client, secret)
-		req.Header.Add("Authorization", "Basic b3RoZXI6cw==")
-		w.refused(w.send(http.DefaultClient, req), 400, "invalid_request", "ambiguous_request")
-	})
 }
 
 // TestTwoReadersOfAShare: while a share is enforced, access lets every request
@@ -107,10 +89,6 @@ func TestOneReading(t *testing.T) {
 	w := newWorld(t, nil)
 	w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(nil)})
 	for name, change := range map[string]func(*http.Request){
-		"a semicolon in a secret": func(r *http.Request) {
-			setBody(r, "grant_type=client_credentials&client_id="+client+"&client_secret=a;b")
-		},
-		"a semicolon in the query": func(r *http.Request) { r.URL.RawQuery = "p=a;b" },
 		"ASCII in ISO-8859-1": func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=ISO-8859-1")
 		},

@@ -61,6 +61,15 @@ func (t *traffic) end() {
 	t.ended.Wait()
 }
 
+// endWithoutFailure ends the clients, none of whose requests may have failed.
+func (t *traffic) endWithoutFailure() {
+	t.w.Helper()
+	t.end()
+	for _, f := range t.failures {
+		t.w.Errorf("a request failed: %v", f.err)
+	}
+}
+
 func (t *traffic) client(ctx context.Context, id, code string) {
 	c := &measure.Client{Address: measure.HostPort(t.w.gateway.URL())}
 	defer c.Close()
@@ -105,8 +114,8 @@ func (t *traffic) note(begun time.Time, err error) {
 
 var errNotServed = errors.New("too few requests are served")
 
-// serves waits until n more requests are served than were, all of which began
-// from now on but for one of each client.
+// serves waits until n more requests are served. At most one of each client
+// began before now.
 func (t *traffic) serves(n int) {
 	t.w.Helper()
 	t.mu.Lock()

@@ -1,16 +1,13 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"m2m-token-enricher/test/idptest"
-	"m2m-token-enricher/test/stage"
 )
 
 // TestProvidersKeysDown: without the provider's keys nothing is enriched, and
@@ -32,37 +29,7 @@ func TestProvidersKeysDown(t *testing.T) {
 	w.enriched(w.ask(form())) // the held set serves
 }
 
-func TestProviderRotates(t *testing.T) {
-	w := newWorld(t, nil)
-	w.enriched(w.ask(form()))
-	if err := w.provider.Rotate("RS256"); err != nil {
-		t.Fatal(err)
-	}
-	w.enriched(w.ask(form()))
-}
-
-func TestDiscovery(t *testing.T) {
-	w := build(t, nil)
-	issuer, err := idptest.Start("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer issuer.Close()
-	issuer.Add(client, secret)
-	w.provider = issuer
-	w.edit = func(c map[string]any) {
-		delete(c, "jwks_uri")
-		c["issuer"], c["prefix"], c["management_audiences"] = issuer.Issuer(), prefix, []any{}
-	}
-	w.start()
-	a := w.ask(form())
-	if _, err := stage.Verify(context.Background(), w.jwksURL(), issuer.Issuer(), a.token()); err != nil {
-		t.Errorf("%v: %s", err, a.body)
-	}
-}
-
-// TestKeyFile: missing at the start, then there; broken later, then the old
-// keys stay and the log says so.
+// TestKeyFile: a key file that is missing at the start is read once it exists.
 func TestKeyFile(t *testing.T) {
 	t.Parallel() // it mostly waits
 	w := build(t, nil)
@@ -82,30 +49,6 @@ func TestKeyFile(t *testing.T) {
 		}
 		return nil
 	})
-	if err := os.WriteFile(w.keyFile, []byte("{}"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually(func() error {
-		w.enriched(w.ask(form()))
-		if !strings.Contains(w.gateway.Log(), "the previous signing keys stay in use") {
-			return fmt.Errorf("the log doesn't tell of the broken key file")
-		}
-		return nil
-	})
-}
-
-// TestMistakesReachTheLog: Kong's own schema accepts this configuration; what
-// the plugin finds must not be lost.
-func TestMistakesReachTheLog(t *testing.T) {
-	w := newWorld(t, func(c map[string]any) {
-		c["claims"] = []any{map[string]any{"name": "sub", "value": "x"}, map[string]any{"name": "n", "value": "x", "type": "number"}}
-	})
-	w.refused(w.ask(form()), 500, "server_error", "internal_error")
-	for _, want := range []string{`config.claims[0].name`, `config.claims[1].value`} {
-		if !strings.Contains(w.gateway.Log(), want) {
-			t.Errorf("the log doesn't tell of %s", want)
-		}
-	}
 }
 
 // TestKongRefuses: what Kong's schema can say, Kong says.
@@ -124,39 +67,28 @@ func TestKongRefuses(t *testing.T) {
 	w.enriched(w.ask(form()))
 }
 
+// TestConfigurationErrorsReachTheLog: Kong's own schema accepts this
+// configuration, and delivers the reference that it can't resolve as an empty
+// text.
+func TestConfigurationErrorsReachTheLog(t *testing.T) {
+	w := newWorld(t, func(c map[string]any) {
+		c["claims"] = []any{map[string]any{"name": "sub", "value": "x"}, map[string]any{"name": "n", "value": "x", "type": "number"}}
+		c["signing"] = map[string]any{"jwks": "{vault://env/m2m-e2e-unset}"}
+	})
+	w.refused(w.ask(form()), 500, "server_error", "internal_error")
+	for _, want := range []string{"config.claims[0].name", "config.claims[1].value", "config.signing.jwks: empty"} {
+		if !strings.Contains(w.gateway.Log(), want) {
+			t.Errorf("the log doesn't report %s", want)
+		}
+	}
+}
+
 // TestReload: a new configuration serves without a failed request.
 func TestReload(t *testing.T) {
 	w := newWorld(t, nil)
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				resp, err := http.DefaultClient.Do(w.tokenRequest(form()))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				resp.Body.Close()
-				if resp.StatusCode != 200 {
-					t.Errorf("status %d during a reload", resp.StatusCode)
-					return
-				}
-			}
-		})
-	}
+	load := w.startTraffic(4)
 	for i := range 5 {
-		w.edit = func(c map[string]any) {
-			c["claims"] = append(c["claims"].([]any), map[string]any{"name": "generation", "value": fmt.Sprint(i)})
-		}
-		if err := w.gateway.Reload(w.config()); err != nil {
-			t.Error(err)
-		}
+		w.reload(claim("generation", "value", fmt.Sprint(i)))
 		w.eventually(func() error {
 			if got := w.enriched(w.ask(form()))["generation"]; got != fmt.Sprint(i) {
 				return fmt.Errorf("generation %v, not %d", got, i)
@@ -164,29 +96,12 @@ func TestReload(t *testing.T) {
 			return nil
 		})
 	}
-	close(stop)
-	clients.Wait()
+	load.endWithoutFailure()
 }
 
 // TestConcurrentClients: every client gets its own token.
 func TestConcurrentClients(t *testing.T) {
-	w := newWorld(t, nil)
-	var clients sync.WaitGroup
-	for i := range 8 {
-		id, code := fmt.Sprintf("client-%d", i), fmt.Sprintf("org_%d", i)
-		w.provider.Add(id, secret)
-		w.record("app:"+id, "org_code", code)
-		w.record("org:"+code, "code", code, "name", code)
-		clients.Go(func() {
-			for range 20 {
-				a := w.ask(form("client_id", id))
-				claims, err := stage.Verify(context.Background(), w.jwksURL(), stage.Issuer, a.token())
-				if err != nil || claims["azp"] != id || claims["org_code"] != code {
-					t.Errorf("%s got %v: %v: %s", id, claims, err, a.body)
-					return
-				}
-			}
-		})
-	}
-	clients.Wait()
+	load := newWorld(t, nil).startTraffic(8)
+	load.serves(160)
+	load.endWithoutFailure()
 }

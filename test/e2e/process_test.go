@@ -83,10 +83,7 @@ func TestProcessReloadUnderLoad(t *testing.T) {
 		load.serves(5 * busy)
 		w.eventually(func() error { return measured(address) })
 	}
-	load.end()
-	for _, f := range load.failures {
-		t.Errorf("failed: %v", f.err)
-	}
+	load.endWithoutFailure()
 	t.Logf("%d were served", load.served)
 }
 

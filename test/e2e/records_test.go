@@ -9,7 +9,6 @@ import (
 func TestRecords(t *testing.T) {
 	w := newWorld(t, func(c map[string]any) {
 		c["cache"] = map[string]any{"ttl": 0, "negative_ttl": 0, "stale_ttl": 0}
-		c["claims"] = append(c["claims"].([]any), map[string]any{"name": "email", "from": "user.email", "default": "none"})
 	})
 	application := func(name string, properties ...string) {
 		w.provider.Add(name, secret)
@@ -25,19 +24,9 @@ func TestRecords(t *testing.T) {
 	application("unknown")
 	refused("unknown", "unknown_application")
 
-	application("no-organization", "org_code", "org_none")
-	refused("no-organization", "unknown_organization")
-
-	application("no-user", "org_code", org, "user_id", "kp_none")
-	refused("no-user", "unknown_user")
-
 	application("suspended", "org_code", "org_suspended")
 	w.record("org:org_suspended", "code", "org_suspended", "name", "S", "is_suspended", "true")
 	refused("suspended", "suspended_organization")
-
-	application("bad-flag", "org_code", "org_flag")
-	w.record("org:org_flag", "code", "org_flag", "name", "F", "is_suspended", "perhaps")
-	refused("bad-flag", "invalid_record")
 
 	application("other-code", "org_code", "org_alias")
 	w.record("org:org_alias", "code", org, "name", "Acme Inc")
@@ -52,9 +41,6 @@ func TestRecords(t *testing.T) {
 	application("no-name", "org_code", "org_nameless")
 	w.record("org:org_nameless", "code", "org_nameless", "name", "")
 	refused("no-name", "missing_property")
-
-	application("no-code", "region", "eu")
-	refused("no-code", "missing_property")
 }
 
 // TestRedisDown: at the start, during traffic, and back again.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/andybalholm/brotli"
-
 	"m2m-token-enricher/test/idptest"
 	"m2m-token-enricher/test/stage"
 )
@@ -42,12 +40,6 @@ func TestEnriched(t *testing.T) {
 		w.enriched(w.send(http.DefaultClient, req))
 	})
 	w.Run("body over 8 kB", func(*testing.T) { w.enriched(w.ask(form("padding", strings.Repeat("a", 20_000)))) })
-	w.Run("repeated audience", func(*testing.T) {
-		f := form()
-		f.Add("audience", "https://b.example.com")
-		w.enriched(w.ask(f))
-	})
-	w.Run("space-joined audience", func(*testing.T) { w.enriched(w.ask(form("audience", "https://a https://b"))) })
 	w.Run("http 2", func(*testing.T) {
 		c := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 		defer c.CloseIdleConnections()
@@ -58,12 +50,6 @@ func TestEnriched(t *testing.T) {
 			w.Errorf("protocol %s", a.Proto)
 		}
 		w.enriched(a)
-	})
-	w.Run("h2c", func(*testing.T) {
-		req := w.tokenRequest(form())
-		req.Header.Set("Connection", "Upgrade")
-		req.Header.Set("Upgrade", "h2c")
-		w.enriched(w.send(http.DefaultClient, req))
 	})
 	w.Run("the api", func(*testing.T) {
 		raw, err := w.provider.Sign(w.provider.Claims(client, []string{"https://api.example.com"}, nil))
@@ -199,22 +185,11 @@ func TestCompressedAnswers(t *testing.T) {
 			_, _ = rw.Write(text)
 		}}
 	}
-	var zipped, brotlied, bomb bytes.Buffer
+	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	_, _ = z.Write(body())
 	_ = z.Close()
-	b := brotli.NewWriter(&brotlied)
-	_, _ = b.Write(body())
-	_ = b.Close()
-	z = gzip.NewWriter(&bomb)
-	_, _ = z.Write(bytes.Repeat([]byte(" "), 32<<20))
-	_ = z.Close()
 	w.Run("gzip", func(*testing.T) { w.provider.Misbehave(encoded("gzip", zipped.Bytes())); w.enriched(w.ask(form())) })
-	w.Run("br", func(*testing.T) { w.provider.Misbehave(encoded("br", brotlied.Bytes())); w.enriched(w.ask(form())) })
-	w.Run("gzip bomb", func(*testing.T) {
-		w.provider.Misbehave(encoded("gzip", bomb.Bytes()))
-		w.refused(w.ask(form()), 502, "server_error", "bad_token_response")
-	})
 	w.Run("a compressed management token stays compressed", func(*testing.T) {
 		token, err := w.provider.Sign(w.provider.Claims(client, []string{w.provider.ManagementAudience()}, nil))
 		if err != nil {
@@ -235,39 +210,23 @@ func TestCompressedAnswers(t *testing.T) {
 	})
 }
 
-// TestManagementTokens: byte for byte as the provider answered.
-func TestManagementTokens(t *testing.T) {
+// TestManagementToken: byte for byte as the provider answered.
+func TestManagementToken(t *testing.T) {
 	w := newWorld(t, nil)
-	management := w.provider.ManagementAudience()
-	for name, audience := range map[string][]string{
-		"alone": {management}, "trailing slash": {management + "/"}, "another case": {"HTTPS://EXAMPLE.kinde.com/api"},
-		"beside another": {"https://api.example.com", management},
-	} {
-		w.Run(name, func(*testing.T) {
-			token, err := w.provider.Sign(w.provider.Claims(client, audience, nil))
-			if err != nil {
-				w.Fatal(err)
-			}
-			before := fmt.Sprintf(" {\"expires_in\" : 86399,\n\"access_token\":\t%q } ", token)
-			w.provider.Misbehave(idptest.Fault{Answer: func(rw http.ResponseWriter, _ *http.Request) {
-				rw.Header().Set("ETag", `"kept"`)
-				_, _ = rw.Write([]byte(before))
-			}})
-			a := w.ask(form())
-			if a.StatusCode != 200 || string(a.body) != before || a.Header.Get("ETag") != `"kept"` {
-				w.Errorf("changed: %d %s", a.StatusCode, a.body)
-			}
-			w.unstored(a)
-		})
+	token, err := w.provider.Sign(w.provider.Claims(client, []string{w.provider.ManagementAudience()}, nil))
+	if err != nil {
+		t.Fatal(err)
 	}
-	w.Run("prefix of another host", func(*testing.T) {
-		w.provider.Misbehave(idptest.Fault{Claims: func(c map[string]any) { c["aud"] = management + ".evil.example/api" }})
-		w.enriched(w.ask(form()))
-	})
-	w.Run("rejected beside another", func(*testing.T) {
-		w := newWorld(w.T, func(c map[string]any) { c["reject_mixed_audience"] = true })
-		w.refused(w.ask(form("audience", "https://api.example.com "+management)), 400, "invalid_target", "mixed_audience")
-	})
+	before := fmt.Sprintf(" {\"expires_in\" : 86399,\n\"access_token\":\t%q } ", token)
+	w.provider.Misbehave(idptest.Fault{Answer: func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("ETag", `"kept"`)
+		_, _ = rw.Write([]byte(before))
+	}})
+	a := w.ask(form())
+	if a.StatusCode != 200 || string(a.body) != before || a.Header.Get("ETag") != `"kept"` {
+		t.Errorf("changed: %d %s", a.StatusCode, a.body)
+	}
+	w.unstored(a)
 }
 
 func TestPublishedKeys(t *testing.T) {

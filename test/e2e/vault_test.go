@@ -46,13 +46,3 @@ func TestVaultReference(t *testing.T) {
 		return nil
 	})
 }
-
-func TestUnresolvedVaultReference(t *testing.T) {
-	w := newWorld(t, func(c map[string]any) {
-		c["signing"] = map[string]any{"jwks": "{vault://env/m2m-e2e-unset}"}
-	})
-	w.refused(w.ask(form()), 500, "server_error", "internal_error")
-	if !strings.Contains(w.gateway.Log(), "config.signing.jwks: empty") {
-		t.Error("the log doesn't name the field")
-	}
-}
