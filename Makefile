@@ -56,12 +56,12 @@ test-kong: needs
 fuzz:
 	@GO='$(GO)' sh .ci/fuzz $(FUZZ)
 
-# The tables and the chart of docs/performance.md but for the records', in a few
+# The tables of docs/performance.md, except those of the records, in a few
 # minutes. BENCH='-soak 5m' watches memory, too; BENCH='-only core,loop' is
 # quicker.
 bench: build
 	$(GO) run ./test/bench -binary bin/libcrypto/m2m-token-enricher -config kong.yml -baseline c87937a \
-		-out docs/performance.md -svg docs/performance.svg $(BENCH)
+		-out docs/performance.md $(BENCH)
 
 # Those of the records, with a million of them in Redis: needs a few minutes and
 # 2 GB of memory.

@@ -19,13 +19,11 @@ type figures map[string][]float64
 
 func (f figures) median(benchmark, unit string) float64 { return measure.Median(f[benchmark+" "+unit]) }
 
-func (f figures) has(benchmark string) bool { return len(f[benchmark+" ns/op"]) > 0 }
-
 // procs is the suffix of a benchmark's name: GOMAXPROCS, unless it is one.
 var procs = regexp.MustCompile(`-\d+$`)
 
 // goBench runs the benchmarks of packages that match pattern once and adds
-// what they say.
+// their figures.
 func (f figures) goBench(ctx context.Context, pattern string, span time.Duration, tags string, packages ...string) error {
 	args := []string{"test", "-run=^$", "-bench=" + pattern, "-benchtime=" + span.String(), "-tags=" + tags}
 	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)

@@ -44,7 +44,11 @@ func measureGrowth(ctx context.Context, b *bench) (r report, err error) {
 		}
 		scales = append(scales, one)
 	}
-	all, err := b.interleave(ctx, routesOf(scales), []int{growthConnections})
+	var routes []route
+	for _, one := range scales {
+		routes = append(routes, one.route)
+	}
+	all, err := b.interleave(ctx, routes, []int{growthConnections})
 	if err != nil {
 		return report{}, err
 	}
@@ -85,14 +89,6 @@ func (s *stand) start(ctx context.Context, one *scale, p *measure.Provider, extr
 		return err
 	}
 	return one.expect(p, measure.ApplicationID(0), true)
-}
-
-func routesOf(scales []scale) []route {
-	var routes []route
-	for _, one := range scales {
-		routes = append(routes, one.route)
-	}
-	return routes
 }
 
 func growthTable(scales []scale, all results) string {

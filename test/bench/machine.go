@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// machine says where and when the figures were made, and of what.
+// machine says where, when and of which state the figures were measured.
 func machine(ctx context.Context) string {
 	facts := []string{
 		fmt.Sprintf("%d cores of %s", runtime.NumCPU(), cmp.Or(field("/proc/cpuinfo", "model name"), "an unknown processor")),
@@ -25,7 +25,7 @@ func machine(ctx context.Context) string {
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		facts = append(facts, "load average before the run "+word(string(load), 0))
 	}
-	return "This run: " + strings.Join(facts, ", ") + "."
+	return "Measured on " + strings.Join(facts, ", ") + "."
 }
 
 // state is what was measured and when. Uncommitted changes count as "dirty".
@@ -59,7 +59,7 @@ func field(path, name string) string {
 	return ""
 }
 
-// said is what a command says, nothing if it fails.
+// said is the output of a command, "" if it fails.
 func said(ctx context.Context, name string, args ...string) string {
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {

@@ -1,7 +1,8 @@
 // Command bench measures the plugin: its core, its loop, the way of a token
 // through the gateway, growth, and memory over time. What is compared is
-// measured in one run and in turns, so that the ratios hold on a noisy machine.
-// It says which goals are met, and writes docs/performance.md and its chart.
+// measured in one run and in turns: that keeps the ratios true on a noisy
+// machine. It prints which goals are met, and writes the tables of
+// docs/performance.md.
 package main
 
 import (
@@ -28,14 +29,13 @@ type options struct {
 	baseline       string
 	soak           time.Duration
 	only           string
-	out, svg       string
+	out            string
 }
 
-// report is what one part found out.
+// report is the result of one part.
 type report struct {
-	sections map[string]string // of the page, by their marker
+	sections map[string]string // by their name; the page has a marker for most
 	verdicts []measure.Verdict
-	chart    string // SVG, of the part that has one
 }
 
 // parts are what the bench measures, in this order: the end-to-end parts keep
@@ -57,8 +57,7 @@ func main() {
 	flag.StringVar(&o.baseline, "baseline", "", "git tag of an earlier state to measure beside this one; empty: none")
 	flag.DurationVar(&o.soak, "soak", 0, "how long 256 connections stay busy while memory is watched, such as 5m; 0: not at all")
 	flag.StringVar(&o.only, "only", "", "the parts to measure, separated by commas, of core, loop, end-to-end, watched, growth and soak; empty: all")
-	flag.StringVar(&o.out, "out", "", "the page to write what was measured to, between its markers; empty: none")
-	flag.StringVar(&o.svg, "svg", "", "the file to draw the end-to-end chart to; empty: none")
+	flag.StringVar(&o.out, "out", "", "the page whose tables to write, between its markers; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -79,17 +78,18 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	all, whole, err := b.measure(ctx)
 	all.print()
-	if whole { // or the machine's line and the goals would be of two runs
-		all.sections["goals"] = measure.GoalTable(all.verdicts)
-	} else {
+	if !whole { // or the machine's line would be true of some tables only
 		delete(all.sections, "machine")
-		fmt.Fprintln(os.Stderr, "bench: since not every part was measured, the page's goals and its machine stay as they are")
+		fmt.Fprintln(os.Stderr, "bench: not every part was measured, so the page keeps its line about the machine")
 	}
-	return errors.Join(err, all.write(o))
+	if o.out != "" {
+		err = errors.Join(err, rewritePage(o.out, all.sections))
+	}
+	return err
 }
 
-// measure measures every part that is wanted. A part that fails leaves what
-// the others say; whole is that all were measured.
+// measure measures every part that is wanted. A part that fails doesn't stop
+// the others; whole reports whether all were measured.
 func (b *bench) measure(ctx context.Context) (all report, whole bool, err error) {
 	all.sections = map[string]string{"machine": machine(ctx)}
 	whole = true
@@ -132,7 +132,6 @@ func (o options) wants(part string) bool {
 func (r *report) add(other report) {
 	maps.Copy(r.sections, other.sections)
 	r.verdicts = append(r.verdicts, other.verdicts...)
-	r.chart += other.chart
 }
 
 func (r report) print() {
@@ -144,18 +143,6 @@ func (r report) print() {
 	for _, v := range r.verdicts {
 		fmt.Println(v)
 	}
-}
-
-// write writes the page and the chart. What wasn't measured stays as it is.
-func (r report) write(o options) error {
-	var errs []error
-	if o.out != "" {
-		errs = append(errs, rewritePage(o.out, r.sections))
-	}
-	if o.svg != "" && r.chart != "" {
-		errs = append(errs, os.WriteFile(o.svg, []byte(r.chart), 0o644))
-	}
-	return errors.Join(errs...)
 }
 
 // bench is what the parts share.

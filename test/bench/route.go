@@ -108,9 +108,9 @@ func (r route) measure(ctx context.Context, n int, span time.Duration) (s sample
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
 
-// expect asks once for the token of the application called id and tells
-// whether the answer isn't as it should be: the provider's own token, or
-// another one. Without that, a wrong configuration would be measured.
+// expect asks once for the token of the application called id. It returns an
+// error unless the token is enriched, or, if it shouldn't be, the provider's
+// own. Otherwise a wrong configuration would be measured.
 func (r route) expect(p *measure.Provider, id string, enriched bool) error {
 	c := &measure.Client{Address: measure.HostPort(r.gateway.URL())}
 	var body bytes.Buffer
@@ -120,7 +120,7 @@ func (r route) expect(p *measure.Provider, id string, enriched bool) error {
 		token, err = stage.AccessToken(body.Bytes())
 	}
 	if err == nil && enriched == (token == p.Tokens[id]) {
-		err = fmt.Errorf("the answer should have an enriched token: %t; the opposite is the case", enriched)
+		err = fmt.Errorf("got an enriched token: %t, want %t", !enriched, enriched)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)

@@ -15,14 +15,14 @@ const (
 	soakConnections  = 256
 	soakApplications = 10_000
 	soakMemory       = 64 // MiB
-	// flat is by how much memory may grow from the second quarter of the time
-	// to the last one. The first quarter fills the cache and the heap.
+	// flat bounds the growth of memory from the second quarter of the time to
+	// the last one. The first quarter fills the cache and the heap.
 	flat = 1.05
 )
 
 // The goals of the soak.
 var (
-	soakPeak = fmt.Sprintf("RSS at %d connections, %d applications held, peak", soakConnections, soakApplications)
+	soakPeak = fmt.Sprintf("RSS at %d connections, %d cached applications, peak", soakConnections, soakApplications)
 	soakFlat = fmt.Sprintf("RSS at %d connections, last quarter of the second", soakConnections)
 )
 
@@ -44,10 +44,9 @@ func measureSoak(ctx context.Context, b *bench) (r report, err error) {
 	quarter := len(sizes) / 4
 	early, late := measure.Median(sizes[quarter:2*quarter]), measure.Median(sizes[3*quarter:])
 	rows := [][]string{
-		{"-time", "-connections", "-applications held", "-tokens/s", "-p50 ms", "-p99 ms", "-plugin CPU µs", "-RSS peak MiB", "-second quarter", "-last quarter"},
+		{"-time", "-connections", "-cached applications", "-tokens/s", "-RSS MiB, peak", "-second quarter", "-last quarter"},
 		{
 			b.soak.String(), fmt.Sprint(soakConnections), fmt.Sprint(soakApplications), fmt.Sprintf("%.0f", whole.rate),
-			fmt.Sprintf("%.2f", whole.p50), fmt.Sprintf("%.2f", whole.p99), fmt.Sprintf("%.0f", whole.cpu),
 			fmt.Sprintf("%.1f", slices.Max(sizes)), fmt.Sprintf("%.1f", early), fmt.Sprintf("%.1f", late),
 		},
 	}
@@ -57,20 +56,20 @@ func measureSoak(ctx context.Context, b *bench) (r report, err error) {
 	}, nil
 }
 
-// soakRoute asks for one application after the other, so that all are held.
+// soakRoute asks for one application after the other: all are cached.
 func (s *stand) soakRoute(ctx context.Context) (r route, err error) {
 	p, err := s.provider("EdDSA", measure.ApplicationIDs(soakApplications))
 	if err != nil {
 		return r, err
 	}
-	held, err := s.records(ctx, soakApplications, 0)
+	records, err := s.records(ctx, soakApplications, 0)
 	if err != nil {
 		return r, err
 	}
 	r.name = "soak"
-	r.gateway, err = s.gateway(ctx, setting{binary: s.bench.binary, key: "ec", provider: p, records: held, config: map[string]any{
+	r.gateway, err = s.gateway(ctx, setting{binary: s.bench.binary, key: "ec", provider: p, records: records, config: map[string]any{
 		"algorithms": []any{"EdDSA"},
-		"cache":      map[string]any{"max_entries": soakApplications + organizations}, // the default would hold 10,000 of both
+		"cache":      map[string]any{"max_entries": soakApplications + organizations}, // by default 10,000 of both
 	}})
 	if err != nil {
 		return r, err
@@ -97,7 +96,7 @@ func (r route) watch(ctx context.Context, span time.Duration) (whole sample, siz
 		select {
 		case err := <-ended:
 			if len(sizes) < 4 {
-				err = errors.Join(err, ctx.Err(), errors.New("it ended before memory was looked at"))
+				err = errors.Join(err, ctx.Err(), errors.New("the load ended before memory was measured"))
 			}
 			return whole, sizes, err
 		case <-tick.C:

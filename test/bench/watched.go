@@ -14,8 +14,8 @@ import (
 // watchedConnections is how many clients ask at once.
 const watchedConnections = 64
 
-// watchedRounds is how many rounds one of the others' becomes: what watching
-// costs is less than what one round differs from the next.
+// watchedRounds multiplies the rounds: two rounds differ by more than watching
+// costs.
 const watchedRounds = 10
 
 // watcher is a way to watch the plugin.
@@ -45,8 +45,8 @@ func (s *stand) watchers() []watcher {
 	}
 }
 
-// measureWatched compares the plugin that is watched with the one that isn't,
-// signing ES256: what a token costs least, watching costs most of.
+// measureWatched compares a watched plugin with one that nobody watches. It
+// signs ES256: of the cheapest token, watching is the largest share.
 func measureWatched(ctx context.Context, b *bench) (r report, err error) {
 	s := &stand{bench: b}
 	defer func() { err = errors.Join(err, s.closers.Close()) }()
@@ -93,7 +93,8 @@ func (s *stand) watchedRoutes(ctx context.Context) ([]route, error) {
 	return routes, nil
 }
 
-// ratio is the median of what a route has of another one in the same round.
+// ratio is the median of a route's value divided by another one's in the same
+// round.
 func (r results) ratio(route, of string, value func(sample) float64) float64 {
 	var ratios []float64
 	for i, one := range r[spot{route, watchedConnections}] {

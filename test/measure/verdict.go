@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Verdict is whether a goal is met.
+// Verdict says whether a goal is met.
 type Verdict struct {
 	Goal       string
 	got, limit float64
@@ -24,7 +24,7 @@ func AtLeast(goal string, got, limit float64, unit string) Verdict {
 	return Verdict{Goal: goal, got: got, limit: limit, least: true, unit: unit}
 }
 
-// Unmeasured is a goal that this run says nothing about.
+// Unmeasured is a goal that this run didn't measure.
 func Unmeasured(goal, why string) Verdict { return Verdict{Goal: goal, skipped: why} }
 
 func (v Verdict) met() bool {
@@ -34,7 +34,7 @@ func (v Verdict) met() bool {
 	return v.got <= v.limit // neither holds for a NaN
 }
 
-// Missed is whether it was measured and isn't met.
+// Missed reports whether the goal was measured and isn't met.
 func (v Verdict) Missed() bool { return v.skipped == "" && !v.met() }
 
 // outcome is "met", or by how much of the limit the goal is missed.
@@ -66,20 +66,7 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("%s: %s%s, %s: %s", v.Goal, figure(v.got), v.unit, v.bound(), v.outcome())
 }
 
-// GoalTable writes verdicts as Markdown.
-func GoalTable(verdicts []Verdict) string {
-	rows := [][]string{{"goal", "-measured", "-limit", "verdict"}}
-	for _, v := range verdicts {
-		if v.skipped != "" {
-			rows = append(rows, []string{v.Goal, "–", "–", v.outcome()})
-			continue
-		}
-		rows = append(rows, []string{v.Goal, figure(v.got) + v.unit, v.bound(), v.outcome()})
-	}
-	return Table(rows)
-}
-
-// figure writes what doesn't count for a single digit.
+// figure writes large and whole numbers without decimals.
 func figure(x float64) string {
 	if math.Abs(x) >= 100 || x == math.Trunc(x) {
 		return fmt.Sprintf("%.0f", x)
