@@ -2,38 +2,60 @@ package plugin
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"m2m-token-enricher/plugin/enrich"
-	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/pdk"
 )
 
-// access publishes the gateway's keys and metadata, and keeps away what would
-// get around the response phase.
-func (i *instance) access(e *event) {
-	i.handle(e, func(ctx context.Context, e *event, g *gateway.Gateway) error {
-		request, err := e.kong.Request()
-		if err != nil {
-			return err
-		}
-		read := request.Method == http.MethodGet || request.Method == http.MethodHead
-		switch {
-		case read && g.Publishes(request.Path):
-			publish(ctx, e, g, request.Path)
-		case !i.cfg.EnforcesAll():
-		default:
-			return refuseAccess(e, request)
-		}
+// access publishes the gateway's keys and metadata, and refuses requests that
+// would get around the response phase.
+func (i *instance) access(ctx context.Context, e *event) error {
+	request, err := e.kong.Request()
+	if err != nil {
+		return err
+	}
+	reads := request.Method == http.MethodGet || request.Method == http.MethodHead
+	if reads && i.gateway.Publishes(request.Path) {
+		i.publish(ctx, e, request.Path)
 		return nil
-	})
+	}
+	if !i.cfg.EnforcesAll() {
+		return nil
+	}
+	return refuseAccess(e, request)
+}
+
+// publish answers with what the gateway has at path. nginx answers a matching
+// If-None-Match with 304 by itself, and a HEAD without the body.
+func (i *instance) publish(ctx context.Context, e *event, path string) {
+	doc, err := i.gateway.Publish(ctx, path)
+	if err != nil {
+		answer(e, enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err))
+		return
+	}
+	e.kong.Exit(http.StatusOK, doc.Body, pdk.PrepareHeaders(map[string][]string{
+		"Content-Type":                {doc.ContentType},
+		"Cache-Control":               {fmt.Sprintf("public, max-age=%d", doc.MaxAge/time.Second)},
+		"ETag":                        {entityTag(doc.Body)},
+		"Access-Control-Allow-Origin": {"*"},
+	}))
+}
+
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 }
 
 // refuseAccess refuses what no token endpoint knows, what would get around the
-// response phase, and what two readers may take for different requests: the
-// response phase then needs no header of the request to know what it was.
+// response phase, and what two readers may understand differently. The response
+// phase then needs no header of the request.
 func refuseAccess(e *event, r pdk.Request) error {
 	switch {
 	case r.Headers.Lines >= pdk.MaxHeaders:
@@ -48,9 +70,9 @@ func refuseAccess(e *event, r pdk.Request) error {
 	return nil
 }
 
-// refuseAmbiguous refuses what two readers may take differently. A provider may
-// answer OPTIONS as it answers POST, so the same rule holds for it; a preflight
-// without media type and body (Fetch standard, CORS-preflight fetch) is no token
+// refuseAmbiguous refuses what two readers may understand differently. OPTIONS
+// follows the same rule, because a provider may answer it like POST. A preflight
+// without media type and body (Fetch standard, CORS-preflight fetch) isn't a token
 // request.
 func refuseAmbiguous(e *event, r pdk.Request) error {
 	contentType := r.Headers.ContentType

@@ -1,32 +1,20 @@
 package plugin
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"m2m-token-enricher/plugin/enrich"
-	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/pdk"
 )
-
-// stale are the headers that speak of a body which is no longer the answer's.
-// Kong keeps every header that it isn't told to delete.
-var stale = []string{
-	"ETag", "Last-Modified", "Digest", "Content-Digest", "Repr-Digest", "Content-MD5", "Signature", "Signature-Input",
-	"Age", "Expires", "Content-Encoding",
-}
 
 // answer does what r decides and logs what an operator should know.
 func answer(e *event, r enrich.Result) {
 	requestID := ""
 	if r.Failed() {
 		requestID = e.kong.RequestID()
-		report(e, r, requestID)
+		logFailure(e, r, requestID)
 	}
 	e.observation.answered(r, requestID)
 	if r.Outcome != enrich.Enriched { // the usual one costs no call
@@ -38,47 +26,52 @@ func answer(e *event, r enrich.Result) {
 			e.forbidStoring()
 		}
 	case enrich.Replace:
-		e.kong.Exit(r.Status, r.Body, changed.Deleting(e.cacheHeaders...))
+		e.kong.Exit(r.Status, r.Body, enrichedHeaders.Deleting(e.cacheHeaders...))
 	default:
-		e.kong.Exit(r.Status, r.OAuthError(requestID), refused(r).Deleting(e.cacheHeaders...))
+		e.kong.Exit(r.Status, r.OAuthError(requestID), refusalHeaders(r).Deleting(e.cacheHeaders...))
 	}
 }
 
-// changed are the headers of an answer whose body is the gateway's.
-var changed = pdk.PrepareHeaders(changes())
+// staleHeaders describe the upstream's body. Kong keeps every header that it isn't
+// told to delete.
+var staleHeaders = []string{
+	"ETag", "Last-Modified", "Digest", "Content-Digest", "Repr-Digest", "Content-MD5", "Signature", "Signature-Input",
+	"Age", "Expires", "Content-Encoding",
+}
 
-func changes() map[string][]string {
+// newBodyHeaders are the headers of an answer whose body is the gateway's.
+func newBodyHeaders() map[string][]string {
 	headers := map[string][]string{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}}
-	for _, name := range stale {
+	for _, name := range staleHeaders {
 		headers[name] = []string{} // deletes it
 	}
 	return headers
 }
 
-func refused(r enrich.Result) pdk.PreparedHeaders {
-	headers := changes()
+// enrichedHeaders are those of an answer with an enriched token.
+var enrichedHeaders = pdk.PrepareHeaders(newBodyHeaders())
+
+func refusalHeaders(r enrich.Result) pdk.PreparedHeaders {
+	headers := newBodyHeaders()
 	headers["Content-Type"] = []string{"application/json; charset=utf-8"}
 	headers["Location"] = []string{}
 	switch {
 	case r.Retry():
-		headers["Retry-After"] = []string{"1"} // the pause after which a dependency is asked again, s
+		headers["Retry-After"] = []string{"1"} // s; the pause after which a dependency is asked again
 	case r.Status == http.StatusMethodNotAllowed:
 		headers["Allow"] = []string{"POST, OPTIONS"}
 	}
 	return pdk.PrepareHeaders(headers)
 }
 
-// report writes one line about r: as an error if the gateway or what it depends
-// on failed, otherwise as a warning. Of failures that repeat it writes some.
-func report(e *event, r enrich.Result, requestID string) {
-	missed := 0
-	if e.lines != nil {
-		var allowed bool
-		if allowed, missed = e.lines.allow(string(r.Outcome), r.ClientID); !allowed {
-			return
-		}
+// logFailure writes one line about r: an error if the gateway or what it depends on
+// failed, otherwise a warning. It skips some of those that repeat.
+func logFailure(e *event, r enrich.Result, requestID string) {
+	allowed, skipped := e.failures.allow(string(r.Outcome), r.ClientID)
+	if !allowed {
+		return
 	}
-	line := logLine(r, requestID, missed)
+	line := logLine(r, requestID, skipped)
 	if r.Outcome.GatewayFails() {
 		e.log(pdk.Error, line)
 		return
@@ -86,9 +79,8 @@ func report(e *event, r enrich.Result, requestID string) {
 	e.log(pdk.Warn, line)
 }
 
-// logLine is one line in the form of logfmt. missed is how many like it weren't
-// written.
-func logLine(r enrich.Result, requestID string, missed int) string {
+// logLine is one line in logfmt. skipped is how many like it weren't written.
+func logLine(r enrich.Result, requestID string, skipped int) string {
 	var line strings.Builder
 	fmt.Fprintf(&line, "outcome=%s", r.Outcome)
 	if r.ClientID != "" {
@@ -104,29 +96,8 @@ func logLine(r enrich.Result, requestID string, missed int) string {
 		fmt.Fprintf(&line, " cause=%q", r.Cause.Error())
 	}
 	fmt.Fprintf(&line, " hint=%q", r.Outcome.Advice())
-	if missed > 0 {
-		fmt.Fprintf(&line, " not_logged=%d", missed)
+	if skipped > 0 {
+		fmt.Fprintf(&line, " not_logged=%d", skipped)
 	}
 	return line.String()
-}
-
-// publish answers with what the gateway has at path. nginx answers a matching
-// If-None-Match with 304 by itself, and a HEAD without the body.
-func publish(ctx context.Context, e *event, g *gateway.Gateway, path string) {
-	doc, err := g.Publish(ctx, path)
-	if err != nil {
-		answer(e, enrich.Refusal(enrich.InternalError, http.StatusServiceUnavailable, err))
-		return
-	}
-	e.kong.Exit(http.StatusOK, doc.Body, pdk.PrepareHeaders(map[string][]string{
-		"Content-Type":                {doc.ContentType},
-		"Cache-Control":               {fmt.Sprintf("public, max-age=%d", doc.MaxAge/time.Second)},
-		"ETag":                        {entityTag(doc.Body)},
-		"Access-Control-Allow-Origin": {"*"},
-	}))
-}
-
-func entityTag(body []byte) string {
-	sum := sha256.Sum256(body)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 }

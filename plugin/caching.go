@@ -9,13 +9,12 @@ import (
 	"m2m-token-enricher/plugin/pdk"
 )
 
-// controls are parts of the names of headers that direct caches: any cache may
-// have a field of its own, NAME-Cache-Control (RFC 9213, section 2.1).
+// controls are in the names of headers that direct caches: any cache may have its
+// own, NAME-Cache-Control (RFC 9213, section 2.1).
 var controls = [][]byte{[]byte("cache-control"), []byte("surrogate-control"), []byte("edge-control")}
 
-// cacheHeader reports whether the header called name, in lower case, may say that a
-// cache keeps the answer, or for how long, whatever Cache-Control says. That
-// itself is overruled.
+// cacheHeader reports whether the header called name, in lower case, may make a
+// cache keep the answer in spite of Cache-Control, which the gateway sets itself.
 func cacheHeader(name []byte) bool {
 	if !bytes.Contains(name, []byte("control")) {
 		return bytes.HasSuffix(name, []byte("expires")) || bytes.HasSuffix(name, []byte("ttl"))
@@ -27,15 +26,14 @@ func cacheHeader(name []byte) bool {
 	return slices.ContainsFunc(controls, func(c []byte) bool { return bytes.Contains(name, c) })
 }
 
-// deletable reports whether Kong deletes the header called name when asked to:
-// OpenResty takes _ for -, and bytes that aren't UTF-8 spoil all headers of an
-// exit.
+// deletable reports whether Kong can delete the header called name: OpenResty reads
+// _ as -, and bytes that aren't UTF-8 spoil all headers of an exit.
 func deletable(name string) bool {
 	return !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == '_' })
 }
 
-// deletableHeaders returns the headers of answer that must go from one with a
-// token. unclear is why some of them are unknown or can't be deleted.
+// deletableHeaders returns the headers of answer to delete if it has a token.
+// unclear is why some of them are unknown or can't be deleted.
 func deletableHeaders(answer pdk.HeaderNames) (names []string, unclear error) {
 	for _, name := range answer.Names {
 		if deletable(name) {
@@ -50,12 +48,12 @@ func deletableHeaders(answer pdk.HeaderNames) (names []string, unclear error) {
 	return names, unclear
 }
 
-// forbidStoring makes the upstream's answer, which stays otherwise, one that no
-// cache keeps (RFC 6749, section 5.1).
+// forbidStoring changes the upstream's answer so that no cache keeps it (RFC 6749,
+// section 5.1).
 func (e *event) forbidStoring() {
-	if !e.headersAsked { // the exchange wasn't asked for
+	if !e.cacheHeadersKnown { // the event failed before it asked
 		answer, _ := e.kong.AnswerHeaders(cacheHeader)
-		_ = e.learn(answer) // what is known then goes
+		_ = e.setCacheHeaders(answer) // what is known is deleted
 	}
 	e.kong.SetHeader("Cache-Control", "no-store")
 	e.kong.SetHeader("Pragma", "no-cache")

@@ -55,7 +55,7 @@ func TestHeadersThatHide(t *testing.T) {
 		"another with an underscore":   {map[string]any{"x_provider": "a"}, false},
 	} {
 		k := &pdktest.Kong{Replies: answered(t, tt.headers)}
-		handle(t, k, "response", i.phase)
+		handle(t, k, "response", i.handleEvent)
 		if refused := k.Exit != nil && k.Exit.Status == 502; refused != tt.refused {
 			t.Errorf("%s: exit %v, log %q", name, k.Exit, k.Log)
 		}
@@ -67,12 +67,12 @@ func TestHeadersThatHide(t *testing.T) {
 func TestPassedInDoubt(t *testing.T) {
 	broken := newTestInstances(t).start([]byte(strings.Replace(observing, `"issuer"`, `"leeway":-1,"issuer"`, 1)))
 	k := &pdktest.Kong{Replies: answered(t, map[string]any{"cdn-cache-control": "max-age=600"})}
-	handle(t, k, "response", broken.phase)
+	handle(t, k, "response", broken.handleEvent)
 	if k.Exit != nil || !slices.Contains(k.Calls, "kong.response.set_header") || !slices.Contains(k.Calls, "kong.response.clear_header") {
 		t.Errorf("exit %v, calls %v", k.Exit, k.Calls)
 	}
 	access := &pdktest.Kong{}
-	handle(t, access, "access", broken.phase)
+	handle(t, access, "access", broken.handleEvent)
 	if slices.Contains(access.Calls, "kong.response.get_headers") { // Kong would fail the event
 		t.Errorf("access asks %v", access.Calls)
 	}

@@ -136,7 +136,7 @@ func TestLargeReply(t *testing.T) {
 			if tt.answer > 0 {
 				c.handle = func(k *pdk.Event) {
 					if _, err := k.Exchange(cacheHeader); err != nil {
-						k.Exit(500, make([]byte, tt.answer), changed)
+						k.Exit(500, make([]byte, tt.answer), enrichedHeaders)
 					}
 				}
 			}

@@ -12,28 +12,27 @@ import (
 // event is what a handler knows of one event of Kong's.
 type event struct {
 	kong        *pdk.Event
-	lines       *lines // nil: every line is logged
+	failures    *failureLimit
 	observation observation
 
-	// cacheHeaders are the headers of the provider's answer by which a cache could
-	// keep it. They are known once Kong was asked, which not every event needs.
-	cacheHeaders []string
-	headersAsked bool
+	// cacheHeaders are those of the provider's answer that could make a cache keep
+	// it. Not every event asks Kong for them.
+	cacheHeaders      []string
+	cacheHeadersKnown bool
 }
 
-// traceVariables are what a traced event needs of the request beside the exchange.
+// traceVariables are what a traced event needs beside the exchange.
 var traceVariables = []string{"http_traceparent"}
 
-// exchange asks for what nearly every exchange is decided by, and for the
-// traceparent header if the event is traced. The rest is asked for when a decision
-// needs it.
+// exchange asks Kong for what nearly every decision needs, and for the traceparent
+// header if the event is traced.
 func (e *event) exchange() (x enrich.Exchange, traceparent []byte, err error) {
 	var variables []string
 	if e.observation.traced() {
 		variables = traceVariables
 	}
 	given, err := e.kong.Exchange(cacheHeader, variables...)
-	unclear := e.learn(given.Headers) // also with an error: a failed event may pass the answer
+	unclear := e.setCacheHeaders(given.Headers) // also with an error: a failed event may pass the answer
 	if err != nil {
 		return x, nil, err
 	}
@@ -46,7 +45,7 @@ func (e *event) exchange() (x enrich.Exchange, traceparent []byte, err error) {
 	return x, traceparent, nil
 }
 
-// details asks for the details of an exchange, which is then complete.
+// details asks Kong for the details of an exchange, which is then complete.
 func (e *event) details(x *enrich.Exchange) error {
 	d, err := e.kong.Details()
 	x.Response.ContentEncoding = d.ContentEncoding
@@ -57,10 +56,10 @@ func (e *event) details(x *enrich.Exchange) error {
 	return err
 }
 
-// learn notes the headers for caches among those of the provider's answer. The
-// error is that of [deletableHeaders].
-func (e *event) learn(answer pdk.HeaderNames) (unclear error) {
-	e.headersAsked = true
+// setCacheHeaders keeps those headers of the provider's answer that are for caches.
+// The error is that of [deletableHeaders].
+func (e *event) setCacheHeaders(answer pdk.HeaderNames) (unclear error) {
+	e.cacheHeadersKnown = true
 	e.cacheHeaders, unclear = deletableHeaders(answer)
 	return unclear
 }

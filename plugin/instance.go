@@ -3,86 +3,103 @@ package plugin
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"m2m-token-enricher/plugin/gateway"
+	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/schema"
 )
 
 // instance is a configuration that Kong delivered. Kong starts it for each
-// worker, and anew at each rebuild of its configuration. Handlers run in
+// worker, and again at each rebuild of its configuration. Handlers run in
 // parallel.
 type instance struct {
-	id       int32             // of the known ones; see [instances.newID]
-	identity [sha256.Size]byte // of the configuration, its secrets included
-	label    string            // see name
-	cfg      *schema.Config
-	mistakes error            // why the configuration can't be used
-	running  *gateway.Gateway // nil if it can't
 	all      *instances
+	id       int32             // see [instances.newID]
+	identity [sha256.Size]byte // of the configuration, its secrets included
+
+	// name is short, and the same in every process. It is shown, so it covers no
+	// secret: instances whose configurations differ in secrets alone share a name,
+	// and so do those that can't be used, in which a secret may be anywhere.
+	name string
+
+	cfg     *schema.Config
+	invalid error            // why the configuration can't be used
+	gateway *gateway.Gateway // nil if it can't
 
 	keysWarning, recordsWarning warning
 
-	started, used time.Time    // guarded by all.mu
-	placed        bool         // it was or is a plugin's, or came too late for that; guarded by all.mu
-	busy          atomic.Int32 // events that run
+	started, used time.Time        // guarded by all.mu
+	plugins       map[string]int64 // Kong's plugins with it; see delivered; guarded by all.mu
+	busy          atomic.Int32     // events that run
 }
 
-// newInstance returns the instance with the configuration that Kong delivers,
-// not running yet. It doesn't fail on a mistake in it: Kong would answer each
-// request with a 500 and the operator would never learn why. The events say it
-// instead.
+// newInstance returns the instance with the configuration that Kong delivers, not
+// open yet. It doesn't fail on an invalid one: Kong would answer each request with
+// a 500 and the operator would never learn why. The events say it instead.
 func newInstance(all *instances, config []byte) *instance {
-	i := &instance{all: all, identity: sha256.Sum256(config), label: "invalid"}
-	i.safely(func() error {
+	i := &instance{all: all, identity: sha256.Sum256(config), name: "invalid", plugins: map[string]int64{}}
+	i.try(func() error {
 		var err error
 		i.cfg, err = gateway.Validated(schema.ParseInstance(config))
 		return err
 	})
-	if i.mistakes == nil {
+	if i.invalid == nil {
 		i.identity = i.cfg.Identity // without what Kong puts beside the configuration
-		i.label = hex.EncodeToString(i.cfg.Fingerprint[:4])
+		i.name = hex.EncodeToString(i.cfg.Fingerprint[:4])
 	}
 	return i
 }
 
-// run makes the instance serve.
-func (i *instance) run() {
-	if i.mistakes != nil {
+// open opens the gateway.
+func (i *instance) open() {
+	if i.invalid != nil {
 		return
 	}
-	i.safely(func() error {
+	i.try(func() error {
 		var err error
-		if i.running, err = i.all.open(i.cfg, i.all.options(i.cfg)); err != nil {
+		if i.gateway, err = i.all.open(i.cfg, i.all.options(i.cfg)); err != nil {
 			return fmt.Errorf("open the configuration: %w", err)
 		}
-		go i.running.Warm()
+		go i.gateway.Warm()
 		return nil
 	})
 }
 
-// safely keeps what f reports, and a panic of it, as the instance's mistakes.
-func (i *instance) safely(f func() error) {
+// try makes the instance invalid if f fails or panics.
+func (i *instance) try(f func() error) {
 	defer func() {
 		if v := recover(); v != nil {
-			i.mistakes = panicked(v)
+			i.invalid = panicked(v)
 		}
 	}()
-	i.mistakes = f()
+	i.invalid = f()
 }
 
-// notReady tells whether the instance can't enrich.
-func (i *instance) notReady() bool { return i.running == nil || i.running.NotReady() != nil }
-
-func (i *instance) close() {
-	if i.running != nil {
-		_ = i.running.Close() // nothing can be done about it, and nothing depends on it
+// delivered records for which plugin of Kong's the configuration was delivered,
+// and Kong's number of that delivery.
+func (i *instance) delivered(config []byte) {
+	var d struct {
+		Plugin   string `json:"__plugin_id"`
+		Sequence int64  `json:"__seq__"` // grows with each rebuild, and differs per worker
+	}
+	_ = json.Unmarshal(config, &d) // an invalid configuration replaces none
+	if d.Plugin != "" {
+		i.plugins[d.Plugin] = max(i.plugins[d.Plugin], d.Sequence)
 	}
 }
 
-// name is short, and the same in every process. It is shown, and so covers no
-// secret: instances whose configurations differ in secrets alone have one name,
-// and so have those that can't be used, in which a secret may be anywhere.
-func (i *instance) name() string { return i.label }
+// status is what Kong learns of the instance.
+func (i *instance) status() pdk.Instance { return pdk.Instance{ID: i.id, Started: i.started} }
+
+// notReady reports whether the instance can't enrich.
+func (i *instance) notReady() bool { return i.gateway == nil || i.gateway.NotReady() != nil }
+
+func (i *instance) close() {
+	if i.gateway != nil {
+		_ = i.gateway.Close() // nothing depends on it
+	}
+}

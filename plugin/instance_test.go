@@ -5,9 +5,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"m2m-token-enricher/plugin/enrich"
-	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/test/pdktest"
@@ -34,7 +34,7 @@ func TestPanic(t *testing.T) {
 	k := &pdktest.Kong{Replies: pdktest.Replies{
 		"kong.service.response.get_status": pdktest.Number(200),
 	}}
-	handle(t, k, "response", i.phase)
+	handle(t, k, "response", i.handleEvent)
 	checkInternalError(t, k)
 	if !strings.Contains(k.Log[0], "panic") || !strings.Contains(k.Log[0], "enrich.go") {
 		t.Errorf("the log doesn't say where: %s", k.Log[0])
@@ -53,7 +53,7 @@ func TestMistake(t *testing.T) {
 	i := start(t, strings.Replace(goodConfig, "https://example.kinde.com", "ftp://x", 1))
 	for _, phase := range []string{"access", "response"} {
 		k := &pdktest.Kong{}
-		handle(t, k, phase, i.phase)
+		handle(t, k, phase, i.handleEvent)
 		checkInternalError(t, k)
 		if !strings.Contains(k.Log[0], "config.management_audiences") {
 			t.Errorf("log %q", k.Log)
@@ -64,7 +64,7 @@ func TestMistake(t *testing.T) {
 func TestNotEvenJSON(t *testing.T) {
 	i := start(t, "{")
 	k := &pdktest.Kong{}
-	handle(t, k, "access", i.phase)
+	handle(t, k, "access", i.handleEvent)
 	checkInternalError(t, k)
 }
 
@@ -104,13 +104,13 @@ func TestFewQuestions(t *testing.T) {
 		"kong.request.get_raw_body":          pdktest.Body(form),
 	}
 	access := &pdktest.Kong{Replies: answers}
-	handle(t, access, "access", i.phase)
+	handle(t, access, "access", i.handleEvent)
 	if len(access.Calls) != 2 || access.Writes != 2 {
 		t.Errorf("access: %v in %d writes", access.Calls, access.Writes)
 	}
 	response := &pdktest.Kong{Replies: answers}
 	handle(t, response, "response", func(k *pdk.Event) {
-		i.handle(i.event(k), func(ctx context.Context, e *event, _ *gateway.Gateway) error {
+		i.handle(i.event(k), func(_ context.Context, e *event) error {
 			if _, _, err := e.exchange(); err != nil {
 				return err
 			}
@@ -122,7 +122,7 @@ func TestFewQuestions(t *testing.T) {
 		t.Errorf("response: %v in %d writes", response.Calls, response.Writes)
 	}
 	failed := &pdktest.Kong{Replies: pdktest.Replies{"kong.service.response.get_status": pdktest.Number(503)}}
-	handle(t, failed, "response", i.phase)
+	handle(t, failed, "response", i.handleEvent)
 	if len(failed.Calls) != 5 || failed.Writes != 2 || failed.Exit != nil { // the outcome is shared with later plugins
 		t.Errorf("an upstream's error: %v in %d writes", failed.Calls, failed.Writes)
 	}
@@ -134,8 +134,8 @@ func TestLogIsOneLine(t *testing.T) {
 	const forged = "x\n2026/01/01 [error] forged\x1b[31m\u2028\u202e\xff"
 	k := &pdktest.Kong{}
 	handle(t, k, "response", func(side *pdk.Event) {
-		e := &event{kong: side}
-		report(e, enrich.Result{Outcome: enrich.InternalError, ClientID: forged, Cause: errors.New(forged)}, forged)
+		e := &event{kong: side, failures: newFailureLimit(time.Now)}
+		logFailure(e, enrich.Result{Outcome: enrich.InternalError, ClientID: forged, Cause: errors.New(forged)}, forged)
 		e.warn("traces", errors.Join(errors.New(forged), errors.New("\u009b")))
 		e.log(pdk.Notice, "signs="+forged)
 		e.log(pdk.Warn, forged)
@@ -147,6 +147,21 @@ func TestLogIsOneLine(t *testing.T) {
 	for _, line := range k.Log {
 		if line != visible.Line(line) || !strings.Contains(line, `\x1b[31m`) {
 			t.Errorf("the line is %q", line)
+		}
+	}
+}
+
+// TestAccess: the key set is published, and what no token endpoint knows is refused.
+func TestAccess(t *testing.T) {
+	good, _ := able(t)
+	i := ready(t, start(t, good))
+	for line, want := range map[string]int32{
+		"GET /m2m/jwks.json HTTP/1.1": 200, "HEAD /m2m/jwks.json HTTP/1.1": 200, "GET /oauth2/token HTTP/1.1": 405, "PUT /m2m/jwks.json HTTP/1.1": 405,
+	} {
+		k := &pdktest.Kong{Replies: pdktest.Replies{"kong.nginx.get_var": pdktest.Text(line)}}
+		handle(t, k, "access", i.handleEvent)
+		if k.Exit == nil || k.Exit.Status != want {
+			t.Errorf("%s: exit %v, want status %d", line, k.Exit, want)
 		}
 	}
 }

@@ -12,101 +12,128 @@ import (
 
 	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/metrics"
+	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/schema"
 )
 
-// unusedAfter is how long an instance may be idle before it goes, with its
-// connections. Kong doesn't say when it no longer needs one; one that is gone is
-// started again.
-const unusedAfter = time.Hour
-
-// overAfter is the same for an instance whose plugin has another one, as after
-// a reload: longer than Kong's workers go on with the old configuration, and
-// than the provider takes to answer most requests that began with it. It is the
-// same for one that can't enrich, too: its configuration may be mended by now,
-// which is known only when Kong starts it with a request.
-const overAfter = 30 * time.Second
+// How long an instance stays open without an event. Kong doesn't say when it no
+// longer needs one, and starts a closed one again.
+const (
+	idleLimit = time.Hour
+	// replacedLimit is for an instance that a reload replaced: longer than Kong's
+	// workers keep the old configuration, and than the provider takes to answer
+	// most requests. It is also for one that can't enrich: a reload may have fixed
+	// it, and Kong starts the new one only with a request.
+	replacedLimit = 30 * time.Second
+	sweepInterval = replacedLimit / 6
+)
 
 // instances are those that Kong has started, each once however many workers
-// started it. Safe for concurrent use.
+// started it. They implement [pdk.Plugin] and [metrics.Source]. Safe for concurrent
+// use.
 type instances struct {
 	now       func() time.Time
 	open      func(*schema.Config, gateway.Options) (*gateway.Gateway, error)
 	observers observers
-	lines     *lines
+	failures  *failureLimit
 
 	auditWarning, tracesWarning warning
 
-	mu     sync.Mutex
-	lastID int32
-	known  map[int32]*instance      // by id
-	ended  map[string]metrics.State // what those counted that are gone, by the name that another one has
-	heirs  succession
-	swept  time.Time
+	mu        sync.Mutex
+	lastID    int32
+	known     map[int32]*instance      // by id
+	counts    map[string]metrics.State // of closed instances whose name another one has
+	lastSweep time.Time
 }
 
 func newInstances() *instances {
 	return &instances{
-		now: time.Now, open: gateway.Open, lines: newLines(time.Now), lastID: randomID(),
-		known: map[int32]*instance{}, ended: map[string]metrics.State{}, heirs: succession{},
+		now: time.Now, open: gateway.Open, failures: newFailureLimit(time.Now), lastID: randomID(),
+		known: map[int32]*instance{}, counts: map[string]metrics.State{},
 	}
 }
 
+// StartInstance implements [pdk.Plugin].
+func (is *instances) StartInstance(config []byte) pdk.Instance { return is.start(config).status() }
+
+// FindInstance implements [pdk.Plugin].
+func (is *instances) FindInstance(id int32) (pdk.Instance, bool) {
+	i := is.use(id)
+	if i == nil {
+		return pdk.Instance{}, false
+	}
+	defer i.busy.Add(-1)
+	return i.status(), true
+}
+
+// HandleEvent implements [pdk.Plugin].
+func (is *instances) HandleEvent(k *pdk.Event) (known bool) {
+	i := is.use(k.Instance)
+	if i == nil {
+		return false
+	}
+	defer i.busy.Add(-1)
+	i.handleEvent(k)
+	return true
+}
+
 // start starts the instance with the configuration that Kong delivers, unless
-// it was started already.
+// it is already started.
 func (is *instances) start(config []byte) *instance {
 	i := newInstance(is, config)
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	now := is.now()
-	if before := is.with(i.identity); before != nil {
-		i = before
+	if known := is.withConfig(i.identity); known != nil {
+		i = known
 	} else {
 		i.id, i.started = is.newID(), now
-		i.run()
+		i.open()
 		is.known[i.id] = i
 	}
 	i.used = now
-	is.place(i, readDelivery(config), now)
+	i.delivered(config)
 	is.sweep(now)
 	return i
 }
 
-// options are what an instance of cfg is opened with. The caller holds mu.
+// use returns the instance called id, nil if it isn't known. It stays open until
+// the caller calls busy.Add(-1).
+func (is *instances) use(id int32) *instance {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	i, now := is.known[id], is.now()
+	if i != nil {
+		i.used = now
+		i.busy.Add(1)
+	}
+	is.sweep(now)
+	return i
+}
+
+// options returns what an instance of cfg is opened with. The caller holds mu.
 func (is *instances) options(cfg *schema.Config) gateway.Options {
 	return gateway.Options{From: is.cached(cfg), Transport: is.observers.traces.Transport(), Step: is.observers.step()}
 }
 
-// place makes i the instance of the plugin that d names. Until now the previous
-// one counts as used. The caller holds mu.
-func (is *instances) place(i *instance, d delivery, now time.Time) {
-	i.placed = i.placed || d.Plugin != ""
-	if previous := is.known[is.heirs.put(d, i.id)]; previous != nil {
-		previous.used = now
-	}
-}
-
-// replaced reports whether every plugin that had i has another one by now.
-func (is *instances) replaced(i *instance) bool { return i.placed && !is.heirs.has(i.id) }
-
 // cached returns the gateway of the instance used last whose records are those
-// that cfg needs, nil if there is none: a changed configuration begins with what
-// the previous one knew, also while Redis is away. The caller holds mu.
+// that cfg needs, nil if there is none. A changed configuration then starts with
+// the cached records, also while Redis is down. The caller holds mu.
 func (is *instances) cached(cfg *schema.Config) *gateway.Gateway {
 	var last *instance
 	for _, i := range is.known {
-		if i.running != nil && i.running.Records.Serves(cfg) && (last == nil || i.used.After(last.used)) {
+		if i.gateway != nil && i.gateway.Records.Serves(cfg) && (last == nil || i.used.After(last.used)) {
 			last = i
 		}
 	}
 	if last == nil {
 		return nil
 	}
-	return last.running
+	return last.gateway
 }
 
-// with returns the known instance of a configuration, nil if there is none.
-func (is *instances) with(identity [sha256.Size]byte) *instance {
+// withConfig returns the known instance of a configuration, nil if there is none.
+func (is *instances) withConfig(identity [sha256.Size]byte) *instance {
 	for _, i := range is.known {
 		if i.identity == identity {
 			return i
@@ -115,14 +142,13 @@ func (is *instances) with(identity [sha256.Size]byte) *instance {
 	return nil
 }
 
-// newID returns an id that no known instance has. Ids are counted from a random
-// start, so that one of another process means nothing here: Kong's workers keep
-// theirs when the process is replaced. That n old ids and m known ones have one
-// in common has a probability of (n+m)/2³¹ at most, a millionth for a thousand
-// of each.
+// newID returns an id that no known instance has. Ids count from a random start,
+// because Kong's workers keep theirs when the plugin's process is replaced. That n
+// old ids and m known ones have one in common has a probability of (n+m)/2³¹ at
+// most, a millionth for a thousand of each.
 func (is *instances) newID() int32 {
 	for {
-		is.lastID = is.lastID%math.MaxInt32 + 1 // Kong takes 0 for none
+		is.lastID = is.lastID%math.MaxInt32 + 1 // 0 means none to Kong
 		if is.known[is.lastID] == nil {
 			return is.lastID
 		}
@@ -135,76 +161,54 @@ func randomID() int32 {
 	return int32(binary.BigEndian.Uint32(random[:]) >> 1)
 }
 
-// find returns the instance called id, nil if it isn't known. It is then in
-// use.
-func (is *instances) find(id int32) *instance {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	return is.found(id)
-}
-
-// found is find for a caller that holds mu.
-func (is *instances) found(id int32) *instance {
-	i, now := is.known[id], is.now()
-	if i != nil {
-		i.used = now
-	}
-	is.sweep(now)
-	return i
-}
-
-// use is find for an event, during which the instance stays. The caller ends it
-// by busy.Add(-1).
-func (is *instances) use(id int32) *instance {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	i := is.found(id)
-	if i != nil {
-		i.busy.Add(1)
-	}
-	return i
-}
-
-// sweep drops what is unused. Closing waits for what is under way to Redis, and
-// every event needs is.mu: it must not wait for that.
+// sweep closes what is unused. It doesn't wait for that: every event needs mu, and
+// closing waits for calls to Redis.
 func (is *instances) sweep(now time.Time) {
-	if now.Sub(is.swept) < overAfter/6 {
+	if now.Sub(is.lastSweep) < sweepInterval {
 		return
 	}
-	is.swept = now
+	is.lastSweep = now
 	for id, i := range is.known {
-		if i.busy.Load() == 0 && now.Sub(i.used) >= is.limit(i) {
+		limit := idleLimit
+		if i.notReady() || is.replaced(i) {
+			limit = replacedLimit
+		}
+		if i.busy.Load() == 0 && now.Sub(i.used) >= limit {
 			delete(is.known, id)
-			is.heirs.remove(i.id)
 			is.forget(i)
 			go i.close()
 		}
 	}
 }
 
-// forget drops what was counted of i, which isn't known any more. While another
-// one has its name the counts stay: a counter that falls counts as one that began
-// anew.
+// replaced reports whether a newer configuration was delivered for each plugin
+// that i was delivered for.
+func (is *instances) replaced(i *instance) bool {
+	for plugin, sequence := range i.plugins {
+		newer := false
+		for _, other := range is.known {
+			newer = newer || other.plugins[plugin] > sequence
+		}
+		if !newer {
+			return false
+		}
+	}
+	return len(i.plugins) > 0
+}
+
+// forget drops the counts of i, which isn't known any more. They stay while
+// another instance has its name: Prometheus takes a falling counter for a restart.
 func (is *instances) forget(i *instance) {
-	name := i.name()
 	for _, other := range is.known {
-		if other.name() == name {
-			if i.running != nil {
-				is.ended[name] = is.ended[name].Join(stateOf(name, i.running).Counts())
+		if other.name == i.name {
+			if i.gateway != nil {
+				is.counts[i.name] = is.counts[i.name].Join(stateOf(i.name, i.gateway).Counts())
 			}
 			return
 		}
 	}
-	delete(is.ended, name)
-	is.observers.metrics.Forget(name)
-}
-
-// limit is how long i may be unused.
-func (is *instances) limit(i *instance) time.Duration {
-	if is.replaced(i) || i.notReady() {
-		return overAfter
-	}
-	return unusedAfter
+	delete(is.counts, i.name)
+	is.observers.metrics.Forget(i.name)
 }
 
 // Instances implements [metrics.Source].
@@ -217,26 +221,24 @@ func (is *instances) Instances() int {
 // Missed implements [metrics.Source].
 func (is *instances) Missed() uint64 { return is.observers.audit.Missed() }
 
-// States implements [metrics.Source]. Instances with one name have one state.
+// States implements [metrics.Source]. Instances with the same name have one state.
 func (is *instances) States() []metrics.State {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	is.sweep(is.now())
 	states := map[string]metrics.State{}
 	for _, i := range is.known {
-		if i.running == nil {
+		if i.gateway == nil {
 			continue
 		}
-		name := i.name()
-		s := stateOf(name, i.running)
+		s := stateOf(i.name, i.gateway)
 		if s.NotReady != nil {
-			go i.running.Warm() // without a request nothing else would
+			go i.gateway.Warm() // without a request nothing else would
 		}
-		if before, ok := states[name]; ok {
-			states[name] = before.Join(s)
-		} else {
-			states[name] = s.Join(is.ended[name])
-		}
+		states[i.name] = states[i.name].Join(s)
+	}
+	for name, s := range states {
+		states[name] = s.Join(is.counts[name])
 	}
 	return slices.Collect(maps.Values(states))
 }

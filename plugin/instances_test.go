@@ -35,6 +35,15 @@ func start(t *testing.T, config string) *instance {
 	return newTestInstances(t).start([]byte(config))
 }
 
+// find returns the instance called id, which is then used, nil if it isn't known.
+func (is *instances) find(id int32) *instance {
+	i := is.use(id)
+	if i != nil {
+		i.busy.Add(-1)
+	}
+	return i
+}
+
 // withoutEnricher starts an instance whose response phase panics.
 func withoutEnricher(t *testing.T, config string) *instance {
 	is := newTestInstances(t)
@@ -44,24 +53,6 @@ func withoutEnricher(t *testing.T, config string) *instance {
 		return &gateway.Gateway{Config: g.Config, Provider: g.Provider, Keys: g.Keys, Records: g.Records}, err
 	}
 	return is.start([]byte(config))
-}
-
-// TestStartedOnce: what Kong delivers beside the configuration makes no other
-// instance of it.
-func TestStartedOnce(t *testing.T) {
-	is := newTestInstances(t)
-	first := is.start([]byte(goodConfig))
-	again := is.start([]byte(strings.Replace(goodConfig, `"__seq__":1`, `"__seq__":2,"route_id":"x"`, 1)))
-	if again != first {
-		t.Error("one configuration has two instances")
-	}
-	other := is.start([]byte(observing))
-	if other == first || other.running == first.running || is.Instances() != 2 || len(is.States()) != 2 {
-		t.Errorf("two configurations have %d instances", is.Instances())
-	}
-	if is.find(first.id) != first || is.find(other.id) != other {
-		t.Error("they aren't found")
-	}
 }
 
 // TestIDs: an id is of one instance, and of none in another process.
@@ -92,34 +83,34 @@ func TestNamesakes(t *testing.T) {
 	is.now = func() time.Time { return now }
 	good, _ := able(t)
 	withPassword := func(password string) *instance {
-		i := awaken(t, is.start([]byte(strings.Replace(good, `"port":1`, `"port":1,"password":"`+password+`"`, 1))))
-		handle(t, &pdktest.Kong{}, "response", i.phase)
-		_, _ = i.running.Records.Record(t.Context(), schema.Application, "a") // no Redis is there
+		i := ready(t, is.start([]byte(strings.Replace(good, `"port":1`, `"port":1,"password":"`+password+`"`, 1))))
+		handle(t, &pdktest.Kong{}, "response", i.handleEvent)
+		_, _ = i.gateway.Records.Record(t.Context(), schema.Application, "a") // no Redis is there
 		return i
 	}
 	old := withPassword("hunter2")
-	now = now.Add(unusedAfter / 2)
+	now = now.Add(idleLimit / 2)
 	heir := withPassword("letmein")
-	if old == heir || old.id == heir.id || old.running == heir.running || old.name() != heir.name() {
-		t.Fatalf("they are %d, %s and %d, %s", old.id, old.name(), heir.id, heir.name())
+	if old == heir || old.id == heir.id || old.gateway == heir.gateway || old.name != heir.name {
+		t.Fatalf("they are %d, %s and %d, %s", old.id, old.name, heir.id, heir.name)
 	}
-	outcomes := fmt.Sprintf(`m2m_outcomes_total{action="refuse",config=%q,outcome="bad_token_response"} 2`, heir.name())
-	misses := fmt.Sprintf("m2m_cache_misses_total{config=%q} 2", heir.name())
+	outcomes := fmt.Sprintf(`m2m_outcomes_total{action="refuse",config=%q,outcome="bad_token_response"} 2`, heir.name)
+	misses := fmt.Sprintf("m2m_cache_misses_total{config=%q} 2", heir.name)
 	both := scrape()
-	for _, text := range []string{outcomes, misses, fmt.Sprintf("m2m_ready{config=%q,", heir.name()), "m2m_instances 2"} {
+	for _, text := range []string{outcomes, misses, fmt.Sprintf("m2m_ready{config=%q,", heir.name), "m2m_instances 2"} {
 		if strings.Count(both, text) != 1 {
 			t.Errorf("%d times in the scrape: %s", strings.Count(both, text), text)
 		}
 	}
-	now = now.Add(unusedAfter / 2)
+	now = now.Add(idleLimit / 2)
 	is.find(heir.id) // the old one isn't in use
 	if one := scrape(); !strings.Contains(one, outcomes) || !strings.Contains(one, misses) || !strings.Contains(one, "m2m_instances 1") {
 		t.Errorf("the counts went with the old one:\n%s", one)
 	}
-	now = now.Add(unusedAfter)
+	now = now.Add(idleLimit)
 	is.find(0) // nothing is in use
-	if none := scrape(); strings.Contains(none, heir.name()) || len(is.ended) != 0 {
-		t.Errorf("the counts stay: %v", is.ended)
+	if none := scrape(); strings.Contains(none, heir.name) || len(is.counts) != 0 {
+		t.Errorf("the counts stay: %v", is.counts)
 	}
 }
 
@@ -127,8 +118,8 @@ func TestNamesakes(t *testing.T) {
 // can't be used.
 func TestInvalidHasNoFingerprint(t *testing.T) {
 	for _, config := range []string{"{", strings.Replace(goodConfig, "http://127.0.0.1:1", "https://user:hunter2@keys.example", 1)} {
-		if i := start(t, config); i.mistakes == nil || i.name() != "invalid" {
-			t.Errorf("%s is called %s: %v", config, i.name(), i.mistakes)
+		if i := start(t, config); i.invalid == nil || i.name != "invalid" {
+			t.Errorf("%s is called %s: %v", config, i.name, i.invalid)
 		}
 	}
 }
@@ -153,7 +144,7 @@ func TestRecordsAreTakenOver(t *testing.T) {
 		t.Error("the first one has records from somewhere")
 	}
 	second := with(`"leeway":2`)
-	if from != first.running {
+	if from != first.gateway {
 		t.Error("the second one hasn't the records of the first")
 	}
 	with(`"prefix":"other:"`)
@@ -163,7 +154,7 @@ func TestRecordsAreTakenOver(t *testing.T) {
 	is.find(second.id)
 	is.find(first.id)
 	with(`"leeway":3`)
-	if from != first.running {
+	if from != first.gateway {
 		t.Error("the last one hasn't the records of the one used last")
 	}
 }
@@ -173,11 +164,11 @@ func TestForgotten(t *testing.T) {
 	is := newTestInstances(t)
 	scrape := scrapes(t, is)
 	i := is.start([]byte(goodConfig))
-	handle(t, &pdktest.Kong{}, "response", i.phase)
+	handle(t, &pdktest.Kong{}, "response", i.handleEvent)
 	if !strings.Contains(scrape(), "m2m_outcomes_total{") {
 		t.Error("nothing was counted")
 	}
-	is.now = func() time.Time { return time.Now().Add(2 * unusedAfter) }
+	is.now = func() time.Time { return time.Now().Add(2 * idleLimit) }
 	is.start([]byte(observing))
 	if strings.Contains(scrape(), "m2m_outcomes_total{") {
 		t.Error("the counts stay")

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/test/pdktest"
 )
@@ -30,13 +29,13 @@ func wantUntouched(t *testing.T, k *pdktest.Kong) {
 // TestObserveStopsNothing: not even a panic or a mistake in the configuration.
 func TestObserveStopsNothing(t *testing.T) {
 	k := &pdktest.Kong{Replies: pdktest.Replies{"kong.service.response.get_status": pdktest.Number(200)}}
-	handle(t, k, "response", withoutEnricher(t, observing).phase)
+	handle(t, k, "response", withoutEnricher(t, observing).handleEvent)
 	wantUntouched(t, k)
 
 	wrong := start(t, strings.Replace(observing, "organization.code", "team.code", 1))
 	for _, phase := range []string{"access", "response"} {
 		k := &pdktest.Kong{}
-		handle(t, k, phase, wrong.phase)
+		handle(t, k, phase, wrong.handleEvent)
 		wantUntouched(t, k)
 	}
 }
@@ -46,7 +45,7 @@ func TestDeadline(t *testing.T) {
 	i := start(t, strings.Replace(goodConfig, `"__seq__"`, `"timeout":50,"__seq__"`, 1))
 	handle(t, &pdktest.Kong{}, "response", func(k *pdk.Event) {
 		before := time.Now()
-		i.handle(i.event(k), func(ctx context.Context, _ *event, _ *gateway.Gateway) error {
+		i.handle(i.event(k), func(ctx context.Context, _ *event) error {
 			deadline, ok := ctx.Deadline()
 			if !ok || deadline.After(before.Add(50*time.Millisecond+time.Second)) {
 				t.Errorf("deadline %v", deadline)

@@ -24,7 +24,7 @@ func TestAuditOnlyWhatLeaves(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	log := audit.Open(path, 1<<20, 1)
 	i.all.observers.audit = log
-	o := i.all.observers.observe(i.name(), i.cfg.Issuer, "response")
+	o := i.all.observers.observe(i.name, i.cfg.Issuer, "response")
 	o.answered(enrich.Result{Outcome: enrich.Enriched, Action: enrich.Pass, ClientID: "observed"}, "")
 	o.answered(enrich.Result{Outcome: enrich.UnknownApplication, Action: enrich.Refuse, ClientID: "refused"}, "")
 	o.answered(enrich.Result{Outcome: enrich.ManagementAudience, Action: enrich.Pass, ClientID: "passed"}, "")

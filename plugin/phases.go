@@ -8,21 +8,28 @@ import (
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
-	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/pdk"
 )
 
-// phase runs the handler of the event's phase; those that the plugin doesn't have
-// are not for it.
-func (i *instance) phase(k *pdk.Event) {
+// handleEvent runs the handler of the event's phase. An event of another phase
+// isn't for the plugin.
+func (i *instance) handleEvent(k *pdk.Event) {
 	defer endAfterPanic(k)
 	e := i.event(k)
 	defer e.observation.end()
 	switch k.Phase {
 	case "access":
-		i.access(e)
+		i.handle(e, i.access)
 	case "response":
-		i.response(e)
+		i.handle(e, i.response)
+	}
+}
+
+// endAfterPanic answers an event if even its report failed. Handlers recover from
+// their own panics.
+func endAfterPanic(k *pdk.Event) {
+	if recover() != nil && !k.Exited() {
+		k.Exit(500, []byte(`{"error":"server_error"}`), enrichedHeaders)
 	}
 }
 
@@ -32,77 +39,66 @@ func (i *instance) event(k *pdk.Event) *event {
 	if i.cfg != nil {
 		issuer = i.cfg.Issuer
 	}
-	return &event{kong: k, lines: i.all.lines, observation: i.all.observers.observe(i.name(), issuer, k.Phase)}
+	return &event{kong: k, failures: i.all.failures, observation: i.all.observers.observe(i.name, issuer, k.Phase)}
 }
 
-// endAfterPanic answers an event whose handler panicked. Handlers recover from
-// their own panics; what they can't even report is answered without them.
-func endAfterPanic(k *pdk.Event) {
-	if recover() != nil && !k.Exited() {
-		k.Exit(500, []byte(`{"error":"server_error"}`), changed)
-	}
-}
-
-// response enriches the token in the upstream's answer.
-func (i *instance) response(e *event) {
-	i.handle(e, func(ctx context.Context, e *event, g *gateway.Gateway) error {
-		x, traceparent, err := e.exchange()
-		ctx = e.observation.trace(ctx, traceparent)
-		if err == nil && (!i.cfg.EnforcesAll() || x.NeedsDetails()) { // where not all are enforced, access refused nothing
-			err = e.details(&x)
-		}
-		if err != nil {
-			return err
-		}
-		answer(e, g.Enrich(ctx, x))
-		return nil
-	})
-}
-
-// handle runs a handler, which has the configured time, and ends the event
-// whatever happens: Kong would repeat for ever an event whose connection just
-// closes.
-func (i *instance) handle(e *event, handler func(context.Context, *event, *gateway.Gateway) error) {
+// handle runs a handler, which has the configured time. The event ends whatever
+// happens: Kong would repeat it for ever if its connection just closed.
+func (i *instance) handle(e *event, handler func(context.Context, *event) error) {
 	defer func() {
 		if v := recover(); v != nil {
 			i.fail(e, panicked(v))
 		}
 	}()
-	if i.mistakes != nil {
-		i.fail(e, fmt.Errorf("the configuration can't be used: %w", i.mistakes))
+	if i.invalid != nil {
+		i.fail(e, fmt.Errorf("the configuration can't be used: %w", i.invalid))
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i.cfg.Timeout)*time.Millisecond)
 	defer cancel()
 	i.warn(ctx, e)
-	if err := handler(ctx, e, i.running); err != nil {
+	if err := handler(ctx, e); err != nil {
 		i.fail(e, err)
 	}
+}
+
+// response enriches the token in the upstream's answer.
+func (i *instance) response(ctx context.Context, e *event) error {
+	x, traceparent, err := e.exchange()
+	ctx = e.observation.trace(ctx, traceparent)
+	if err == nil && (!i.cfg.EnforcesAll() || x.NeedsDetails()) { // where not all are enforced, access refused nothing
+		err = e.details(&x)
+	}
+	if err != nil {
+		return err
+	}
+	answer(e, i.gateway.Enrich(ctx, x))
+	return nil
 }
 
 // warn logs what an operator should know of the configuration and the observers.
 func (i *instance) warn(ctx context.Context, e *event) {
 	now, all := i.all.now(), i.all
-	e.warn("signing keys", i.keysWarning.next(now, func() error { return i.running.Keys.Warning(ctx) }))
-	e.warn("records", i.recordsWarning.next(now, i.running.Records.Warning))
+	e.warn("signing keys", i.keysWarning.next(now, func() error { return i.gateway.Keys.Warning(ctx) }))
+	e.warn("records", i.recordsWarning.next(now, i.gateway.Records.Warning))
 	e.warn("audit log", all.auditWarning.next(now, all.observers.audit.Warning))
 	e.warn("traces", all.tracesWarning.next(now, all.observers.traces.Warning))
-	if news := i.running.News(); news != "" {
+	if news := i.gateway.News(); news != "" {
 		e.log(pdk.Notice, news)
 	}
 }
 
-// fail ends an event that couldn't be decided. Where not everybody is enforced
-// that is logged as well, but stops nothing.
+// fail ends an event that couldn't be decided. Where not everybody is enforced,
+// that is logged and stops nothing.
 func (i *instance) fail(e *event, err error) {
 	r := enrich.Refusal(enrich.InternalError, 0, err)
 	if i.cfg != nil && !i.cfg.EnforcesAll() {
-		r.Action, r.Token = enrich.Pass, e.kong.Phase == "response" // nobody knows that it has none
+		r.Action, r.Token = enrich.Pass, e.kong.Phase == "response" // the answer may have a token
 	}
 	answer(e, r)
 }
 
-// panicked describes a panic without its value, which could hold anything.
+// panicked describes a panic without its value, which could be a secret.
 func panicked(v any) error {
 	what := fmt.Sprintf("%T", v)
 	if err, ok := v.(runtime.Error); ok {

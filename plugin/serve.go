@@ -19,13 +19,13 @@ import (
 	"m2m-token-enricher/plugin/traces"
 )
 
-// flushTime is how long the last spans may take to leave.
+// flushTime is how long sending the last spans may take.
 const flushTime = 2 * time.Second
 
-// Options say where the server listens and who is told of what it does.
+// Options say where the server listens and who observes it.
 type Options struct {
 	Prefix  string // Kong's, where the socket is made
-	Metrics string // host:port or a Unix socket's path where metrics are served; "": nowhere
+	Metrics string // host:port or Unix socket's path where metrics are served; "": nowhere
 	Audit   Audit
 
 	// Users that may connect to the sockets beside root and the process's own.
@@ -40,8 +40,8 @@ type Audit struct {
 	Keep    int    // how many rotated files are kept
 }
 
-// Serve runs the plugin server until ctx ends: then no more events begin, and
-// those that run end.
+// Serve runs the plugin server until ctx ends. Then it starts no more events and
+// waits for those that run.
 func Serve(ctx context.Context, o Options) error {
 	path := filepath.Join(o.Prefix, Name+".socket")
 	listener, err := socket.Listen(path, o.SocketUsers, logRefusals(path, "-socket-user"))
@@ -50,39 +50,12 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	log.Printf("%s: listening at %s; signatures by %s", Name, path, jws.Signatures())
 	started := newInstances()
-	defer started.watch(ctx, o)()
+	defer started.startObservers(ctx, o)()
 	return pdk.NewServer(Name, started).Serve(ctx, listener)
 }
 
-// StartInstance implements [pdk.Plugin].
-func (is *instances) StartInstance(config []byte) pdk.Instance {
-	i := is.start(config)
-	return pdk.Instance{ID: i.id, Started: i.started}
-}
-
-// FindInstance implements [pdk.Plugin].
-func (is *instances) FindInstance(id int32) (pdk.Instance, bool) {
-	i := is.find(id)
-	if i == nil {
-		return pdk.Instance{}, false
-	}
-	return pdk.Instance{ID: i.id, Started: i.started}, true
-}
-
-// HandleEvent implements [pdk.Plugin].
-func (is *instances) HandleEvent(k *pdk.Event) (known bool) {
-	i := is.use(k.Instance)
-	if i == nil {
-		return false
-	}
-	defer i.busy.Add(-1)
-	i.phase(k)
-	return true
-}
-
-// watch begins the observers that o and the environment ask for. The function
-// that it returns ends them.
-func (is *instances) watch(ctx context.Context, o Options) (end func()) {
+// startObservers starts the observers that o and the environment ask for.
+func (is *instances) startObservers(ctx context.Context, o Options) (stop func()) {
 	is.observers.traces = traces.New(ctx, os.Getenv, Version)
 	if o.Audit.File != "" {
 		is.observers.audit = audit.Open(o.Audit.File, o.Audit.MaxSize, o.Audit.Keep)
@@ -114,17 +87,17 @@ func (is *instances) serveMetrics(ctx context.Context, address string, users []u
 }
 
 // logRefusals returns a function that logs why a connection to the socket at path
-// was refused. Of refusals that repeat it logs some. flag names more users.
+// was refused, and skips some that repeat. flag is the one that names more users.
 func logRefusals(path, flag string) (refused func(why string)) {
-	refusals := newLines(time.Now)
+	refusals := newFailureLimit(time.Now)
 	return func(why string) {
-		allowed, missed := refusals.allow("socket", why)
+		allowed, skipped := refusals.allow("socket", why)
 		if !allowed {
 			return
 		}
 		line := fmt.Sprintf("%s: a connection to %s was refused: %s. Only root, this process's user and those named by %s may connect", Name, path, why, flag)
-		if missed > 0 {
-			line += fmt.Sprintf(" not_logged=%d", missed)
+		if skipped > 0 {
+			line += fmt.Sprintf(" not_logged=%d", skipped)
 		}
 		log.Print(line)
 	}

@@ -42,7 +42,7 @@ func serve(t *testing.T, plugin pdk.Plugin) (path string) {
 func TestInstances(t *testing.T) {
 	conn := pdktest.Dial(t, serve(t, newTestInstances(t)))
 	first := conn.Start(Name, goodConfig)
-	if again := conn.Start(Name, strings.Replace(goodConfig, `"__seq__":1`, `"__seq__":2`, 1)); again != first {
+	if again := conn.Start(Name, strings.Replace(goodConfig, `"__seq__":1`, `"__seq__":2,"route_id":"x"`, 1)); again != first {
 		t.Errorf("%d and %d for one configuration", first, again)
 	}
 	if other := conn.Start(Name, observing); other == first {
@@ -135,7 +135,7 @@ func FuzzFrames(f *testing.F) {
 		f.Add(pdktest.Frame(m))
 	}
 	started := newInstances()
-	started.known[7] = &instance{id: 7, all: started, mistakes: errors.New("no configuration")}
+	started.known[7] = &instance{id: 7, all: started, invalid: errors.New("no configuration")}
 	server := pdk.NewServer(Name, started)
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		ours, theirs := pdktest.Sockets(t)
@@ -174,7 +174,7 @@ func TestMetricsSocketUsers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.options.Metrics = filepath.Join(t.TempDir(), "metrics")
-			defer newTestInstances(t).watch(t.Context(), tt.options)()
+			defer newTestInstances(t).startObservers(t.Context(), tt.options)()
 			await.Nil(t, func() error {
 				info, err := os.Stat(tt.options.Metrics)
 				if err == nil && info.Mode().Perm() != tt.mode {

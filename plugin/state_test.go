@@ -15,7 +15,7 @@ func TestStateOf(t *testing.T) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, `{"keys":[%s,%s]}`, generated(t), generated(t)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := stateOf("c", awaken(t, start(t, good)).running)
+	s := stateOf("c", ready(t, start(t, good)).gateway)
 	if s.Config != "c" || s.Issuer != "https://example.kinde.com" || s.ProviderKeys.IsZero() || s.KeyFile.IsZero() || s.NotReady != nil {
 		t.Errorf("got %+v", s)
 	}
@@ -27,10 +27,10 @@ func TestStateOf(t *testing.T) {
 // TestServingIsLogged: Kong's log has once what serves.
 func TestServingIsLogged(t *testing.T) {
 	good, _ := able(t)
-	i := awaken(t, start(t, good))
+	i := ready(t, start(t, good))
 	for _, want := range []int{1, 0} {
 		k := &pdktest.Kong{}
-		handle(t, k, "access", i.phase)
+		handle(t, k, "access", i.handleEvent)
 		got := 0
 		for _, line := range k.Log {
 			if strings.HasPrefix(line, `serving issuer="https://example.kinde.com" signs=`) {

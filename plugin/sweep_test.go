@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"m2m-token-enricher/plugin/jws"
-	"m2m-token-enricher/test/await"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,81 +14,91 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/test/await"
 )
 
-// TestUnusedInstancesGo: Kong never says that it no longer needs one.
-func TestUnusedInstancesGo(t *testing.T) {
-	is := newTestInstances(t)
+// withClock returns instances whose time passes only by advance.
+func withClock(t *testing.T) (is *instances, advance func(time.Duration)) {
+	is = newTestInstances(t)
 	now := time.Unix(1_800_000_000, 0)
 	is.now = func() time.Time { return now }
-	good, _ := able(t)
-	observing := strings.Replace(good, `"__seq__"`, `"mode":"observe","__seq__"`, 1)
-	used, unused := awaken(t, is.start([]byte(good))), awaken(t, is.start([]byte(observing)))
-	now = now.Add(unusedAfter / 2)
-	if is.start([]byte(observing)) != unused {
-		t.Fatal("what was started half the time ago is gone")
-	}
-	for range 3 {
-		now = now.Add(unusedAfter / 2)
-		if is.find(used.id) != used {
-			t.Fatal("the instance that is used is gone")
-		}
-	}
-	is.start([]byte(strings.Replace(good, "/jwks", "/other", 1)))
-	if is.find(unused.id) != nil || is.Instances() != 2 {
-		t.Errorf("%d instances, with one that is unused", is.Instances())
-	}
-	await.Nil(t, unused.closed)
-	again := is.start([]byte(observing))
-	if again == unused || again.id == unused.id || again.running == unused.running {
-		t.Error("what was unused isn't opened again, under an id of its own")
+	return is, func(d time.Duration) { now = now.Add(d) }
+}
+
+// wantInstances fails unless so many instances are known.
+func (is *instances) wantInstances(t *testing.T, want int) {
+	t.Helper()
+	if got := is.Instances(); got != want {
+		t.Errorf("%d instances, want %d", got, want)
 	}
 }
 
-// TestReplacedInstancesGo: a reload gives a plugin another configuration; what
-// the one before holds goes soon, unless another plugin has it as well.
-func TestReplacedInstancesGo(t *testing.T) {
-	is := newTestInstances(t)
-	now := time.Unix(1_800_000_000, 0)
-	is.now = func() time.Time { return now }
+// TestIdleInstanceCloses: Kong never says that it no longer needs one.
+func TestIdleInstanceCloses(t *testing.T) {
+	is, advance := withClock(t)
+	good, _ := able(t)
+	observing := strings.Replace(good, `"__seq__"`, `"mode":"observe","__seq__"`, 1)
+	used, idle := ready(t, is.start([]byte(good))), ready(t, is.start([]byte(observing)))
+	advance(idleLimit / 2)
+	if is.start([]byte(observing)) != idle {
+		t.Fatal("an instance was closed that Kong started half the time ago")
+	}
+	for range 3 {
+		advance(idleLimit / 2)
+		if is.find(used.id) != used {
+			t.Fatal("an instance was closed that is used")
+		}
+	}
+	if is.find(idle.id) != nil {
+		t.Error("the idle instance is still known")
+	}
+	is.wantInstances(t, 1)
+	await.Nil(t, idle.closed)
+	if again := is.start([]byte(observing)); again == idle || again.id == idle.id || again.gateway == idle.gateway {
+		t.Error("the idle instance isn't opened again, under an id of its own")
+	}
+}
+
+// TestReplacedInstanceCloses: after a reload the previous configuration of a plugin
+// is closed soon, unless another plugin still has it.
+func TestReplacedInstanceCloses(t *testing.T) {
+	is, advance := withClock(t)
 	good, _ := able(t)
 	deliver := func(issuer, plugin string, sequence int) *instance {
-		return awaken(t, is.start(fmt.Appendf(nil, `{"issuer":"https://%s.kinde.com",%s,"__seq__":%d,"__plugin_id":%q}`,
+		return ready(t, is.start(fmt.Appendf(nil, `{"issuer":"https://%s.kinde.com",%s,"__seq__":%d,"__plugin_id":%q}`,
 			issuer, strings.TrimSuffix(strings.TrimPrefix(good, `{"issuer":"https://example.kinde.com",`), `,"__seq__":1}`), sequence, plugin)))
 	}
-	replaced, shared, lone := deliver("a", "one", 1), deliver("b", "two", 2), deliver("c", "three", 3)
+	old, shared, other := deliver("a", "one", 1), deliver("b", "two", 2), deliver("c", "three", 3)
 	deliver("b", "four", 4)
-	now = now.Add(time.Hour / 4)
-	heir := deliver("d", "one", 5)
+	replacement := deliver("d", "one", 5)
 	deliver("d", "two", 6)
-	if is.find(replaced.id) != replaced {
-		t.Fatal("an event of the old configuration doesn't find its instance")
+	advance(replacedLimit - 1)
+	if deliver("a", "one", 1) != old { // a worker still has a request of the old configuration
+		t.Fatal("the old configuration was closed within the limit")
 	}
-	deliver("a", "one", 1) // a worker that still has such a request
-	now = now.Add(overAfter - time.Second)
-	if is.find(heir.id) != heir || is.Instances() != 4 {
-		t.Fatalf("%d instances before the time is over", is.Instances())
+	advance(replacedLimit - 1)
+	is.find(replacement.id)
+	is.wantInstances(t, 4)
+	advance(sweepInterval)
+	is.find(replacement.id)
+	is.wantInstances(t, 3)
+	await.Nil(t, old.closed)
+	if is.find(shared.id) != shared || is.find(other.id) != other {
+		t.Error("an instance was closed that a plugin has")
 	}
-	now = now.Add(overAfter)
-	if is.find(heir.id) != heir || is.Instances() != 3 {
-		t.Errorf("%d instances when it is", is.Instances())
+	late := deliver("a", "one", 1) // a request that waited for long starts it again
+	advance(replacedLimit)
+	if is.find(replacement.id) != replacement || is.find(late.id) != nil {
+		t.Error("the old configuration is still known")
 	}
-	await.Nil(t, replaced.closed)
-	if is.find(shared.id) != shared || is.find(lone.id) != lone {
-		t.Error("what is in use is gone")
+	if again := deliver("a", "one", 7); is.replaced(again) || is.replaced(replacement) { // which plugin two has
+		t.Error("a configuration counts as replaced that a plugin has")
 	}
-	late := deliver("a", "one", 1) // a request that waited for long brings it back
-	now = now.Add(overAfter)
-	if is.find(heir.id) != heir || is.find(late.id) != nil {
-		t.Error("what was over when it began stays")
-	}
-	if again := deliver("a", "one", 7); again == replaced || is.replaced(again) || is.replaced(heir) {
-		t.Error("what was replaced isn't the plugin's again")
-	}
-	now = now.Add(unusedAfter)
-	deliver("e", "one", 8)
-	if is.Instances() != 2 || len(is.heirs) != 1 { // the one that was replaced now, too
-		t.Errorf("%d instances and %d plugins are left", is.Instances(), len(is.heirs))
+	deliver("e", "two", 8)
+	if !is.replaced(replacement) {
+		t.Error("a configuration doesn't count as replaced that no plugin has")
 	}
 }
 
@@ -129,45 +137,44 @@ func writeKey(t *testing.T, file string) {
 	}
 }
 
-// awaken waits until an instance can enrich.
-func awaken(t *testing.T, i *instance) *instance {
+// ready waits until an instance can enrich.
+func ready(t *testing.T, i *instance) *instance {
 	t.Helper()
-	await.Nil(t, func() error { return i.running.NotReady() })
+	await.Nil(t, func() error { return i.gateway.NotReady() })
 	return i
 }
 
 // closed returns an error unless the instance's connections are closed.
 func (i *instance) closed() error {
-	if _, err := i.running.Records.Count(context.Background(), 1); !errors.Is(err, redis.ErrClosed) {
+	if _, err := i.gateway.Records.Count(context.Background(), 1); !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("it stays open: %v", err)
 	}
 	return nil
 }
 
-// TestUnableInstancesGo: one that can't enrich may have been mended by a
-// configuration that no request brought yet; one that is busy stays.
-func TestUnableInstancesGo(t *testing.T) {
-	is := newTestInstances(t)
-	now := time.Unix(1_800_000_000, 0)
-	is.now = func() time.Time { return now }
-	wrong, keyless := is.start([]byte("{")), is.start([]byte(goodConfig))
+// TestUnableInstanceCloses: a reload may have fixed one that can't enrich, and no
+// request brought the new configuration yet. One that is busy stays.
+func TestUnableInstanceCloses(t *testing.T) {
+	is, advance := withClock(t)
+	invalid, keyless := is.start([]byte("{")), is.start([]byte(goodConfig))
 	busy := is.start([]byte(observing))
 	busy.busy.Add(1)
-	now = now.Add(overAfter - time.Second)
-	if len(is.States()) != 2 || is.Instances() != 3 {
-		t.Errorf("%d instances before the time is over", is.Instances())
+	advance(replacedLimit - 1)
+	if n := len(is.States()); n != 2 {
+		t.Errorf("%d states within the limit, want 2", n)
 	}
-	now = now.Add(overAfter / 6)
-	if states := is.States(); len(states) != 1 || is.Instances() != 1 || states[0].Config != busy.name() {
-		t.Errorf("%v are left when it is", states)
+	is.wantInstances(t, 3)
+	advance(sweepInterval)
+	if states := is.States(); len(states) != 1 || states[0].Config != busy.name {
+		t.Errorf("states %v, want one of the busy instance", states)
 	}
-	if is.find(wrong.id) != nil || is.find(keyless.id) != nil {
-		t.Error("they are found")
+	if is.find(invalid.id) != nil || is.find(keyless.id) != nil {
+		t.Error("they are still known")
 	}
 	busy.busy.Add(-1)
-	now = now.Add(overAfter / 6)
-	if len(is.States()) != 0 {
-		t.Error("what was busy stays")
+	advance(sweepInterval)
+	if n := len(is.States()); n != 0 {
+		t.Errorf("%d states when none is busy, want 0", n)
 	}
 }
 
@@ -181,7 +188,7 @@ func TestReadyWithoutRequests(t *testing.T) {
 	is := newTestInstances(t)
 	i := is.start([]byte(good))
 	await.True(t, "end of the first try", func() bool {
-		fetched, _ := i.running.Provider.KeysState() // after it looked for the key
+		fetched, _ := i.gateway.Provider.KeysState() // after it looked for the key
 		return !fetched.IsZero()
 	})
 	if err := is.States()[0].NotReady; err == nil {
