@@ -201,29 +201,28 @@ func dropKongs(record map[string]any) {
 	}
 }
 
-// Parse decodes a configuration as an operator writes it: given has the
-// shapes that encoding/json gives to an any. The error joins every mistake,
-// each with its path; if it isn't nil, the configuration must not be used, and
-// it is nil itself if given can't even be decoded.
-func Parse(given map[string]any) (*Config, error) {
-	complete, mistakes := root().Complete("config", given)
+// Parse decodes a configuration as an operator writes it. given has the shapes
+// that encoding/json gives to an any. The error joins every error, each a
+// [*FieldError]. With an error, the configuration must not be used. It has the
+// zero value where a field can't be read, and is nil only if nothing can.
+func Parse(given any) (*Config, error) {
+	r := &report{}
+	complete := r.field(root(), "config", given)
 	canonical, err := json.Marshal(complete) // map keys are sorted
 	if err != nil {
-		return nil, errors.Join(mistakes, fmt.Errorf("encode the configuration: %w", err))
+		return nil, errors.Join(r.err(), fmt.Errorf("encode the configuration: %w", err))
 	}
 	public, err := json.Marshal(root().public(complete))
 	if err != nil {
-		return nil, errors.Join(mistakes, fmt.Errorf("encode the configuration: %w", err))
+		return nil, errors.Join(r.err(), fmt.Errorf("encode the configuration: %w", err))
 	}
 	cfg := &Config{Fingerprint: sha256.Sum256(public), Identity: sha256.Sum256(canonical)}
 	if err := json.Unmarshal(canonical, cfg); err != nil {
-		if mistakes == nil {
-			mistakes = fmt.Errorf("decode the configuration: %w", err)
-		}
-		return nil, mistakes
+		return nil, errors.Join(r.err(), fmt.Errorf("decode the configuration: %w", err))
 	}
 	cfg.derive()
-	return cfg, errors.Join(mistakes, cfg.validate())
+	cfg.validate(r)
+	return cfg, r.err()
 }
 
 // derive fills what has a default that depends on another field.
@@ -266,5 +265,3 @@ func (c *Config) Uses(kind Kind) bool {
 		return strings.HasPrefix(claim.From, string(kind)+".")
 	})
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -143,7 +144,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestFieldErrors(t *testing.T) {
 	tests := []struct {
 		name    string
 		changes []any
@@ -151,10 +152,12 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"no issuer", []any{"issuer", nil}, "config.issuer: required field missing"},
 		{"unknown field", []any{"colour", "red"}, "config.colour: unknown field"},
+		{"misspelt field", []any{"failure_polcy", "stop"}, `config.failure_polcy: unknown field; did you mean "failure_policy"?`},
 		{"wrong kind", []any{"timeout", "1s"}, "config.timeout: expected an integer"},
 		{"half", []any{"timeout", 1.5}, "config.timeout: expected an integer"},
 		{"out of range", []any{"leeway", 601.0}, "config.leeway: value should be between 0 and 600"},
 		{"mode", []any{"mode", "audit"}, "config.mode: expected one of: enforce, observe"},
+		{"misspelt mode", []any{"mode", "enfroce"}, `; did you mean "enforce"?`},
 		{"symmetric algorithm", []any{"algorithms", []any{"HS256"}}, "config.algorithms[0]: expected one of:"},
 		{"no algorithm", []any{"algorithms", []any{}}, "config.algorithms: length must be at least 1"},
 		{"no claims", []any{"claims", []any{}}, "config.claims: length must be at least 1"},
@@ -180,7 +183,7 @@ func TestMistakes(t *testing.T) {
 		{"no prefix", []any{"issuer", "accounts", "jwks_uri", "https://a/jwks", "management_audiences", []any{}}, "config.prefix: required"},
 		{"prefix without an end", []any{"prefix", "m2m:kc"}, "config.prefix: must end in a separator"},
 		{"prefix within another's records", []any{"prefix", "m2m:kc:app:"}, `config.prefix: must not have the part "app"`},
-		{"no management audience", []any{"issuer", "https://idp.example.com"}, "config.management_audiences: required, since the issuer isn't a *.kinde.com host"},
+		{"no management audience", []any{"issuer", "https://idp.example.com"}, "config.management_audiences: required, because the issuer isn't a *.kinde.com host"},
 		{"like kinde", []any{"issuer", "https://evilkinde.com"}, "config.management_audiences: required"},
 		{"signing issuer", []any{"signing.issuer", "http://gateway"}, "config.signing.issuer: must be an https URL"},
 		{"signing issuer without metadata", []any{"issuer", "accounts", "jwks_uri", "https://a/jwks", "prefix", "m2m:", "management_audiences", []any{}, "signing.issuer", "https://gateway"}, "config.signing.issuer: needs the provider's metadata"},
@@ -189,8 +192,10 @@ func TestMistakes(t *testing.T) {
 		{"database in a cluster", []any{"redis", map[string]any{"database": 1.0, "cluster_nodes": []any{map[string]any{"ip": "b"}}}}, "config.redis.database: must be 0"},
 		{"CA without TLS", []any{"redis.ssl_ca_file", "a"}, "config.redis.ssl: must be true"},
 		{"organization source", []any{"organization.from", "user.org"}, "config.organization.from: should start with: application."},
+		{"misspelt organization source", []any{"organization.from", "aplication.org"}, `; did you mean "application.org"?`},
 		{"organization key", []any{"organization.from", "application."}, "config.organization.from: must be application.KEY"},
 		{"source", []any{"claims", claim("name", "a", "from", "team.x")}, "config.claims[0].from: must be application.KEY"},
+		{"misspelt source", []any{"claims", claim("name", "a", "from", "orgnization.x")}, `; did you mean "organization.x"?`},
 		{"source without key", []any{"claims", claim("name", "a", "from", "user.")}, "config.claims[0].from: must be application.KEY"},
 		{"reserved", []any{"claims", claim("name", "Sub", "from", "user.id")}, `config.claims[0].name: "Sub" is reserved`},
 		{"reserved by folding", []any{"claims", claim("name", "ſub", "from", "user.id")}, `is reserved`},
@@ -207,15 +212,37 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-func TestEveryMistakeAtOnce(t *testing.T) {
-	_, err := Parse(minimal(t, "issuer", "http://idp", "jwks_uri", "ftp://x", "signing.jwks_path", "/a#b",
-		"mode", "audit", "timeout", 0.0, "client_id_claim", []any{},
-		"claims", append(claim("name", "iss", "value", "x"), claim("name", "ISS", "value", "x")...)))
-	for _, want := range []string{"config.mode: expected one of", "config.timeout: value should be", "config.client_id_claim: length", "config.jwks_uri", "config.management_audiences", "config.signing.jwks_path",
-		"config.claims[0].name", `config.claims[1].name: "ISS" is reserved`, `config.claims[1].name: "ISS" is claims[0] already`} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not reported in %v", want, err)
+// TestNoErrorHidesAnother: a value of a wrong type hides no error in another
+// field, and causes none.
+func TestNoErrorHidesAnother(t *testing.T) {
+	for name, tt := range map[string]struct {
+		changes []any
+		want    []string // the paths of all errors
+	}{
+		"ranges and rules": {[]any{"issuer", "http://idp", "jwks_uri", "ftp://x", "signing.jwks_path", "/a#b", "mode", "audit", "timeout", 0.0, "client_id_claim", []any{},
+			"claims", append(claim("name", "iss", "value", "x"), claim("name", "ISS", "value", "x")...)},
+			[]string{"mode", "timeout", "client_id_claim", "jwks_uri", "management_audiences", "signing.jwks_path", "claims[0].name", "claims[1].name", "claims[1].name"}},
+		"types and rules": {[]any{"timeout", "1s", "leeway", 1e300, "colour", "red", "redis.ssl", "on", "redis.ssl_ca_file", "a", "claims", claim("name", "iss", "from", "team.x")},
+			[]string{"timeout", "leeway", "redis.ssl", "colour", "claims[0].name", "claims[0].from"}},
+		"a type, and what depends on it": {[]any{"issuer", 5.0, "prefix", true, "management_audiences", "x", "allow_authorization_claims", "yes", "organization.from", 5.0,
+			"claims", append(claim("name", "roles", "from", "user.roles"), map[string]any{"name": 1.0, "value": 2.0}, map[string]any{"name": 1.0, "value": 2.0}, nil, nil)},
+			[]string{"issuer", "management_audiences", "prefix", "organization.from", "allow_authorization_claims",
+				"claims[1].name", "claims[1].value", "claims[2].name", "claims[2].value", "claims[3]", "claims[4]"}},
+		"no issuer":      {[]any{"issuer", nil, "jwks_uri", "ftp://x", "prefix", "m2m"}, []string{"issuer", "jwks_uri", "prefix"}},
+		"no records":     {[]any{"redis", "x", "signing", 5.0, "claims", map[string]any{}}, []string{"signing", "redis", "claims"}},
+		"keys elsewhere": {[]any{"jwks_uri", 5.0, "issuer", "accounts", "prefix", "m2m:", "management_audiences", []any{}}, []string{"jwks_uri"}},
+	} {
+		cfg, err := Parse(minimal(t, tt.changes...))
+		var got []string
+		for _, e := range Split(err) {
+			got = append(got, strings.TrimPrefix(e.(*FieldError).Path, "config."))
 		}
+		if cfg == nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v, want errors at %v", name, err, tt.want)
+		}
+	}
+	if cfg, err := Parse([]any{}); cfg == nil || err == nil || err.Error() != "config: expected a record" {
+		t.Errorf("got %+v, %v", cfg, err)
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	User         Kind = "user"
 )
 
+var kinds = []Kind{Application, Organization, User}
+
 // Key returns the key in Redis of the record of kind that id names.
 func (k Kind) Key(prefix, id string) string {
 	switch k {

@@ -1,122 +1,129 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
 
-// validate reports every mistake that Kong's schema can't say.
-func (c *Config) validate() error {
-	var mistakes []error
-	mistake := func(path, format string, args ...any) {
-		mistakes = append(mistakes, fmt.Errorf("config.%s: %s", path, fmt.Sprintf(format, args...)))
-	}
-	if c.Issuer != "" { // else it is reported as missing already
-		c.validateProvider(mistake)
-	}
-	c.validateSigning(mistake)
-	c.Redis.validate(mistake)
-	c.validateSources(mistake)
+// validate reports every broken rule that Kong's schema can't express.
+func (c *Config) validate(r *report) {
+	c.validateProvider(r)
+	c.validateSigning(r)
+	c.Redis.validate(r)
+	c.Organization.validate(r, "config.organization")
+	c.User.validate(r, "config.user")
 	for i, claim := range c.Claims {
-		c.validateClaim(i, claim, mistake)
+		c.validateClaim(r, fmt.Sprintf("config.claims[%d]", i), claim)
+		c.validateUnique(r, i)
 	}
-	return errors.Join(mistakes...)
 }
 
-type reporter func(path, format string, args ...any)
-
-func (c *Config) validateProvider(mistake reporter) {
+func (c *Config) validateProvider(r *report) {
+	if c.JWKSURI != "" && Fetchable(c.JWKSURI) != nil {
+		r.addRule("config.jwks_uri", "must be an https URL, or http on loopback")
+	}
+	if c.Prefix != "" {
+		if err := ValidPrefix(c.Prefix); err != nil {
+			r.addRule("config.prefix", "%v", err)
+		}
+	}
+	if c.Issuer == "" {
+		return // which is reported already, and nothing can be derived from it
+	}
 	u, err := url.Parse(c.Issuer)
 	isURL := err == nil && u.Host != ""
 	switch {
 	case isURL && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):
-		mistake("issuer", "must have no user, query or fragment (RFC 8414, section 2)")
-	case c.JWKSURI == "" && Fetchable(c.Issuer) != nil:
-		mistake("issuer", "must be an https URL, or http on loopback, if jwks_uri is unset")
+		r.addRule("config.issuer", "must have no user, query or fragment (RFC 8414, section 2)")
+	case c.JWKSURI == "" && r.read("config.jwks_uri") && Fetchable(c.Issuer) != nil:
+		r.addRule("config.issuer", "must be an https URL, or http on loopback, if jwks_uri is unset")
 	}
-	if c.JWKSURI != "" && Fetchable(c.JWKSURI) != nil {
-		mistake("jwks_uri", "must be an https URL, or http on loopback")
+	if c.Prefix == "" {
+		r.addRule("config.prefix", "required, because the issuer has no host to derive it from")
 	}
-	if c.Prefix == "" && !isURL {
-		mistake("prefix", "required, since the issuer has no host to derive it from")
-	} else if err := ValidPrefix(c.Prefix); err != nil {
-		mistake("prefix", "%v", err)
-	}
-	if c.ManagementAudiences == nil && isURL {
-		mistake("management_audiences", "required, since the issuer isn't a *.kinde.com host; [] if there are none")
-	} else if c.ManagementAudiences == nil {
-		mistake("management_audiences", "required; [] if there are none")
+	if c.ManagementAudiences == nil {
+		r.addRule("config.management_audiences", "required, because the issuer isn't a *.kinde.com host; [] if there are none")
 	}
 }
 
-func (c *Config) validateSigning(mistake reporter) {
+func (c *Config) validateSigning(r *report) {
 	if s := c.Signing.Issuer; s != "" {
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			mistake("signing.issuer", "must be an https URL without user, query or fragment (RFC 8414, section 2)")
+			r.addRule("config.signing.issuer", "must be an https URL without user, query or fragment (RFC 8414, section 2)")
 		}
 		if c.Issuer != "" && Fetchable(c.Issuer) != nil {
-			mistake("signing.issuer", "needs the provider's metadata, but issuer is no https URL to fetch it from")
+			r.addRule("config.signing.issuer", "needs the provider's metadata, but issuer is no https URL to fetch it from")
 		}
 	}
 	if strings.ContainsAny(c.Signing.JWKSPath, "?#") {
-		mistake("signing.jwks_path", "must be a path without query or fragment")
+		r.addRule("config.signing.jwks_path", "must be a path without query or fragment")
 	}
 }
 
-func (r *Redis) validate(mistake reporter) {
-	if len(r.ClusterNodes) > 0 && r.Database != 0 {
-		mistake("redis.database", "must be 0, a cluster has no other")
+func (c *Redis) validate(r *report) {
+	if len(c.ClusterNodes) > 0 && c.Database != 0 {
+		r.addRule("config.redis.database", "must be 0, a cluster has no other")
 	}
-	if !r.SSL && (r.SSLCAFile != "" || r.SSLCertFile != "") {
-		mistake("redis.ssl", "must be true, or ssl_ca_file and ssl_cert_file have no effect")
-	}
-}
-
-func (c *Config) validateSources(mistake reporter) {
-	if kind, key := Source(c.Organization.From); kind != Application || key == "" {
-		mistake("organization.from", "must be application.KEY")
-	}
-	if kind, key := Source(c.User.From); kind != Application || key == "" {
-		mistake("user.from", "must be application.KEY")
+	if !c.SSL && (c.SSLCAFile != "" || c.SSLCertFile != "") {
+		r.addRule("config.redis.ssl", "must be true, or ssl_ca_file and ssl_cert_file have no effect")
 	}
 }
 
-func (c *Config) validateClaim(i int, claim Claim, mistake reporter) {
-	path := fmt.Sprintf("claims[%d]", i)
+func (c *Relation) validate(r *report, path string) {
+	if kind, key := Source(c.From); kind == Application && key == "" { // Kong's schema has the kind
+		r.addRule(path+".from", "must be application.KEY")
+	}
+}
+
+func (c *Config) validateClaim(r *report, path string, claim Claim) {
 	standing := standingOf(claim.Name)
 	switch {
 	case strings.ContainsFunc(claim.Name, func(r rune) bool { return !unicode.IsGraphic(r) }):
-		mistake(path+".name", "%q has characters that some readers drop or stop at", claim.Name)
+		r.addRule(path+".name", "%q has characters that some readers drop or stop at", claim.Name)
 	case standing == reservedClaim:
-		mistake(path+".name", "%q is reserved for the provider", claim.Name)
+		r.addRule(path+".name", "%q is reserved for the provider; choose another name", claim.Name)
 	case len(c.ClientIDClaim) > 0 && strings.EqualFold(c.ClientIDClaim[0], claim.Name):
-		mistake(path+".name", "%q is the configured client_id_claim", claim.Name)
-	case standing == authorizationClaim && !c.AllowAuthorizationClaims:
-		mistake(path+".name", "%q decides what a caller may do; set allow_authorization_claims to allow it", claim.Name)
+		r.addRule(path+".name", "%q is the configured client_id_claim; choose another name", claim.Name)
+	case standing == authorizationClaim && !c.AllowAuthorizationClaims && r.read("config.allow_authorization_claims"):
+		r.addRule(path+".name", "%q decides what a caller may do; set allow_authorization_claims to allow it", claim.Name)
 	}
+	if kind, key := Source(claim.From); claim.From != "" && (kind == "" || key == "") {
+		r.addRule(path+".from", "must be application.KEY, organization.KEY or user.KEY%s", didYouMeanSource(claim.From, kinds...))
+	}
+}
+
+// validateUnique reports the claim at i if an earlier one has its name.
+func (c *Config) validateUnique(r *report, i int) {
 	for j, other := range c.Claims[:i] {
-		if strings.EqualFold(other.Name, claim.Name) {
-			mistake(path+".name", "%q is claims[%d] already", claim.Name, j)
-		}
-	}
-	if claim.From != "" {
-		if kind, key := Source(claim.From); kind == "" || key == "" {
-			mistake(path+".from", "must be application.KEY, organization.KEY or user.KEY")
+		if name := c.Claims[i].Name; name != "" && strings.EqualFold(other.Name, name) {
+			r.addRule(fmt.Sprintf("config.claims[%d].name", i), "%q is claims[%d] already", name, j)
 		}
 	}
 }
 
-// Source splits a source of the form KIND.KEY. The kind is empty if it isn't
-// one.
+// Source splits a source of the form KIND.KEY. The kind is empty if from has
+// another form.
 func Source(from string) (Kind, string) {
 	kind, key, _ := strings.Cut(from, ".")
-	switch k := Kind(kind); k {
-	case Application, Organization, User:
-		return k, key
+	if slices.Contains(kinds, Kind(kind)) {
+		return Kind(kind), key
 	}
 	return "", ""
+}
+
+// didYouMeanSource is [DidYouMean] for a source of one of the kinds.
+func didYouMeanSource(from string, kinds ...Kind) string {
+	word, key, _ := strings.Cut(from, ".")
+	var names []string
+	for _, kind := range kinds {
+		names = append(names, string(kind))
+	}
+	if kind := nearest(word, names); kind != "" && kind != word && key != "" {
+		return fmt.Sprintf("; did you mean %q?", kind+"."+key)
+	}
+	return ""
 }

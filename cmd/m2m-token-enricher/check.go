@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
 
 	"github.com/urfave/cli/v3"
 
@@ -10,6 +12,7 @@ import (
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/jws/libcrypto"
 	"m2m-token-enricher/plugin/visible"
+	"m2m-token-enricher/schema"
 )
 
 // check tries every block of the plugin in a declarative configuration of
@@ -31,10 +34,22 @@ func runCheck(ctx context.Context, path string, stdout io.Writer) error {
 	jws.Accelerate(libcrypto.Load()) // as the server does
 	var result error
 	for _, b := range blocks {
-		for _, f := range diagnose.Check(ctx, b.config) {
-			if f.Mistake != nil {
+		var inConfig []error
+		findings := slices.DeleteFunc(diagnose.Check(ctx, b.config), func(f diagnose.Finding) bool {
+			_, is := errors.AsType[*schema.FieldError](f.Err)
+			if is {
+				inConfig = append(inConfig, f.Err)
+			}
+			return is
+		})
+		for _, err := range b.located(inConfig) {
+			result = exitFailed
+			visible.Fprintf(stdout, "error    %v\n", err)
+		}
+		for _, f := range findings {
+			if f.Err != nil {
 				result = exitFailed
-				visible.Fprintf(stdout, "error    %s: %s: %v\n", b.path, f.What, f.Mistake)
+				visible.Fprintf(stdout, "error    %s: %s: %v\n", b.path, f.What, f.Err)
 				continue
 			}
 			visible.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"m2m-token-enricher/schema"
 )
 
 // choose is the action of a command that is a group of others.
@@ -47,7 +49,11 @@ func show(cmd *cli.Command) error {
 }
 
 func unknownCommand(cmd *cli.Command, name string) error {
-	return usageError{fmt.Errorf("unknown command %q%s", name, didYouMean(name, cli.SuggestCommand(cmd.Commands, name)))}
+	var names []string
+	for _, c := range cmd.Commands {
+		names = append(names, c.Name)
+	}
+	return usageError{fmt.Errorf("unknown command %q%s", name, schema.DidYouMean(name, names))}
 }
 
 // suggestFlag adds to an error of the parser's which flag may have been meant.
@@ -56,19 +62,19 @@ func suggestFlag(cmd *cli.Command, err error) error {
 	if !unknown {
 		return err
 	}
-	dashes := "-"
-	if len(name) > 1 {
-		dashes = "--"
+	var names []string
+	for _, flag := range cmd.Flags {
+		for _, known := range flag.Names() {
+			names = append(names, dashed(known))
+		}
 	}
-	return fmt.Errorf("unknown flag %s%s%s", dashes, name, didYouMean(dashes+name, cli.SuggestFlag(cmd.Flags, name, true)))
+	return fmt.Errorf("unknown flag %s%s", dashed(name), schema.DidYouMean(dashed(name), names))
 }
 
-// didYouMean asks whether suggestion was meant, unless that is far-fetched: the
-// library always has one, but few people mistype the first letter.
-func didYouMean(name, suggestion string) string {
-	name = strings.TrimLeft(name, "-")
-	if name == "" || !strings.HasPrefix(strings.TrimLeft(suggestion, "-"), name[:1]) {
-		return ""
+// dashed returns a flag as it is written.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
 	}
-	return "; did you mean " + suggestion + "?"
+	return "--" + name
 }

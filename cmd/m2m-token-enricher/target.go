@@ -114,11 +114,11 @@ func (t *target) config() (*schema.Config, error) {
 	var issuers []string
 	for _, b := range blocks {
 		cfg, err := schema.Parse(b.config)
-		switch {
-		case t.issuer != "" && b.config["issuer"] != t.issuer:
+		if t.issuer != "" && cfg != nil && cfg.Issuer != t.issuer {
 			continue
-		case err != nil:
-			return nil, fmt.Errorf("%s: %s: %w", t.file, b.path, err)
+		}
+		if err != nil {
+			return nil, summarized(b.located(schema.Split(err)), t.file)
 		}
 		if len(found) == 0 || !sameRecords(found[0], cfg) {
 			found, issuers = append(found, cfg), append(issuers, cfg.Issuer)
@@ -131,6 +131,14 @@ func (t *target) config() (*schema.Config, error) {
 		return found[0], nil
 	}
 	return nil, usageError{fmt.Errorf("%s has several configurations; --issuer says which: %s", t.file, strings.Join(issuers, ", "))}
+}
+
+// summarized returns the first error in a file and how many more there are.
+func summarized(errs []error, file string) error {
+	if more := len(errs) - 1; more > 0 {
+		return fmt.Errorf("%w; \"m2m-token-enricher check %s\" shows %d more", errs[0], file, more)
+	}
+	return errs[0]
 }
 
 // sameRecords reports whether two configurations share their records.

@@ -28,16 +28,15 @@ func newMappings(claims []schema.Claim) ([]mapping, error) {
 	for i, c := range claims {
 		kind, property := schema.Source(c.From)
 		list[i] = mapping{name: c.Name, kind: kind, property: property, typ: c.Type}
-		field, text := "default", c.Default
-		if c.From == "" {
-			field, text = "value", &c.Value
-		}
-		if text == nil {
+		field, text := "value", c.Value
+		if c.Default != nil {
+			field, text = "default", *c.Default
+		} else if text == "" {
 			continue
 		}
-		value, err := convert(c.Type, *text)
+		value, err := convert(c.Type, text)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("config.claims[%d].%s: %w", i, field, err))
+			errs = append(errs, &schema.FieldError{Path: fmt.Sprintf("config.claims[%d].%s", i, field), Problem: err.Error()})
 		}
 		list[i].fallback = value
 	}

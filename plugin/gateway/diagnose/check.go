@@ -1,6 +1,5 @@
-// Package diagnose tells an operator, without Kong, what a configuration does:
-// whether it works, what becomes of a client's token and why, and who signed a
-// token.
+// Package diagnose shows an operator, without Kong, what a configuration does:
+// whether it works, what a client's token gets and why, and who signed a token.
 package diagnose
 
 import (
@@ -19,15 +18,16 @@ const (
 	countLimit   = 1_000_000
 )
 
-// Finding is one line of a check: what is right, or the mistake.
+// Finding is one line of a check.
 type Finding struct {
-	What    string
-	Mistake error
+	What string // was checked, and the result if Err is nil
+	Err  error
 }
 
-// Check tries a configuration as an operator writes it: its rules, the
-// gateway's keys, the provider's keys and Redis. It serves no request.
-func Check(ctx context.Context, given map[string]any) []Finding {
+// Check tries a configuration as [schema.Parse] takes it: its rules, the
+// gateway's keys, the provider's keys and Redis. It serves no request. Each
+// error in the configuration is a finding whose Err is a [*schema.FieldError].
+func Check(ctx context.Context, given any) []Finding {
 	cfg, err := gateway.Validated(schema.Parse(given))
 	if err != nil {
 		return each("configuration", err)
@@ -86,13 +86,9 @@ func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
 }
 
 // each makes a finding of every joined error.
-func each(what string, err error) []Finding {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var findings []Finding
-		for _, e := range joined.Unwrap() {
-			findings = append(findings, each(what, e)...)
-		}
-		return findings
+func each(what string, err error) (findings []Finding) {
+	for _, e := range schema.Split(err) {
+		findings = append(findings, Finding{what, e})
 	}
-	return []Finding{{what, err}}
+	return findings
 }

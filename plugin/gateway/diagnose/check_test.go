@@ -14,7 +14,7 @@ func TestCheckReportsEverything(t *testing.T) {
 	}
 	var mistakes []string
 	for _, f := range Check(context.Background(), given) {
-		if f.Mistake != nil {
+		if f.Err != nil {
 			mistakes = append(mistakes, f.What)
 		}
 	}
