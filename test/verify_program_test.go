@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,8 +15,8 @@ import (
 	"m2m-token-enricher/test/await"
 )
 
-// program is an API that a snippet of the page makes, as a process that reads
-// tokens, one a line, and answers each with the status of its answer.
+// program is a process with the API of a snippet. It reads tokens, one a line, and
+// writes the status that the API answers each with.
 type program struct {
 	t   *testing.T
 	in  io.Writer
@@ -27,13 +26,13 @@ type program struct {
 // language is a snippet that runs.
 type language struct {
 	fence, file        string // of the page's block
-	driver, driverFile string // what makes a program of it
+	driver, driverFile string // makes a program of it
 
-	prepare func(t *testing.T, dir string)           // brings what it needs, or skips
+	prepare func(t *testing.T, dir string)           // installs what it needs, or skips
 	command func(t *testing.T, dir string) *exec.Cmd // starts it
 
-	// How the page writes the pause between two fetches for an unknown kid and
-	// the time for which it keeps a set, each with a short time instead.
+	// How the page writes the pause between two fetches for an unknown kid, and
+	// the time for which a set is cached. Each is followed by a shorter time.
 	pause, keep []string
 }
 
@@ -111,21 +110,26 @@ for line in sys.stdin:
         print(401, flush=True)
 `
 
-// prepareTime bounds what is brought over the network.
-const prepareTime = 90 * time.Second
+// install runs a command that fetches a snippet's libraries, for 90 s at most.
+// If it fails, the test is skipped.
+func install(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("%s is not installed (Debian: apt-get install %s)", name, name)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("the libraries of the snippet can't be fetched: %v: %s", err, out)
+	}
+}
 
-// prepareGo gets the modules that the page names. Where they can't be had the
-// test is skipped.
 func prepareGo(t *testing.T, dir string) {
 	t.Helper()
-	writeFile(t, filepath.Join(dir, "go.mod"), "module api\n\ngo 1.26\n")
-	ctx, cancel := context.WithTimeout(t.Context(), prepareTime)
-	defer cancel()
-	get := exec.CommandContext(ctx, "go", "get", "github.com/golang-jwt/jwt/v5@v5.3.1", "github.com/MicahParks/keyfunc/v3@v3.9.1", "golang.org/x/time@v0.15.0")
-	get.Dir, get.WaitDelay = dir, time.Second
-	if out, err := get.CombinedOutput(); err != nil {
-		t.Skipf("the modules of the Go snippet can't be had: %v: %s", err, out)
-	}
+	write(t, filepath.Join(dir, "go.mod"), "module api\n\ngo 1.26\n")
+	install(t, dir, "go", "get", "github.com/golang-jwt/jwt/v5@v5.3.1", "github.com/MicahParks/keyfunc/v3@v3.9.1", "golang.org/x/time@v0.15.0")
 }
 
 func buildGo(t *testing.T, dir string) *exec.Cmd {
@@ -140,16 +144,7 @@ func buildGo(t *testing.T, dir string) *exec.Cmd {
 
 func prepareNode(t *testing.T, dir string) {
 	t.Helper()
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Skip("npm is not installed (Debian: apt-get install npm)")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), prepareTime)
-	defer cancel()
-	install := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "jose@6", "express@5")
-	install.Dir, install.WaitDelay = dir, time.Second
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Skipf("the packages of the Node snippet can't be had: %v: %s", err, out)
-	}
+	install(t, dir, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "jose@6", "express@5")
 }
 
 func preparePython(t *testing.T, _ string) { python(t) }
@@ -166,25 +161,16 @@ func python(t *testing.T) string {
 	return ""
 }
 
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// replace replaces old, which must be there: what a test changes in a snippet
-// can't go away unnoticed.
+// replace replaces old, and fails the test if text doesn't have it.
 func replace(t *testing.T, text, old, replacement string) string {
 	t.Helper()
 	if !strings.Contains(text, old) {
-		t.Fatalf("the snippet doesn't say %q:\n%s", old, text)
+		t.Fatalf("the snippet has no %q:\n%s", old, text)
 	}
 	return strings.ReplaceAll(text, old, replacement)
 }
 
-// start runs the page's snippet against a publisher, with the algorithm of its
-// ring in it.
+// start runs the page's snippet with the keys and the algorithm of a publisher.
 func (l language) start(t *testing.T, dir string, p *publisher, edits ...string) *program {
 	t.Helper()
 	text := replace(t, block(t, verifyPage, l.fence), verifyURL, p.URL+"/m2m/jwks.json")
@@ -192,12 +178,12 @@ func (l language) start(t *testing.T, dir string, p *publisher, edits ...string)
 	for i := 0; i < len(edits); i += 2 {
 		text = replace(t, text, edits[i], edits[i+1])
 	}
-	writeFile(t, filepath.Join(dir, l.file), text+"\n")
-	writeFile(t, filepath.Join(dir, l.driverFile), l.driver)
+	write(t, filepath.Join(dir, l.file), text+"\n")
+	write(t, filepath.Join(dir, l.driverFile), l.driver)
 	cmd := l.command(t, dir)
 	cmd.Dir = dir
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -209,19 +195,19 @@ func (l language) start(t *testing.T, dir string, p *publisher, edits ...string)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// A program that hangs must not hold the test up: without it, reading ends.
+	// Reading from a program that hangs ends when the program is killed.
 	watchdog := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		watchdog.Stop()
 		_ = in.Close()
 		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Logf("%v: %s", err, said.String())
+			t.Logf("%v: %s", err, stderr.String())
 		}
 	})
 	return &program{t, in, bufio.NewScanner(out)}
 }
 
-// ask returns the status that a request with token is answered with.
+// ask returns the status of the answer to a request with token.
 func (p *program) ask(token string) string {
 	p.t.Helper()
 	if _, err := fmt.Fprintln(p.in, token); err != nil {
@@ -235,20 +221,18 @@ func (p *program) ask(token string) string {
 
 func (p *program) expect(what, token, status string) {
 	p.t.Helper()
-	if got := p.ask(token); got != status {
-		p.t.Errorf("%s: status %s, not %s", what, got, status)
-	}
+	expect(p.t, "status for "+what, p.ask(token), status)
 }
 
-// forgets: a key that is no longer published is refused once the set is as old
-// as it may be, with nothing unknown to ask for.
-func (l language) forgets(t *testing.T, dir string) {
+// refusesRemovedKey: a removed key is refused once the cached set has expired, with
+// no unknown kid that would cause a fetch.
+func (l language) refusesRemovedKey(t *testing.T, dir string) {
 	leaked, next := generated(t, "ec"), generated(t, "ec")
 	p := startPublisher(t, ringOf(t, leaked, next))
 	api := l.start(t, dir, p, l.keep...)
 	token := signed(t, p.ring.Load(), nil)
-	api.expect("before", token, "200")
+	api.expect("a token of the first key", token, "200")
 	p.ring.Store(ringOf(t, next))
-	await.True(t, "end of the removed key", func() bool { return api.ask(token) == "401" })
-	api.expect("the other key", signed(t, p.ring.Load(), nil), "200")
+	await.True(t, "refusal of the removed key", func() bool { return api.ask(token) == "401" })
+	api.expect("a token of the second key", signed(t, p.ring.Load(), nil), "200")
 }

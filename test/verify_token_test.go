@@ -53,7 +53,7 @@ func generated(t *testing.T, kind string) json.RawMessage {
 	return set.Keys[0]
 }
 
-// ringOf returns the ring of keys, of which the first signs.
+// ringOf returns the ring of keys. The first one signs.
 func ringOf(t *testing.T, keys ...json.RawMessage) *jws.Ring {
 	t.Helper()
 	text, err := json.Marshal(map[string]any{"keys": keys})
@@ -67,7 +67,7 @@ func ringOf(t *testing.T, keys ...json.RawMessage) *jws.Ring {
 	return ring
 }
 
-// verifyClaims are those of a good token, with a change.
+// verifyClaims are the claims of a good token, with a change.
 func verifyClaims(change func(map[string]any)) map[string]any {
 	now := time.Now().Unix()
 	claims := map[string]any{
@@ -93,8 +93,8 @@ func signed(t *testing.T, ring *jws.Ring, change func(map[string]any)) string {
 	return token
 }
 
-// forged are the tokens that an API must refuse, made for a gateway whose ring
-// signs.
+// forged are tokens that an API must refuse, by what is wrong with them. The
+// gateway signs with ring.
 func forged(t *testing.T, ring *jws.Ring) map[string]string {
 	t.Helper()
 	provider, err := idptest.Start(verifyIssuer)
@@ -123,7 +123,7 @@ func forged(t *testing.T, ring *jws.Ring) map[string]string {
 		"an audience that only begins alike":           signed(t, ring, set("aud", verifyAudience+"/x")),
 		"no audience":                                  signed(t, ring, without("aud")),
 		"expired":                                      signed(t, ring, set("exp", time.Now().Unix()-120)),
-		"no end":                                       signed(t, ring, without("exp")),
+		"no expiry":                                    signed(t, ring, without("exp")),
 		"not yet valid":                                signed(t, ring, set("nbf", time.Now().Unix()+600)),
 		"another issuer":                               signed(t, ring, set("iss", verifyIssuer+"/")),
 		"no issuer":                                    signed(t, ring, without("iss")),
