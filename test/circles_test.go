@@ -18,9 +18,9 @@ import (
 // largestCircle is how many files of a package may need each other.
 const largestCircle = 4
 
-// TestCircles: a reader follows the files of a package from one to the next and
-// seldom has to go back. An arrow leads from a file to another one that declares
-// what it uses; files in a circle need each other.
+// TestCircles: a reader can follow the files of a package from one to the next
+// and rarely has to go back. A file needs another one if it uses what that one
+// declares. Files in a circle need each other.
 func TestCircles(t *testing.T) {
 	exported := map[string]string{} // what the compiler exports, by package
 	for _, line := range goList(t, "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}", "./schema", "./plugin/...", "./cache/...", "./records/...", "./sync/...", "./cmd/...") {
@@ -71,30 +71,24 @@ func uses(t *testing.T, files *token.FileSet, imports types.Importer, path, dir 
 	return used
 }
 
-// largest returns the largest set of files each of which reaches each other.
+// largest returns the largest set of files that all reach each other.
 func largest(used map[string][]string) (circle []string) {
 	reached := map[string]map[string]bool{}
 	for file := range used {
-		seen := map[string]bool{}
+		reached[file] = map[string]bool{}
 		for next := []string{file}; len(next) > 0; next = next[1:] {
-			if !seen[next[0]] {
-				seen[next[0]] = true
+			if !reached[file][next[0]] {
+				reached[file][next[0]] = true
 				next = append(next, used[next[0]]...)
 			}
 		}
-		reached[file] = seen
 	}
 	for _, file := range slices.Sorted(maps.Keys(used)) {
-		var with []string
-		for other := range reached[file] {
-			if reached[other][file] {
-				with = append(with, other)
-			}
-		}
-		if len(with) > len(circle) {
-			circle = with
+		others := slices.Sorted(maps.Keys(reached[file]))
+		others = slices.DeleteFunc(others, func(other string) bool { return !reached[other][file] })
+		if len(others) > len(circle) {
+			circle = others
 		}
 	}
-	slices.Sort(circle)
 	return circle
 }

@@ -77,7 +77,7 @@ func TestDeployDemo(t *testing.T) {
 	}
 }
 
-// playDemo asks what docs/deploy.md says to ask.
+// playDemo sends the requests of docs/deploy.md.
 func playDemo(t *testing.T, gateway string) {
 	t.Helper()
 	form := url.Values{}
@@ -85,34 +85,35 @@ func playDemo(t *testing.T, gateway string) {
 	for _, field := range regexp.MustCompile(`-d (\S+)=(\S+)`).FindAllStringSubmatch(curl, -1) {
 		form.Set(field[1], field[2])
 	}
-	resp, err := http.PostForm(gateway+"/oauth2/token", form)
+	answer := fetch(t, http.MethodPost, gateway+"/oauth2/token", strings.NewReader(form.Encode()), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
+	token, err := stage.AccessToken(answer)
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := stage.AccessToken(text)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%d: %v: %s", resp.StatusCode, err, text)
+		t.Fatalf("%v: %s", err, answer)
 	}
 	claims, err := stage.Verify(t.Context(), gateway+"/m2m/jwks.json", stage.Issuer, token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, "organization", claims["org_code"].(string)+" "+claims["org_name"].(string), "org_8ed648340ea9 Acme Inc")
+	expect(t, "organization", text(claims["org_code"])+" "+text(claims["org_name"]), "org_8ed648340ea9 Acme Inc")
+	fetch(t, http.MethodGet, gateway+"/orders", nil, http.Header{"Authorization": {"Bearer " + token}})
+}
 
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway+"/orders", nil)
+// fetch returns the body of an answer, whose status must be 200.
+func fetch(t *testing.T, method, address string, body io.Reader, header http.Header) []byte {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	orders, err := http.DefaultClient.Do(req)
+	req.Header = header
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer orders.Body.Close()
-	expect(t, "the API's answer", orders.StatusCode, http.StatusOK)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d, want 200: %v: %s", address, resp.StatusCode, err, answer)
+	}
+	return answer
 }

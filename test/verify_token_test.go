@@ -1,6 +1,11 @@
 package test
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -39,28 +44,29 @@ func startPublisher(t *testing.T, ring *jws.Ring) *publisher {
 	return p
 }
 
-// generated returns a new key of kind, as "keys generate" writes it.
-func generated(t *testing.T, kind string) json.RawMessage {
+// generated returns a new key of a type that "keys generate" makes.
+func generated(t *testing.T, kind string) jws.Key {
 	t.Helper()
-	text, err := jws.Generate(kind)
+	var key jws.Key
+	var err error
+	switch kind {
+	case "rsa":
+		key.Signer, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "ec":
+		key.Signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		_, key.Signer, err = ed25519.GenerateKey(rand.Reader)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var set struct{ Keys []json.RawMessage }
-	if err := json.Unmarshal(text, &set); err != nil {
-		t.Fatal(err)
-	}
-	return set.Keys[0]
+	return key
 }
 
 // ringOf returns the ring of keys. The first one signs.
-func ringOf(t *testing.T, keys ...json.RawMessage) *jws.Ring {
+func ringOf(t *testing.T, keys ...jws.Key) *jws.Ring {
 	t.Helper()
-	text, err := json.Marshal(map[string]any{"keys": keys})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := jws.ParseRing(text)
+	ring, err := jws.NewRing(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
