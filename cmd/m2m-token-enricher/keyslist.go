@@ -57,7 +57,7 @@ func (r *keysRun) due(s *rotation.Set, k rotation.Key) string {
 		kid = ""
 	}
 	steps := slices.DeleteFunc(s.Schedule(r.policy), func(step rotation.Step) bool { return step.Kid != kid })
-	step := rotation.Foremost(steps, r.now)
+	step := rotation.NextStep(steps, r.now)
 	switch {
 	case step == nil, s.PEM():
 		return "-"

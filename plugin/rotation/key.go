@@ -1,6 +1,6 @@
-// Package rotation leads the keys of a ring's file through their lives: added,
-// signing, signed before, retired, removed. The file is the whole state: the
-// times of each step are members of its JWKs.
+// Package rotation replaces the keys of a key file step by step: a key is added,
+// signs, is succeeded by another, is retired, and is removed. The file is the whole
+// state: the times of the steps are members of its JWKs.
 package rotation
 
 import (
@@ -14,49 +14,48 @@ import (
 
 // Members of a JWK that hold the time of a step, in Unix seconds.
 const (
-	createdMember     = "m2m_created"      // it was put into the file
-	signingMember     = "m2m_signing"      // it began to sign
-	signedUntilMember = "m2m_signed_until" // it ended to sign
+	createdMember     = "m2m_created"      // it was added to the file
+	signingMember     = "m2m_signing"      // it started to sign
+	signedUntilMember = "m2m_signed_until" // it stopped signing
 	retiredMember     = "m2m_retired"      // its private part was dropped
 )
 
-// privateMembers are the members of a JWK that only its owner may know (RFC
-// 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2).
+// privateMembers are the secret members of a JWK (RFC 7518 sections 6.2.2 and
+// 6.3.2, RFC 8037 section 2).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth"}
 
-// Role is what a key is for at present.
+// Role is what a key is for now.
 type Role string
 
 // The roles of a key, in the order of its life.
 const (
-	Next    Role = "next"    // published, and never signed
+	Next    Role = "next"    // published, has never signed
 	Signing Role = "signing" // the first of the file
 	Former  Role = "former"  // signed before, and still could
-	Retired Role = "retired" // only published: it can't sign, or must not any more
+	Retired Role = "retired" // only published: it can't or must not sign any more
 )
 
 // Key is one key of a file.
 type Key struct {
 	jws.RingKey
 	Role Role
-	// When the steps of its life were. Zero means not yet, or unknown.
+	// When its steps were taken. Zero means not yet, or unknown.
 	Created, Signing, SignedUntil, Retired time.Time
-	// Foreign tells that the file says nothing of the key's life: another tool
-	// put it in.
+	// Foreign says that the file has no times of the key: another tool added it.
 	Foreign bool
 
 	jwk *splice.Object // nil in a PEM file
 }
 
-// newKey reads the times of key from its JWK. changed is when the file was
-// changed last.
+// newKey reads the times of key from its JWK. changed is when the file last
+// changed.
 func newKey(key jws.RingKey, jwk *splice.Object, first bool, changed time.Time) (Key, error) {
 	k := Key{RingKey: key, jwk: jwk}
 	if err := k.readTimes(); err != nil {
 		return k, err
 	}
 	k.Foreign = k.Created.IsZero() && k.Signing.IsZero() && k.SignedUntil.IsZero()
-	err := k.assume(first, changed)
+	err := k.completeTimes(first, changed)
 	k.Role = k.role(first)
 	return k, err
 }
@@ -76,33 +75,25 @@ func (k *Key) readTimes() error {
 	return nil
 }
 
-// assume fills in what the file doesn't say, so that no step is taken too
-// early: a first key signs since the file was changed, and one that isn't
-// first any more, moved by hand, signed until then. So may have a foreign one.
-// But for a foreign one, of which it stays an assumption, the next step writes
-// it down: it changes the file's time.
-func (k *Key) assume(first bool, changed time.Time) error {
+// completeTimes fills in times that the file lacks, or a step could be taken too
+// early. The first key signs since the file last changed. A key that was moved from
+// the first place by hand signed until then, and so may have a foreign one. The
+// next step changes the file's time, so it writes these times down, except those
+// of a foreign key, which stay an assumption.
+func (k *Key) completeTimes(first bool, changed time.Time) error {
 	switch {
 	case first && k.Signing.IsZero():
 		k.Signing = changed
-		return k.note(signingMember, k.Signing)
+		return k.mark(signingMember, k.Signing)
 	case !first && k.Foreign:
 		k.SignedUntil = changed
 	case !first && k.SignedUntil.Before(k.Signing):
 		if k.SignedUntil = changed; changed.Before(k.Signing) {
 			k.SignedUntil = k.Signing
 		}
-		return k.note(signedUntilMember, k.SignedUntil)
+		return k.mark(signedUntilMember, k.SignedUntil)
 	}
 	return nil
-}
-
-// note is mark, where there is a place for it.
-func (k *Key) note(member string, at time.Time) error {
-	if k.jwk == nil {
-		return nil
-	}
-	return k.mark(member, at)
 }
 
 func (k *Key) role(first bool) Role {
@@ -117,7 +108,7 @@ func (k *Key) role(first bool) Role {
 	return Next
 }
 
-// signed tells whether tokens that the key signed may exist.
+// signed reports whether tokens that the key signed may exist.
 func (k *Key) signed() bool { return !k.Signing.IsZero() || !k.SignedUntil.IsZero() }
 
 // latest is the time of the key's last step.
@@ -131,10 +122,11 @@ func (k *Key) latest() time.Time {
 	return last
 }
 
-// mark writes the time of a step into the key's JWK.
+// mark writes the time of a step into the key's JWK. A key of a PEM file has none,
+// and [Set.Text] refuses the step.
 func (k *Key) mark(member string, at time.Time) error {
 	if k.jwk == nil {
-		return errPEM
+		return nil
 	}
 	return k.replace(k.jwk.With(splice.Member{Name: member, Value: strconv.AppendInt(nil, at.Unix(), 10)}))
 }
@@ -142,7 +134,7 @@ func (k *Key) mark(member string, at time.Time) error {
 // retire drops the private part.
 func (k *Key) retire(at time.Time) error {
 	if k.jwk == nil {
-		return errPEM
+		return nil
 	}
 	if err := k.replace(k.jwk.Without(privateMembers...)); err != nil {
 		return err
@@ -162,8 +154,8 @@ func (k *Key) replace(text []byte) error {
 // maxTime is the end of the year 9999 in Unix seconds.
 const maxTime = 253402300799
 
-// readTime returns the zero time if there is no such member. One that isn't
-// understood is an error: "never signed" would be the wrong guess.
+// readTime returns the zero time if there is no such member. Any value except a
+// time is an error, because "never signed" would be the wrong guess.
 func readTime(jwk *splice.Object, member string) (time.Time, error) {
 	value := jwk.Get(member)
 	if value == nil {

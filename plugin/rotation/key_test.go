@@ -46,7 +46,7 @@ func TestUnknownTimes(t *testing.T) {
 // TestMovedByHand: a key that another one was put before by hand signed until
 // the file was changed, whenever it began to.
 func TestMovedByHand(t *testing.T) {
-	const forgotten = settling + 24*time.Hour + leeway
+	const forgotten = propagation + 24*time.Hour + leeway
 	f := newFile(t)
 	first, second := f.set().Keys[0].ID, f.add()
 	f.moveLastFirst()
@@ -59,7 +59,7 @@ func TestMovedByHand(t *testing.T) {
 		t.Fatalf("keys %+v", s.Keys)
 	}
 	wantEarly(t, s.Remove(first, DefaultPolicy, false, changed), forgotten)
-	if step := Foremost(s.Schedule(DefaultPolicy), changed); !step.Due.After(changed) {
+	if step := NextStep(s.Schedule(DefaultPolicy), changed); !step.Due.After(changed) {
 		t.Errorf("%s is due at once", step)
 	}
 
@@ -114,7 +114,7 @@ func TestRetiredStaysSo(t *testing.T) {
 	f.text = []byte(whole[:strings.LastIndex(whole, `"m2m_created"`)] + member + ",\n" + whole[strings.LastIndex(whole, `"m2m_created"`):])
 	f.now = start.Add(100 * 24 * time.Hour)
 	f.want(nil, "signing retired")
-	if err := f.promote(kid, false); err == nil || !strings.Contains(err.Error(), "come back to life") {
+	if err := f.promote(kid, false); err == nil || !strings.Contains(err.Error(), "must not sign again") {
 		t.Errorf("promoted: %v", err)
 	}
 	for _, step := range f.set().Schedule(DefaultPolicy) {

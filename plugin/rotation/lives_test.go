@@ -75,7 +75,7 @@ func (l *lives) judge(before, after []Key, now time.Time) (broken string) {
 		if first.signed || first.spent {
 			return "a key that signed, or was retired or removed, signs again"
 		}
-		if now.Before(first.added.Add(DefaultPolicy.MaxAge + settling)) {
+		if now.Before(first.added.Add(DefaultPolicy.MaxAge + propagation)) {
 			return "signs too early"
 		}
 		first.signed = true

@@ -100,7 +100,7 @@ func TestALife(t *testing.T) {
 	second := f.add()
 	f.want(nil, "signing next")
 
-	const published = 5*time.Minute + settling
+	const published = 5*time.Minute + propagation
 	wantEarly(t, f.promote(second, false), published)
 	f.now = f.now.Add(published - time.Second)
 	wantEarly(t, f.promote(second, false), time.Second)
@@ -110,7 +110,7 @@ func TestALife(t *testing.T) {
 		t.Errorf("%s signs", got)
 	}
 
-	const forgotten = settling + 24*time.Hour + leeway
+	const forgotten = propagation + 24*time.Hour + leeway
 	wantEarly(t, f.remove(first, false), forgotten)
 	f.want(f.retire(first), "signing retired")
 	if strings.Count(string(f.text), `"d":`) != 1 {
@@ -132,11 +132,11 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		"promote what signs":        {f.promote(second, true), "it signs already"},
-		"promote what signed":       {f.promote(first, false), "must not come back to life"},
+		"promote what signed":       {f.promote(first, false), "must not sign again"},
 		"promote nothing":           {f.promote("none", true), "no key none"},
 		"retire what signs":         {f.retire(second), "it signs"},
 		"remove what signs":         {f.remove(second, true), "it signs"},
-		"remove what signed so far": {f.remove(first, false), "tokens that the key signed may be alive"},
+		"remove what signed so far": {f.remove(first, false), "tokens that the key signed may not have expired"},
 	} {
 		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, tt.err)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Step is a step of a key's life that the file's own history asks for.
+// Step is a step of a rotation.
 type Step struct {
 	Verb string // add, promote, retire or remove
 	Kid  string // "" for add
@@ -20,19 +20,19 @@ func (s Step) String() string {
 	return s.Verb + " " + s.Kid
 }
 
-// Schedule returns the steps that lie ahead in the order in which they are
-// taken when they are due: remove, retire, promote, add. Of a key that another
-// tool put in nothing is known, so nothing is scheduled.
+// Schedule returns the coming steps, in the order in which steps that are due are
+// taken: remove, retire, promote, add. It has none for a key that another tool
+// added, because nothing is known of that key.
 func (s *Set) Schedule(p Policy) []Step {
 	var steps []Step
 	for _, k := range s.Keys[1:] {
 		if k.signed() && !k.Foreign {
-			steps = append(steps, Step{"remove", k.ID, k.forgotten(p)})
+			steps = append(steps, Step{"remove", k.ID, k.tokensExpired(p)})
 		}
 	}
 	for _, k := range s.Keys[1:] {
 		if k.Role == Former && !k.Foreign {
-			steps = append(steps, Step{"retire", k.ID, k.SignedUntil.Add(p.MaxAge + settling)})
+			steps = append(steps, Step{"retire", k.ID, k.SignedUntil.Add(p.MaxAge + propagation)})
 		}
 	}
 	next := slices.IndexFunc(s.Keys, func(k Key) bool { return k.Role == Next })
@@ -44,11 +44,10 @@ func (s *Set) Schedule(p Policy) []Step {
 	return steps
 }
 
-// Rotate takes the first step that is due, if one is, and returns it and the
-// one that comes next. It never takes two: the next is judged by the file that
-// then is there.
+// Rotate takes the first step that is due, if any, and returns it and the next
+// one. It never takes two: the next depends on the file after the first.
 func (s *Set) Rotate(p Policy, now time.Time) (taken, next *Step, err error) {
-	step := Foremost(s.Schedule(p), now) // there always is one: add or promote
+	step := NextStep(s.Schedule(p), now) // one always exists: add or promote
 	if now.Before(step.Due) {
 		return nil, step, nil
 	}
@@ -58,22 +57,22 @@ func (s *Set) Rotate(p Policy, now time.Time) (taken, next *Step, err error) {
 	if err := s.refresh(now); err != nil {
 		return nil, nil, err
 	}
-	return step, Foremost(s.Schedule(p), now), nil
+	return step, NextStep(s.Schedule(p), now), nil
 }
 
-// Foremost returns the step that is taken first: of those that are due the
-// first, else the one that is due earliest. Nil if there is none.
-func Foremost(steps []Step, now time.Time) *Step {
-	var foremost *Step
+// NextStep returns the step to take first: the first that is due, or the one that
+// is due next. It returns nil if there are no steps.
+func NextStep(steps []Step, now time.Time) *Step {
+	var next *Step
 	for _, step := range steps {
 		if !now.Before(step.Due) {
 			return &step
 		}
-		if foremost == nil || step.Due.Before(foremost.Due) {
-			foremost = &step
+		if next == nil || step.Due.Before(next.Due) {
+			next = &step
 		}
 	}
-	return foremost
+	return next
 }
 
 func (s *Set) take(step Step, p Policy, now time.Time) error {
@@ -89,7 +88,7 @@ func (s *Set) take(step Step, p Policy, now time.Time) error {
 	return err
 }
 
-// refresh reads the set anew as it will be written.
+// refresh reads the set again as it will be written.
 func (s *Set) refresh(now time.Time) error {
 	text, err := s.Text()
 	if err != nil {

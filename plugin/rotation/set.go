@@ -13,7 +13,7 @@ import (
 	"m2m-token-enricher/plugin/splice"
 )
 
-// Set is the content of a ring's file. A step changes it in memory; Update
+// Set is the content of a key file. A step changes it in memory, and [Update]
 // writes it.
 type Set struct {
 	Keys []Key // the first signs
@@ -21,7 +21,7 @@ type Set struct {
 	json *splice.Object // nil in a PEM file
 }
 
-// Parse reads the content of a file that was changed last at changed.
+// Parse reads the content of a file that last changed at changed.
 func Parse(text []byte, changed time.Time) (*Set, error) {
 	ring, err := jws.ParseRing(text)
 	if err != nil {
@@ -90,8 +90,8 @@ func (s *Set) Text() ([]byte, error) {
 	return append(pretty, '\n'), nil
 }
 
-// PEM tells that the file has no place for the times of steps, so that none
-// can be taken.
+// PEM reports whether the file is PEM, which has no place for the times of steps,
+// so none can be taken.
 func (s *Set) PEM() bool { return s.json == nil }
 
 // Public returns the JWK set that gateways publish.
@@ -106,10 +106,9 @@ func (s *Set) find(kid string) (int, error) {
 	return i, nil
 }
 
-// stamp returns the time to note for a step that is taken now. A clock that
-// stepped back doesn't take time back: no step is noted before one that was
-// noted already.
-func (s *Set) stamp(now time.Time) time.Time {
+// stepTime returns the time to write down for a step that is taken now. If the clock
+// stepped back, it is that of the latest step.
+func (s *Set) stepTime(now time.Time) time.Time {
 	for _, k := range s.Keys {
 		if last := k.latest(); !k.Foreign && last.After(now) {
 			now = last
@@ -118,5 +117,4 @@ func (s *Set) stamp(now time.Time) time.Time {
 	return now
 }
 
-// errPEM refuses a step on a file that has no place for its time.
 var errPEM = errors.New("a PEM file has no place for the times of the steps; keep the keys in a JWK set (keys generate makes one)")

@@ -12,26 +12,25 @@ import (
 
 // How long a step takes to reach everyone, beyond what the policy says.
 const (
-	// settling is the time until every gateway follows the file: each reads it
-	// within 10 s, the files of several nodes may change 30 s apart, and a
-	// margin.
-	settling = time.Minute
-	// leeway is by how much a consumer may accept a token after its end.
+	// propagation is the time until every gateway uses the file: each reads it
+	// within 10 s, the files of several nodes may change 30 s apart, plus a margin.
+	propagation = time.Minute
+	// leeway is for how long a consumer may accept a token that has expired.
 	leeway = 5 * time.Minute
 )
 
 // Policy is what the times of the steps depend on.
 type Policy struct {
-	MaxAge    time.Duration // signing.jwks_max_age: for how long consumers keep the published set
+	MaxAge    time.Duration // signing.jwks_max_age: how long consumers cache the published set
 	TokenLife time.Duration // the longest life of a token
 	Every     time.Duration // how long a key signs before Rotate adds the next one
 }
 
-// maxWait bounds the times of a policy. Sums of more would overflow, and an
-// endless wait would be none.
+// maxWait bounds the times of a policy. Sums of longer ones could overflow, and
+// then nothing would be waited for.
 const maxWait = 10 * 365 * 24 * time.Hour
 
-// Check tells whether the policy's times can be waited for.
+// Check returns an error unless every time is between 0 and ten years.
 func (p Policy) Check() error {
 	var errs []error
 	for _, t := range []struct {
@@ -66,8 +65,8 @@ func notBefore(at, now time.Time, why string) error {
 	return nil
 }
 
-// Generate returns the content of a new file with one key of kind, as
-// [jws.Generate] makes it, that signs from now on.
+// Generate returns the content of a new file with one key that signs from now on.
+// kind is that of [jws.Generate].
 func Generate(kind string, now time.Time) ([]byte, error) {
 	text, err := jws.Generate(kind)
 	if err != nil {
@@ -83,8 +82,8 @@ func Generate(kind string, now time.Time) ([]byte, error) {
 	return s.Text()
 }
 
-// Add appends a new key of kind, or of the signing key's kind if that is
-// empty. It is published and doesn't sign.
+// Add appends a new key, which is published and doesn't sign. An empty kind means
+// the signing key's.
 func (s *Set) Add(kind string, now time.Time) (kid string, err error) {
 	if kind == "" {
 		kind = map[string]string{"ES256": "ec", "EdDSA": "ed25519"}[s.Keys[0].Algorithm]
@@ -92,7 +91,7 @@ func (s *Set) Add(kind string, now time.Time) (kid string, err error) {
 	if kind == "" {
 		kind = "rsa"
 	}
-	k, err := newNext(kind, s.stamp(now))
+	k, err := newNext(kind, s.stepTime(now))
 	if err != nil {
 		return "", err
 	}
@@ -117,8 +116,8 @@ func newNext(kind string, at time.Time) (Key, error) {
 	return k, k.mark(createdMember, at)
 }
 
-// Promote makes the key sign. Without force it must be new, and have been
-// published for so long that every consumer can have it.
+// Promote makes the key sign. Without force, it must be new and published for so
+// long that every consumer can have fetched it.
 func (s *Set) Promote(kid string, p Policy, force bool, now time.Time) error {
 	i, err := s.find(kid)
 	if err != nil {
@@ -131,13 +130,13 @@ func (s *Set) Promote(kid string, p Policy, force bool, now time.Time) error {
 	case !k.Private:
 		return errors.New("it has no private part, so it can't sign")
 	case (k.signed() || !k.Retired.IsZero()) && !force:
-		return errors.New("it may have signed before or was retired, and a key must not come back to life; add a new one, or use --force")
+		return errors.New("it may have signed before or was retired, and such a key must not sign again; add a new one, or use --force")
 	case !force:
 		if err := notBefore(k.publishedEverywhere(p), now, "consumers may not have fetched the key yet"); err != nil {
 			return err
 		}
 	}
-	at := s.stamp(now)
+	at := s.stepTime(now)
 	if err := errors.Join(s.Keys[0].mark(signedUntilMember, at), k.mark(signingMember, at)); err != nil {
 		return err
 	}
@@ -145,8 +144,8 @@ func (s *Set) Promote(kid string, p Policy, force bool, now time.Time) error {
 	return nil
 }
 
-// publishedEverywhere is when every consumer can have fetched the key.
-func (k *Key) publishedEverywhere(p Policy) time.Time { return k.Created.Add(p.MaxAge + settling) }
+// publishedEverywhere is when every consumer has had time to fetch the key.
+func (k *Key) publishedEverywhere(p Policy) time.Time { return k.Created.Add(p.MaxAge + propagation) }
 
 // Retire drops the private part of a key that doesn't sign. It stays
 // published.
@@ -160,11 +159,11 @@ func (s *Set) Retire(kid string, now time.Time) error {
 	case !s.Keys[i].Private:
 		return errors.New("it has no private part already")
 	}
-	return s.Keys[i].retire(s.stamp(now))
+	return s.Keys[i].retire(s.stepTime(now))
 }
 
-// Remove takes a key that doesn't sign out of the file. Without force no token
-// that it signed may be alive.
+// Remove removes a key that doesn't sign from the file. Without force, all tokens
+// that it signed must have expired.
 func (s *Set) Remove(kid string, p Policy, force bool, now time.Time) error {
 	i, err := s.find(kid)
 	switch {
@@ -173,7 +172,7 @@ func (s *Set) Remove(kid string, p Policy, force bool, now time.Time) error {
 	case i == 0:
 		return errors.New("it signs; promote another key first")
 	case s.Keys[i].signed() && !force:
-		if err := notBefore(s.Keys[i].forgotten(p), now, "tokens that the key signed may be alive"); err != nil {
+		if err := notBefore(s.Keys[i].tokensExpired(p), now, "tokens that the key signed may not have expired"); err != nil {
 			return err
 		}
 	}
@@ -181,11 +180,11 @@ func (s *Set) Remove(kid string, p Policy, force bool, now time.Time) error {
 	return nil
 }
 
-// forgotten is when no token that the key signed is alive.
-func (k *Key) forgotten(p Policy) time.Time {
+// tokensExpired is when all tokens that the key signed have expired.
+func (k *Key) tokensExpired(p Policy) time.Time {
 	until := k.SignedUntil
 	if until.IsZero() {
 		until = k.latest()
 	}
-	return until.Add(settling + p.TokenLife + leeway)
+	return until.Add(propagation + p.TokenLife + leeway)
 }

@@ -160,14 +160,14 @@ func TestFullRing(t *testing.T) {
 // lockTimeout, and no longer.
 func TestLockIsWaitedForInVain(t *testing.T) {
 	path := create(t)
-	unlock, err := lock(filepath.Dir(path))
+	unlock, err := lock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		err := Update(path, addKey)
-		if err == nil || !strings.Contains(err.Error(), "another run") {
+		if err == nil || !strings.Contains(err.Error(), "another keys command") {
 			t.Errorf("got %v", err)
 		}
 		if waited := time.Since(begun); waited < lockTimeout || waited > lockTimeout+time.Second {
