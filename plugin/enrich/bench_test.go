@@ -17,16 +17,12 @@ func BenchmarkEnrich(b *testing.B) {
 		f := newFixture(b)
 		asPublished(b, f)
 		text, err := jws.Generate(kind)
-		if err != nil {
-			b.Fatal(err)
-		}
+		must(b, err)
 		if f.ring, err = jws.ParseRing(text); err != nil {
 			b.Fatal(err)
 		}
 		body, err := json.Marshal(map[string]any{"access_token": f.sign(), "expires_in": 86399, "scope": "read", "token_type": "bearer"})
-		if err != nil {
-			b.Fatal(err)
-		}
+		must(b, err)
 		x := partial(f.exchange)
 		x.Response.Body = body
 		e := f.enricher()
@@ -45,9 +41,7 @@ func BenchmarkManagement(b *testing.B) {
 	asPublished(b, f)
 	f.claims["aud"] = testManagement
 	body, err := json.Marshal(map[string]any{"access_token": f.sign()})
-	if err != nil {
-		b.Fatal(err)
-	}
+	must(b, err)
 	x := partial(f.exchange)
 	x.Response.Body = body
 	e := f.enricher()
@@ -62,9 +56,7 @@ func BenchmarkManagement(b *testing.B) {
 func asPublished(b *testing.B, f *fixture) {
 	b.Helper()
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &providerKey().PublicKey, KeyID: "idp", Algorithm: "RS256", Use: "sig"}}})
-	if err != nil {
-		b.Fatal(err)
-	}
+	must(b, err)
 	if f.keys.keys, err = jws.ParseProviderKeys(set); err != nil {
 		b.Fatal(err)
 	}

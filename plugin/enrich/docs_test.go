@@ -33,15 +33,11 @@ func table() string {
 func TestOutcomesPage(t *testing.T) {
 	const path = "../../docs/outcomes.md"
 	page, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	shown := regexp.MustCompile(`(?m)^\| outcome \|.*\n(\|.*\n)+`)
 	want := shown.ReplaceAllLiteralString(string(page), table())
 	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(path, []byte(want), 0o644))
 		return
 	}
 	if string(page) != want {
@@ -67,9 +63,7 @@ func TestOutcomesAskedFor(t *testing.T) {
 	asked := regexp.MustCompile(`outcome(?:=|!=|=~|!~)\\?"([a-z_|]+)\\?"`)
 	for _, path := range []string{"deploy/alerts.yaml", "deploy/grafana.json", "test/e2e/testdata/alerts.test.yaml"} {
 		text, err := os.ReadFile("../../" + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		found := asked.FindAllStringSubmatch(string(text), -1)
 		if len(found) == 0 {
 			t.Errorf("%s asks for no outcome", path)

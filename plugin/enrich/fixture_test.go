@@ -157,21 +157,15 @@ func (f *fixture) sign() string {
 		t.Header[name] = value
 	}
 	token, err := t.SignedString(providerKey())
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	return token
 }
 
 func (f *fixture) enricher() *Enricher {
 	text, err := json.Marshal(f.config)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	cfg, err := schema.ParseInstance(text)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	now := func() time.Time { return testNow }
 	e, err := New(cfg, Dependencies{
 		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, time.Duration(cfg.Leeway)*time.Second, f.keys, now),
@@ -179,9 +173,7 @@ func (f *fixture) enricher() *Enricher {
 		Records:  f.records,
 		Now:      now,
 	})
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	return e
 }
 
@@ -200,9 +192,7 @@ func (f *fixture) complete() Exchange {
 	case x.Response.Body == nil:
 		f.response["access_token"] = f.token
 		body, err := json.Marshal(f.response)
-		if err != nil {
-			f.t.Fatal(err)
-		}
+		must(f.t, err)
 		x.Response.Body = body
 	}
 	return x
@@ -213,9 +203,7 @@ func (f *fixture) complete() Exchange {
 func payload(t testing.TB, ring *jws.Ring, token string) string {
 	t.Helper()
 	keys, err := jws.ParseProviderKeys(ring.PublicSet())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	v := jws.NewVerifier(testIssuer, []string{ring.Algorithm()}, 0, staticKeys{keys: keys}, func() time.Time { return testNow })
 	verified, err := v.Verify(context.Background(), token)
 	if err != nil {
@@ -230,5 +218,13 @@ func partial(x Exchange) Exchange {
 		Request:  Request{Body: x.Request.Body, BodyError: x.Request.BodyError},
 		Response: Response{Status: x.Response.Status, Body: x.Response.Body, HeadersError: x.Response.HeadersError},
 		Partial:  true,
+	}
+}
+
+// must ends the test if err isn't nil.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

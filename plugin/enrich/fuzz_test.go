@@ -39,9 +39,7 @@ func FuzzResponse(f *testing.F) {
 			return
 		}
 		text, err := inflate(x.Response)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		sameButToken(t, signed, text, r.Body)
 	})
 }
@@ -50,13 +48,9 @@ func FuzzResponse(f *testing.F) {
 // and the old one is the token that the provider signed.
 func sameButToken(t *testing.T, signed string, before, after []byte) {
 	old, err := splice.Parse(before)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	now, err := splice.Parse(after)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	placeholder := splice.Member{Name: "access_token", Value: []byte("0")}
 	if !bytes.Equal(old.With(placeholder), now.With(placeholder)) {
 		t.Fatalf("before %q\nafter  %q", before, after)
@@ -109,9 +103,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("multipart/form-data; boundary=x", "", []byte("--x"), "")
 	e := fx.enricher()
 	body, err := json.Marshal(map[string]string{"access_token": signed})
-	if err != nil {
-		f.Fatal(err)
-	}
+	must(f, err)
 	f.Fuzz(func(t *testing.T, contentType, query string, request []byte, authorization string) {
 		x := fx.exchange
 		x.Request = Request{Method: "POST", ContentType: contentType, Query: query, Body: request, Authorization: authorization}

@@ -65,15 +65,11 @@ var outcomes = []struct {
 	{"client id too long", func(f *fixture) { f.claims["azp"] = strings.Repeat("a", 257) }, UntrustedToken, 502, "server_error"},
 	{"signed by the gateway itself", func(f *fixture) {
 		keys, err := jws.ParseProviderKeys(f.ring.PublicSet())
-		if err != nil {
-			f.t.Fatal(err)
-		}
+		must(f.t, err)
 		f.keys.keys = keys
 		f.set("", "algorithms", []any{"ES256"})
 		text, err := json.Marshal(f.claims)
-		if err != nil {
-			f.t.Fatal(err)
-		}
+		must(f.t, err)
 		if f.token, err = f.ring.Sign(context.Background(), nil, text); err != nil {
 			f.t.Fatal(err)
 		}
@@ -213,9 +209,7 @@ func TestOutcomes(t *testing.T) {
 func checkRefusal(t *testing.T, r Result, code string) {
 	t.Helper()
 	var body map[string]string
-	if err := json.Unmarshal(r.OAuthError("req-1"), &body); err != nil {
-		t.Fatal(err)
-	}
+	must(t, json.Unmarshal(r.OAuthError("req-1"), &body))
 	description := body["error_description"]
 	if body["error"] != code || !strings.Contains(description, string(r.Outcome)) || !strings.Contains(description, "req-1") {
 		t.Errorf("refused with %v", body)

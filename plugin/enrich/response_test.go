@@ -38,9 +38,7 @@ func compress(t testing.TB, encoding string, text []byte) []byte {
 	if _, err := w.Write(text); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, w.Close())
 	return out.Bytes()
 }
 
@@ -53,9 +51,7 @@ func TestEncodings(t *testing.T) {
 		t.Run(encoding, func(t *testing.T) {
 			f := newFixture(t)
 			body, err := json.Marshal(map[string]any{"access_token": f.sign(), "expires_in": 1})
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			if outcome == BadTokenResponse {
 				body = append([]byte("\x1f\x9d"), body...)
 			}

@@ -19,9 +19,7 @@ func signPayload(t testing.TB, header, payload string) string {
 	t.Helper()
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
 	signature, err := jwt.SigningMethodRS256.Sign(signed, providerKey())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
@@ -73,9 +71,7 @@ func TestHeader(t *testing.T) {
 			t.Fatalf("%s: outcome %s: %v", before, r.Outcome, r.Cause)
 		}
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if got := strings.Replace(string(header), f.ring.Keys()[0].ID, "KID", 1); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
@@ -115,12 +111,8 @@ func TestGatewayClaims(t *testing.T) {
 	claims := map[string]any{}
 	parts := strings.Split(between(t, r.Body, `"access_token":"`, `"`), ".")
 	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &claims); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, json.Unmarshal(text, &claims))
 	if claims["iss"] != "https://gateway.example.com" || claims["exp"] != float64(testNow.Unix()+60) {
 		t.Errorf("claims %v", claims)
 	}

@@ -24,9 +24,7 @@ func (f *file) moveLastFirst() {
 	last := len(s.Keys) - 1
 	s.Keys = append([]Key{s.Keys[last]}, s.Keys[:last]...)
 	text, err := s.Text()
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	f.text = text
 }
 
@@ -52,9 +50,7 @@ func TestMovedByHand(t *testing.T) {
 	f.moveLastFirst()
 	changed := start.Add(90 * 24 * time.Hour)
 	s, err := Parse(f.text, changed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if s.Keys[0].ID != second || !s.Keys[0].Signing.Equal(changed) || !s.Keys[1].SignedUntil.Equal(changed) {
 		t.Fatalf("keys %+v", s.Keys)
 	}
@@ -93,9 +89,7 @@ func TestMovedBackByHand(t *testing.T) {
 		start:                    start.Add(2 * time.Hour),
 	} {
 		s, err := Parse(f.text, changed)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if got := s.Keys[1]; got.ID != first || !got.SignedUntil.Equal(until) {
 			t.Errorf("changed %v: %s signed until %v", changed, got.ID, got.SignedUntil)
 		}
@@ -130,9 +124,7 @@ func TestForeignFirstKey(t *testing.T) {
 	f := newFile(t)
 	f.edit(`,\s*"m2m_\w+": \d+`, "")
 	s, err := Parse(f.text, start)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	f.now = start.Add(DefaultPolicy.Every)
 	if taken, _, err := s.Rotate(DefaultPolicy, f.now); err != nil || taken == nil || taken.Verb != "add" {
 		t.Fatalf("took %v: %v", taken, err)

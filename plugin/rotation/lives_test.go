@@ -50,10 +50,20 @@ func (l *lives) randomCommand(r *rand.Rand) (what string, err error) {
 // judge tells what rule the step from before to after broke at the time now.
 func (l *lives) judge(before, after []Key, now time.Time) (broken string) {
 	steps := 0
+	var recorded time.Time // the last step until now
+	for _, k := range before {
+		if k.latest().After(recorded) {
+			recorded = k.latest()
+		}
+	}
 	for _, k := range after {
-		if !slices.ContainsFunc(before, func(b Key) bool { return b.ID == k.ID }) {
+		i := slices.IndexFunc(before, func(b Key) bool { return b.ID == k.ID })
+		if i < 0 {
 			steps++
 			l.keys[k.ID] = &life{added: now}
+		}
+		if (i < 0 || k.latest() != before[i].latest()) && k.latest().Before(recorded) {
+			return "recorded before an earlier step"
 		}
 	}
 	for _, k := range before {

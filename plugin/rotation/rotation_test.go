@@ -11,7 +11,7 @@ import (
 
 var start = time.Unix(1_800_000_000, 0)
 
-// file is a set in memory that is read anew after each step, as a file is.
+// file is a set in memory that is read again after each step, as a file is.
 type file struct {
 	t    testing.TB
 	text []byte
@@ -20,18 +20,14 @@ type file struct {
 
 func newFile(t testing.TB) *file {
 	text, err := Generate("ec", start)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return &file{t, text, start}
 }
 
 func (f *file) set() *Set {
 	f.t.Helper()
 	s, err := Parse(f.text, start)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	return s
 }
 
@@ -43,9 +39,7 @@ func (f *file) take(step func(*Set) error) error {
 		return err
 	}
 	text, err := s.Text()
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	f.text = text
 	return nil
 }
@@ -53,9 +47,7 @@ func (f *file) take(step func(*Set) error) error {
 func (f *file) add() (kid string) {
 	f.t.Helper()
 	err := f.take(func(s *Set) (err error) { kid, err = s.Add("", f.now); return err })
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	must(f.t, err)
 	return kid
 }
 
@@ -154,74 +146,11 @@ func TestRefused(t *testing.T) {
 	f.want(f.remove(third, false), "signing") // it never signed
 }
 
-// TestClockStepsBack: at each stage nothing becomes due by it, and no noted
-// time is before one that was noted.
-func TestClockStepsBack(t *testing.T) {
-	f := newFile(t)
-	first, second := f.set().Keys[0].ID, f.add()
-	f.now = start.Add(-24 * time.Hour)
-	if err := f.promote(second, false); err == nil {
-		t.Error("promoted")
-	}
-	f.now = start.Add(time.Hour)
-	f.want(f.promote(second, false), "signing former")
-	until := f.set().Keys[1].SignedUntil
-
-	f.now = start.Add(-24 * time.Hour)
-	if err := f.remove(first, false); err == nil {
-		t.Error("removed")
-	}
-	f.want(f.retire(first), "signing retired")
-	if got := f.set().Keys[1].Retired; got.Before(until) {
-		t.Errorf("retired at %v, before it ended to sign", got)
-	}
-	third := f.add()
-	f.want(f.promote(third, true), "signing former retired")
-	if got := f.set().Keys[1].SignedUntil; got.Before(until) {
-		t.Errorf("signed until %v, before it began", got)
-	}
-}
-
-func TestRotate(t *testing.T) {
-	f := newFile(t)
-	rotate := func(want string, next string) {
-		t.Helper()
-		var taken, following *Step
-		err := f.take(func(s *Set) (err error) { taken, following, err = s.Rotate(DefaultPolicy, f.now); return err })
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		if taken != nil {
-			got = taken.Verb
-		}
-		if got != want || following.Verb != next {
-			t.Fatalf("took %q, next %s at %v; want %q, %s", got, following, following.Due, want, next)
-		}
-		f.now = following.Due.Add(-time.Second)
-		if taken, _, err := f.set().Rotate(DefaultPolicy, f.now); err != nil || taken != nil {
-			t.Fatalf("took %v a second early: %v", taken, err)
-		}
-		f.now = following.Due
-	}
-	rotate("", "add")
-	rotate("add", "promote")
-	rotate("promote", "retire")
-	rotate("retire", "remove")
-	rotate("remove", "add")
-	rotate("add", "promote")
-	f.want(nil, "signing next")
-}
-
 func TestForeignKeys(t *testing.T) {
 	one, err := jws.Generate("ec")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	two, err := jws.Generate("ed25519")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	inner := func(text []byte) string {
 		_, rest, _ := strings.Cut(string(text), "[")
 		return rest[:strings.LastIndex(rest, "]")]
@@ -243,5 +172,13 @@ func TestForeignKeys(t *testing.T) {
 	f.add()
 	if !strings.Contains(string(f.text), `"x": 1`) {
 		t.Errorf("a foreign member is lost: %s", f.text)
+	}
+}
+
+// must ends the test if err isn't nil.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
