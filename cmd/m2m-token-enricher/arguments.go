@@ -27,9 +27,9 @@ const kidLength = 43
 // completing is the last argument when a shell asks how a line could continue.
 const completing = "--generate-shell-completion"
 
-// separate moves the arguments that can't be flags behind "--" and returns how
-// many there are: those that are there already, and key IDs, one in 64 of which
-// begins with "-". A line that is being completed stays as it is.
+// separate moves key IDs that begin with "-" behind "--", because they aren't
+// flags. One in 64 begins so. It returns how many arguments stand there. A line
+// that a shell completes is returned as it is.
 func separate(args []string) (line []string, literal int) {
 	if len(args) > 0 && args[len(args)-1] == completing {
 		return args, 0

@@ -15,13 +15,12 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// check tries every block of the plugin in a declarative configuration of
-// Kong.
+// check checks every configuration of the plugin in a kong.yml.
 func check(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name: "check", ArgsUsage: "KONG_YML", Usage: "Check the plugin's configuration, keys, provider and Redis",
-		Description: "It checks every block of the plugin in a kong.yml, and exits with 1 if anything is wrong.\n\n" +
-			"Example:\n  m2m-token-enricher check /etc/kong/kong.yml",
+		Description: described("It reports every error of every configuration of the plugin in a kong.yml, with its line. It exits with 1\n"+
+			"if anything is wrong.", "check /etc/kong/kong.yml"),
 		Action: func(ctx context.Context, cmd *cli.Command) error { return runCheck(ctx, cmd.Args().First(), stdout) },
 	}
 }

@@ -23,13 +23,13 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // Exit codes.
 const (
-	exitFailed      exitCode = 1 // something failed, or a mistake was found
+	exitFailed      exitCode = 1 // something failed, or check found an error
 	exitUsage       exitCode = 2 // the command line is wrong
 	exitRefused     exitCode = 3 // explain and inspect: the token would be refused, or pass as it is
 	exitUnavailable exitCode = 4 // explain: the answer is unknown now
 )
 
-// usageError is a command line that is wrong in a way that flags can't tell.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
 // failure is an error of a command.
@@ -41,12 +41,15 @@ type failure struct {
 func (f failure) Error() string { return f.cmd.FullName() + ": " + f.error.Error() }
 func (f failure) Unwrap() error { return f.error }
 
-// Each command has its own -help: that of the library takes an argument for a
-// command.
-func init() { cli.HelpFlag = nil }
+// Each command has its own -help, because the library's takes an argument for a
+// command. The library calls the server's flags global.
+func init() {
+	cli.HelpFlag = nil
+	cli.RootCommandHelpTemplate = strings.Replace(cli.RootCommandHelpTemplate, "GLOBAL OPTIONS", "OPTIONS OF THE SERVER", 1)
+}
 
-// execute runs the command that args name, or root, and returns the exit code.
-// It reports what fails.
+// execute runs the command that args name, or root. It reports an error and
+// returns the exit code.
 func execute(root *cli.Command, args []string, stdout, stderr io.Writer) int {
 	args, literal := separate(args)
 	complete := func(c *cli.Command) { _ = c.Walk(func(c *cli.Command) error { finish(c, literal); return nil }) }
@@ -56,7 +59,7 @@ func execute(root *cli.Command, args []string, stdout, stderr io.Writer) int {
 	root.ExitErrHandler = func(context.Context, *cli.Command, error) {} // errors are reported here
 	root.EnableShellCompletion = true
 	root.ConfigureShellCompletionCommand = func(c *cli.Command) {
-		c.Hidden, c.Usage = false, "Print what makes your shell complete commands and flags"
+		c.Hidden, c.Usage = false, "Print a script with which your shell completes commands and flags"
 		complete(c)
 	}
 	return report(root.Run(context.Background(), slices.Concat([]string{root.Name}, args)), stderr)
@@ -75,7 +78,7 @@ func report(err error, stderr io.Writer) int {
 	}
 	f, ok := errors.AsType[failure](err)
 	if ok && len(f.cmd.Commands) == 0 {
-		visible.Fprintf(stderr, "usage: %s [options] %s\n", f.cmd.FullName(), f.cmd.ArgsUsage)
+		visible.Fprintf(stderr, "usage: %s\n", strings.TrimSpace(f.cmd.FullName()+" [options] "+f.cmd.ArgsUsage))
 	}
 	if ok {
 		visible.Fprintf(stderr, "See \"%s -help\".\n", f.cmd.FullName())
@@ -105,10 +108,10 @@ func finish(c *cli.Command, literal int) {
 		if err == nil {
 			err = run(ctx, cmd)
 		}
-		if err != nil {
-			return failure{cmd, err}
+		if _, named := errors.AsType[failure](err); err == nil || named {
+			return err
 		}
-		return nil
+		return failure{cmd, err}
 	}
 }
 
@@ -136,7 +139,7 @@ func accept(cmd *cli.Command, literal int) error {
 	return nil
 }
 
-// interruptible ends the context of an action when the process is told to end.
+// interruptible cancels the context of an action on SIGINT and SIGTERM.
 func interruptible(action cli.ActionFunc) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)

@@ -11,23 +11,20 @@ import (
 	"m2m-token-enricher/plugin/visible"
 )
 
-// durationFlag is a flag such as --every 90d.
-type durationFlag = cli.FlagBase[time.Duration, cli.NoConfig, durationValue]
-
-// durationValue implements [cli.ValueCreator] and [cli.Value].
-type durationValue struct{ at *time.Duration }
-
-func (durationValue) Create(value time.Duration, at *time.Duration, _ cli.NoConfig) cli.Value {
-	*at = value
-	return durationValue{at}
+// durationFlag returns a flag such as --every 90d.
+func durationFlag(name string, at *time.Duration, usage string) cli.Flag {
+	return &cli.GenericFlag{Name: name, Value: (*durationValue)(at), Usage: usage}
 }
 
-func (durationValue) ToString(value time.Duration) string { return visible.Duration(value) }
-func (v durationValue) String() string                    { return visible.Duration(*v.at) }
-func (v durationValue) Get() any                          { return *v.at }
+// durationValue implements [cli.Value].
+type durationValue time.Duration
 
-func (v durationValue) Set(text string) (err error) {
-	*v.at, err = parseDuration(text)
+func (v *durationValue) String() string { return visible.Duration(time.Duration(*v)) }
+func (v *durationValue) Get() any       { return time.Duration(*v) }
+
+func (v *durationValue) Set(text string) error {
+	d, err := parseDuration(text)
+	*v = durationValue(d)
 	return err
 }
 

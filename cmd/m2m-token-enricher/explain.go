@@ -24,14 +24,14 @@ type explainRun struct {
 	print    printer
 }
 
-// explain shows what would become of a token of a client, and why.
+// explain shows what the gateway would do with a client's token, and why.
 func explain(stdout io.Writer) *cli.Command {
 	r := &explainRun{print: printer{out: stdout}}
 	return &cli.Command{
 		Name: "explain", ArgsUsage: "[CLIENT_ID]", Usage: "Show what the gateway would do with a token, and why",
-		Description: "It looks up the records of a client, or of the client of a token. It exits with 3 if the token would be\n" +
-			"refused or pass unchanged, and with 4 if the answer is unknown now.\n\n" +
-			"Examples:\n  m2m-token-enricher explain -c kong.yml CLIENT_ID\n  m2m-token-enricher explain -c kong.yml --token token.jwt",
+		Description: described("It looks up the records of a client, or of the client of a token. It exits with 3 if the gateway would\n"+
+			"refuse the token or pass it unchanged, and with 4 if the answer is unknown now.",
+			"explain -c kong.yml CLIENT_ID\n  m2m-token-enricher explain -c kong.yml --token token.jwt"),
 		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "audience", Destination: &r.audience, Usage: "An `AUDIENCE` of the token, such as https://api.example.com"},
 			&cli.StringFlag{Name: "token", Destination: &r.token, Usage: "Verify the provider's token in this `FILE`, - for standard input"},

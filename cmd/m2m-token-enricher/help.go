@@ -24,7 +24,7 @@ func choose(_ context.Context, cmd *cli.Command) error {
 func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "help", ArgsUsage: "[COMMAND…]", Usage: "Show what a command does, its flags and an example",
-		Description: "Example:\n  m2m-token-enricher help keys rotate", Action: help,
+		Description: described("", "help keys rotate"), Action: help,
 	}
 }
 
@@ -41,6 +41,14 @@ func help(_ context.Context, cmd *cli.Command) error {
 	return show(at)
 }
 
+// described returns the description of a command, with an example.
+func described(about, example string) string {
+	if about != "" {
+		about += "\n\n"
+	}
+	return about + "Example:\n  m2m-token-enricher " + strings.TrimSpace(example)
+}
+
 func show(cmd *cli.Command) error {
 	if cmd == cmd.Root() {
 		return cli.ShowRootCommandHelp(cmd)
@@ -53,7 +61,7 @@ func unknownCommand(cmd *cli.Command, name string) error {
 	for _, c := range cmd.Commands {
 		names = append(names, c.Name)
 	}
-	return usageError{fmt.Errorf("unknown command %q%s", name, schema.DidYouMean(name, names))}
+	return failure{cmd, usageError{fmt.Errorf("unknown command %q%s", name, schema.DidYouMean(name, names))}}
 }
 
 // suggestFlag adds to an error of the parser's which flag may have been meant.

@@ -13,7 +13,7 @@ import (
 const (
 	requestTimeout = 30 * time.Second // to read a request and to answer it
 	headerLimit    = 16 << 10         // bytes
-	drainTimeout   = 10 * time.Second // for what is under way at the end
+	drainTimeout   = 10 * time.Second // for running requests at the end
 )
 
 func listen(address string) (net.Listener, error) {
@@ -24,7 +24,7 @@ func listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// serveHTTP serves until ctx ends and what is under way is answered.
+// serveHTTP serves until ctx ends and the running requests are answered.
 func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler: handler, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: 2 * requestTimeout,

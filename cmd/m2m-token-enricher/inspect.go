@@ -23,12 +23,11 @@ func inspect(stdout io.Writer) *cli.Command {
 	r := &inspectRun{print: printer{out: stdout}}
 	return &cli.Command{
 		Name: "inspect", ArgsUsage: "FILE", Usage: "Show who signed a token, and whether an API would accept it",
-		Description: "FILE holds the token; - is standard input. It exits with 3 if an API would refuse the token.\n\n" +
-			"Example:\n  m2m-token-enricher inspect -c kong.yml --url https://gateway.example.com/m2m/jwks.json token.jwt",
-		Flags: append([]cli.Flag{
+		Description: described("FILE has the token; - is standard input. It exits with 3 if an API would refuse the token.",
+			"inspect -c kong.yml --url https://gateway.example.com/m2m/jwks.json token.jwt"),
+		Flags: append(r.target.fileFlags(),
 			&cli.StringFlag{Name: "url", Destination: &r.url, Usage: "The gateway publishes its keys at this `URL`, such as https://gateway.example.com/m2m/jwks.json"},
-			jsonFlag(&r.print, "Print JSON"),
-		}, r.target.flags()...),
+			jsonFlag(&r.print, "Print JSON")),
 		Action: interruptible(r.run),
 	}
 }

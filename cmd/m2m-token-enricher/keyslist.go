@@ -13,8 +13,8 @@ import (
 	"m2m-token-enricher/plugin/visible"
 )
 
-// list prints the keys of a file, what is due of each and, with a URL, what a
-// gateway publishes now and the difference, which is an error.
+// list prints the keys of a file and the next step of each. With a URL, it
+// compares them with the keys that a gateway publishes. A difference is an error.
 func (r *keysRun) list(ctx context.Context) error {
 	s, err := rotation.Load(r.file)
 	if err != nil {
@@ -49,8 +49,8 @@ func (r *keysRun) printTable(s *rotation.Set, published []string) error {
 	return table.Flush()
 }
 
-// due tells the next step of the key, and when it may be taken. That of the
-// signing key is that another one is added.
+// due returns the next step of the key, and when it is due. After the signing key,
+// the next step is to add another one.
 func (r *keysRun) due(s *rotation.Set, k rotation.Key) string {
 	kid := k.ID
 	if k.Role == rotation.Signing {
@@ -69,7 +69,7 @@ func (r *keysRun) due(s *rotation.Set, k rotation.Key) string {
 	return step.Verb + " now"
 }
 
-// since tells when the key came into its role, and how long ago that is.
+// since returns when the key got its role, and how long ago that was.
 func (r *keysRun) since(k rotation.Key) (since, age string) {
 	at := map[rotation.Role]time.Time{
 		rotation.Next: k.Created, rotation.Signing: k.Signing, rotation.Former: k.SignedUntil, rotation.Retired: k.Retired,
@@ -93,8 +93,8 @@ func precision(d time.Duration) time.Duration {
 	return time.Second
 }
 
-// difference fails if the gateway at the URL doesn't publish what the file
-// says.
+// difference returns an error if the gateway at the URL doesn't publish the keys of
+// the file.
 func (r *keysRun) difference(s *rotation.Set, published []string) error {
 	if r.url == "" {
 		return nil

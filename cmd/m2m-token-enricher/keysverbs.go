@@ -39,29 +39,23 @@ func (r *keysRun) add(context.Context) error {
 }
 
 func (r *keysRun) promote(context.Context) error {
-	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Promote(r.kid, r.policy, r.force, r.now) })
-	if err != nil {
-		return err
-	}
-	r.say("%s signs; the previous signing key stays published", r.kid)
-	return nil
+	return r.change("signs; the previous signing key stays published", func(s *rotation.Set) error { return s.Promote(r.kid, r.policy, r.force, r.now) })
 }
 
 func (r *keysRun) retire(context.Context) error {
-	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Retire(r.kid, r.now) })
-	if err != nil {
-		return err
-	}
-	r.say("%s can no longer sign; it stays published", r.kid)
-	return nil
+	return r.change("can no longer sign; it stays published", func(s *rotation.Set) error { return s.Retire(r.kid, r.now) })
 }
 
 func (r *keysRun) remove(context.Context) error {
-	err := rotation.Update(r.file, func(s *rotation.Set) error { return s.Remove(r.kid, r.policy, r.force, r.now) })
-	if err != nil {
+	return r.change("is no longer published", func(s *rotation.Set) error { return s.Remove(r.kid, r.policy, r.force, r.now) })
+}
+
+// change changes the key in the file and says the result.
+func (r *keysRun) change(result string, change func(*rotation.Set) error) error {
+	if err := rotation.Update(r.file, change); err != nil {
 		return err
 	}
-	r.say("%s is no longer published", r.kid)
+	r.say("%s %s", r.kid, result)
 	return nil
 }
 

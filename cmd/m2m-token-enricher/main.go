@@ -1,5 +1,5 @@
 // Command m2m-token-enricher is the plugin server that Kong starts, and the
-// commands of those who operate it.
+// commands with which you operate it.
 package main
 
 import (
@@ -18,8 +18,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the process's exit code: 0 done, 1 a mistake was found or
-// something failed, 2 the command line is wrong.
+// run returns the exit code of the process.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := server(stdout)
 	root.Commands = commands(stdout, stderr)

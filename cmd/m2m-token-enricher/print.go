@@ -15,13 +15,13 @@ import (
 	"m2m-token-enricher/sync/reconcile"
 )
 
-// printer prints what commands find and do, for people or as JSON lines.
+// printer prints results for people or as JSON lines.
 type printer struct {
 	out  io.Writer
 	json bool
 }
 
-// jsonFlag is a flag by which p prints JSON.
+// jsonFlag returns a flag that makes p print JSON.
 func jsonFlag(p *printer, usage string) cli.Flag {
 	return &cli.BoolFlag{Name: "json", Destination: &p.json, HideDefault: true, Usage: usage}
 }
@@ -50,7 +50,7 @@ func groupOf(kind schema.Kind) string {
 	return string(kind)
 }
 
-// change shows what differs, a property a line.
+// change prints the differences of a record, a property a line.
 func (p *printer) change(kind schema.Kind, c records.Change) error {
 	if p.json {
 		return p.value(struct {
@@ -84,7 +84,7 @@ func (p *printer) change(kind schema.Kind, c records.Change) error {
 	return nil
 }
 
-// gone shows that a record is deleted.
+// gone prints that a record is deleted.
 func (p *printer) gone(kind schema.Kind, id string) error {
 	if p.json {
 		return p.value(map[string]string{"kind": groupOf(kind), "deleted": id})
@@ -93,7 +93,7 @@ func (p *printer) gone(kind schema.Kind, id string) error {
 	return nil
 }
 
-// summary shows what a run did, or would do.
+// summary prints the counts of a run.
 func (p *printer) summary(s reconcile.Summary, dryRun bool) error {
 	counts := map[string]*reconcile.Counts{}
 	for kind, c := range s {

@@ -42,20 +42,19 @@ func onRecords(group, plural string, stdout, stderr io.Writer) *cli.Command {
 	command := func(name, args, usage, example string, run func(*recordsRun, []string) error, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
 			Name: name, ArgsUsage: args, Usage: usage, Flags: slices.Concat(flags, []cli.Flag{asJSON}, r.target.flags()),
-			Description: "Example:\n  " + strings.TrimSuffix("m2m-token-enricher "+group+" "+name+" -c kong.yml "+example, " "),
-			Action:      interruptible(r.onStore(run)),
+			Description: described("", group+" "+name+" -c kong.yml "+example), Action: interruptible(r.onStore(run)),
 		}
 	}
 	return &cli.Command{
 		Name: group, Usage: "Read and write the records of " + plural + " in Redis",
-		Description: "-c KONG_YML says where Redis is, or --host and --prefix do. Gateways use a change within seconds.",
+		Description: "Choose the Redis with -c KONG_YML, or with --host and --prefix. Gateways use a change within seconds.",
 		Commands: []*cli.Command{
 			command("get", "ID", "Print a record", "my_id", (*recordsRun).get),
-			command("set", "ID KEY=VALUE…", "Set properties of a record, and leave the others as they are", "my_id name=value", (*recordsRun).set, dryRun),
+			command("set", "ID KEY=VALUE…", "Set properties of a record, and keep the others", "my_id name=value", (*recordsRun).set, dryRun),
 			command("unset", "ID KEY…", "Remove properties of a record", "my_id name", (*recordsRun).unset, dryRun),
 			command("delete", "ID…", "Delete records", "--dry-run my_id", (*recordsRun).delete, dryRun),
 			command("list", "", "Print the identifiers of records", "--match 'my_*'", (*recordsRun).list, match),
-			command("import", "FILE", "Make records what a JSON Lines or CSV file says; - is standard input", "--dry-run records.jsonl",
+			command("import", "FILE", "Write the records of a JSON Lines or CSV file; - is standard input", "--dry-run records.jsonl",
 				(*recordsRun).importFile, append(r.file.flags(), dryRun)...),
 			command("export", "", "Print records as JSON Lines, which import reads", "> records.jsonl", (*recordsRun).export, match),
 		},
@@ -98,7 +97,7 @@ func (r *recordsRun) set(args []string) error {
 		case !ok || name == "":
 			return usageError{fmt.Errorf("%q is not of the form KEY=VALUE", arg)}
 		case value == "":
-			return usageError{fmt.Errorf("%s has no value, which is the same as no property: use unset", name)}
+			return usageError{fmt.Errorf("%s has no value; to remove the property, use unset", name)}
 		}
 		properties[name] = value
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
 	"strings"
 
@@ -23,9 +22,9 @@ type importFile struct {
 
 func (f *importFile) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "format", Destination: &f.format, Usage: "Read this `FORMAT`, jsonl or csv; unset: csv if the file's name ends so, otherwise jsonl"},
-		&cli.BoolFlag{Name: "skip-bad", Destination: &f.skipBad, HideDefault: true, Usage: "Leave bad rows out and import the others"},
-		&cli.IntFlag{Name: "from", Destination: &f.from, Value: 1, Usage: "Begin at this `LINE`, after an import that ended early"},
+		&cli.StringFlag{Name: "format", Destination: &f.format, Usage: "Read this `FORMAT`, jsonl or csv; unset: csv if the file's name ends in .csv, otherwise jsonl"},
+		&cli.BoolFlag{Name: "skip-bad", Destination: &f.skipBad, HideDefault: true, Usage: "Skip bad rows and import the others"},
+		&cli.IntFlag{Name: "from", Destination: &f.from, Value: 1, Usage: "Start at this `LINE`, to continue an import that ended early"},
 	}
 }
 
@@ -43,28 +42,31 @@ func (f *importFile) rows(name string, r io.Reader) (records.Rows, error) {
 // garbage a quarter as often: a quarter less CPU for some 50 MB more.
 const importGC = 400
 
-// importFile makes records what a file says of them; "-" is standard input.
+// importFile writes the records of a file; "-" is standard input.
 func (r *recordsRun) importFile(args []string) error {
-	in, size, err := openImport(args[0])
+	in, err := openInput(args[0])
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	debug.SetGCPercent(importGC)
-	progress := newProgress(r.stderr, size)
+	progress := newProgress(r.stderr, in)
 	rows, err := r.file.rows(args[0], bufio.NewReaderSize(io.TeeReader(in, progress), 1<<20))
 	if err != nil {
 		return err
 	}
 	run := records.Import{
 		Kind: r.kind, Mode: r.mode(), SkipBad: r.file.skipBad,
-		Bad: func(bad *records.RowError) { progress.say("%s: %v\n", args[0], bad) },
+		Bad: func(bad *records.RowError) {
+			_ = progress.Clear()
+			visible.Fprintf(r.stderr, "%s: %v\n", args[0], bad)
+		},
 	}
 	if r.dryRun {
 		run.Changed = func(c records.Change) error { return r.print.change(r.kind, c) }
 	}
 	summary, err := run.Run(r.ctx, r.store, rows, r.file.from)
-	progress.end()
+	_ = progress.Finish()
 	r.printSummary(summary)
 	if err != nil && summary.Next > 0 {
 		err = fmt.Errorf("%w; continue with --from %d", err, summary.Next)
@@ -72,27 +74,9 @@ func (r *recordsRun) importFile(args []string) error {
 	return err
 }
 
-func openImport(name string) (in io.ReadCloser, size int64, err error) {
-	if name == "-" {
-		return io.NopCloser(os.Stdin), -1, nil
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, 0, err // it names the file
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return file, -1, nil
-	}
-	return file, info.Size(), nil
-}
-
 func (r *recordsRun) printSummary(s records.Summary) {
 	if r.print.json {
-		_ = r.print.value(map[string]records.Summary{"summary": s}) // the records are written, whatever becomes of this
+		_ = r.print.value(map[string]records.Summary{"summary": s}) // the records are written all the same
 		return
 	}
 	would := map[bool]string{true: "would be "}[r.dryRun]

@@ -21,7 +21,7 @@ import (
 
 const about = `It adds claims to machine-to-machine tokens on their way from the identity
 provider to the client, and signs them with the gateway's keys. Without a
-command it is the server that Kong starts; in kong.conf:
+command, it is the server that Kong starts. Write in kong.conf:
 
 plugins = bundled,m2m-token-enricher
 pluginserver_names = m2m_token_enricher
@@ -30,8 +30,8 @@ pluginserver_m2m_token_enricher_start_cmd = /usr/local/bin/m2m-token-enricher -k
 pluginserver_m2m_token_enricher_query_cmd = /usr/local/bin/m2m-token-enricher -dump
 
 The commands are for operators. "m2m-token-enricher help keys rotate" explains
-one of them. Flags work with one dash and with two. Exit codes: 0 done, 1 something
-is wrong or failed, 2 the command line is wrong.`
+one of them. Flags work with one dash and with two. A command exits with 0 if all
+is well, with 1 if something is wrong, and with 2 if the command line is wrong.`
 
 // serverRun is one run of the plugin server.
 type serverRun struct {
@@ -55,16 +55,16 @@ func server(stdout io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "metrics", Destination: &r.options.Metrics, Local: true,
 				Usage: "Serve Prometheus metrics at this `ADDRESS`, a host:port or a Unix socket: /metrics, /healthz, /readyz"},
 			&cli.StringSliceFlag{Name: "socket-user", Destination: &r.socketUsers, Local: true,
-				Usage: "Let this `USER`, by number or name, connect to the socket, too: it can have the key sign"},
+				Usage: "Let this `USER`, a name or a number, connect to the socket, too; such a user can have tokens signed"},
 			&cli.StringSliceFlag{Name: "metrics-user", Destination: &r.metricsUsers, Local: true,
-				Usage: "Let this `USER`, by number or name, connect to the metrics' Unix socket, too"},
+				Usage: "Let this `USER`, a name or a number, connect to the metrics' Unix socket, too"},
 			&cli.StringFlag{Name: "audit", Destination: &r.options.Audit.File, Local: true,
-				Usage: "Write a line of JSON for each token that is issued to this `FILE`"},
+				Usage: "Append a line of JSON to this `FILE` for each issued token"},
 			&cli.Int64Flag{Name: "audit-size", Destination: &r.megabytes, Value: 100, Local: true,
 				Usage: "Rotate the audit log before it has more than `N` MiB"},
 			&cli.IntFlag{Name: "audit-keep", Destination: &r.options.Audit.Keep, Value: 10, Local: true,
 				Usage: "Keep `N` rotated files of the audit log, from 1 on"},
-			&cli.BoolFlag{Name: "dump", Destination: &r.dump, Local: true, HideDefault: true, Usage: "Print what Kong must know of the plugin"},
+			&cli.BoolFlag{Name: "dump", Destination: &r.dump, Local: true, HideDefault: true, Usage: "Print the plugin's schema for Kong"},
 			&cli.BoolFlag{Name: "version", Destination: &r.version, Local: true, HideDefault: true, Usage: "Print the version"},
 		},
 		Action: interruptible(r.run),
@@ -89,7 +89,7 @@ func (r *serverRun) run(ctx context.Context, cmd *cli.Command) error {
 	return plugin.Serve(ctx, r.options)
 }
 
-// complete takes over what isn't a flag's value as it is.
+// complete sets the options that need more than a flag's value.
 func (r *serverRun) complete() (err error) {
 	audit := &r.options.Audit
 	if r.megabytes < 1 || r.megabytes > 1<<20 || audit.Keep < 1 {
@@ -105,8 +105,8 @@ func (r *serverRun) complete() (err error) {
 	return nil
 }
 
-// userIDs returns the numbers of users. A text of digits is a number, also
-// where a user has that name.
+// userIDs returns the numbers of users. Digits are a number, even if a user has
+// that name.
 func userIDs(users []string) ([]uint32, error) {
 	var ids []uint32
 	for _, text := range users {

@@ -43,39 +43,42 @@ type syncRun struct {
 
 // onSync returns the commands that synchronize the records with a source.
 func onSync(stdout, stderr io.Writer) *cli.Command {
-	r := &syncRun{stderr: stderr, log: slog.New(slog.NewTextHandler(visible.Log(stderr), nil))}
-	r.print.out = stdout
+	every := func(interval time.Duration) *syncRun {
+		return &syncRun{every: interval, print: printer{out: stdout}, stderr: stderr, log: slog.New(slog.NewTextHandler(visible.Log(stderr), nil))}
+	}
+	tenant, files := every(0), every(5*time.Second)
 	return &cli.Command{
-		Name: "sync", Usage: "Keep the records in Redis as a Kinde tenant or a directory says",
+		Name: "sync", Usage: "Keep the records in Redis equal to a Kinde tenant or to files",
+		Description: "\"kinde\" copies a whole tenant, \"webhook\" applies its events at once, and \"file\" copies a directory. Records that the\n" +
+			"source doesn't have are deleted. With --dry-run you see what would change.",
 		Commands: []*cli.Command{
-			{Name: "kinde", Usage: "Make the records what a Kinde tenant says, once or again and again",
-				Description: "Example:\n  m2m-token-enricher sync kinde -c kong.yml --client-secret-file secret --every 1m --state sync.state",
-				Flags:       slices.Concat(r.tenant.flags(), r.runFlags(0), r.stateFlag(), r.target.flags()), Action: r.onStore((*syncRun).kinde)},
-			{Name: "webhook", Usage: "Receive a Kinde tenant's events and update the records at once",
-				Description: "Run \"sync kinde\" beside it: an event may get lost.\n\n" +
-					"Example:\n  m2m-token-enricher sync webhook -c kong.yml --client-secret-file secret --listen 127.0.0.1:9544",
-				Flags: slices.Concat(r.listenFlags(), r.tenant.flags(), r.target.flags()), Action: r.onStore((*syncRun).webhook)},
-			{Name: "file", ArgsUsage: "DIRECTORY", Usage: "Make the records what the files of a directory say, and follow them",
-				Description: "Example:\n  m2m-token-enricher sync file -c kong.yml --once --dry-run records",
-				Flags:       slices.Concat(r.runFlags(5*time.Second), r.target.flags()), Action: r.onStore((*syncRun).file)},
+			{Name: "kinde", Usage: "Copy a Kinde tenant, once or repeatedly", Action: tenant.onStore((*syncRun).kinde),
+				Description: described("", "sync kinde -c kong.yml --client-secret-file secret --every 1m --state sync.state"),
+				Flags:       slices.Concat(tenant.tenant.flags(), tenant.runFlags(), tenant.stateFlag(), tenant.target.flags())},
+			{Name: "webhook", Usage: "Receive a Kinde tenant's events and apply them at once", Action: tenant.onStore((*syncRun).webhook),
+				Description: described("Run \"sync kinde\", too, because events may get lost.", "sync webhook -c kong.yml --client-secret-file secret --listen 127.0.0.1:9544"),
+				Flags:       slices.Concat(tenant.listenFlags(), tenant.tenant.flags(), tenant.target.flags())},
+			{Name: "file", ArgsUsage: "DIRECTORY", Usage: "Copy the files of a directory, and again when they change", Action: files.onStore((*syncRun).file),
+				Description: described("", "sync file -c kong.yml --once --dry-run records"),
+				Flags:       slices.Concat(files.runFlags(), files.target.flags())},
 		},
 	}
 }
 
-func (r *syncRun) runFlags(every time.Duration) []cli.Flag {
+func (r *syncRun) runFlags() []cli.Flag {
 	return []cli.Flag{
-		&durationFlag{Name: "every", Destination: &r.every, Value: every, Usage: "Repeat after about this `DURATION` until the process is told to end; 0: once"},
+		durationFlag("every", &r.every, "Repeat after about this `DURATION` until you stop it; 0: run once"),
 		&cli.BoolFlag{Name: "once", Destination: &r.once, HideDefault: true, Usage: "Run once, whatever --every says"},
 		&cli.BoolFlag{Name: "dry-run", Destination: &r.dryRun, HideDefault: true, Usage: "Only show what would change; implies --once"},
 		jsonFlag(&r.print, "Print JSON, one value a line"),
-		&cli.StringFlag{Name: "max-delete", Destination: &r.maxDelete, Value: "10%", Usage: "Delete no more records of a kind in a run than this `LIMIT`, a share or a number"},
-		&cli.BoolFlag{Name: "force", Destination: &r.force, HideDefault: true, Usage: "Delete however many are gone"},
+		&cli.StringFlag{Name: "max-delete", Destination: &r.maxDelete, Value: "10%", Usage: "Refuse a run that would delete more records of a kind than this `LIMIT`, a share or a number"},
+		&cli.BoolFlag{Name: "force", Destination: &r.force, HideDefault: true, Usage: "Delete any number of records"},
 		&cli.StringFlag{Name: "health", Destination: &r.health, Usage: "Answer /healthz at this `ADDRESS`, such as 127.0.0.1:9543, while it repeats"},
 	}
 }
 
 func (r *syncRun) stateFlag() []cli.Flag {
-	return []cli.Flag{&cli.StringFlag{Name: "state", Destination: &r.state, Usage: "Keep how far a run came in this `FILE`, so that the next one resumes there"}}
+	return []cli.Flag{&cli.StringFlag{Name: "state", Destination: &r.state, Usage: "Save the progress of a run in this `FILE`; the next run resumes there"}}
 }
 
 func (r *syncRun) listenFlags() []cli.Flag {
@@ -96,12 +99,18 @@ func (r *syncRun) onStore(command func(*syncRun, []string) error) cli.ActionFunc
 	})
 }
 
-// resync is how often a source that stays as it was is compared with Redis
-// anyway, which somebody else may have written to.
+// resync is how often an unchanged source is compared with Redis anyway, because
+// somebody else may have written there.
 const resync = 10 * time.Minute
 
-// from makes the records what source says, once or again and again. version,
-// if it isn't nil, changes when the source does.
+// file copies the files of a directory.
+func (r *syncRun) file(args []string) error {
+	directory := reconcile.Directory(args[0])
+	return r.from(directory, nil, directory.Version)
+}
+
+// from copies the records of source to Redis, once or repeatedly. version, if it
+// isn't nil, changes when the source does.
 func (r *syncRun) from(source reconcile.Source, checkpoint *reconcile.Checkpoint, version func() (string, error)) error {
 	limit, err := reconcile.ParseLimit(r.maxDelete)
 	if err != nil {
@@ -121,12 +130,12 @@ func (r *syncRun) from(source reconcile.Source, checkpoint *reconcile.Checkpoint
 	}
 	return r.repeat(&reconcile.Loop{Every: r.every, Run: r.whenChanged(version, func(ctx context.Context) error {
 		summary, err := run.Do(ctx)
-		r.tell(summary, err)
+		r.logRun(summary, err)
 		return err
 	})})
 }
 
-// whenChanged returns run without the repetitions that have nothing to do.
+// whenChanged returns run without the repetitions that would change nothing.
 func (r *syncRun) whenChanged(version func() (string, error), run func(context.Context) error) func(context.Context) error {
 	if version == nil {
 		return run
@@ -146,7 +155,7 @@ func (r *syncRun) whenChanged(version func() (string, error), run func(context.C
 	}
 }
 
-// hinted says how to go on.
+// hinted adds the next step to an error.
 func hinted(err error) error {
 	if errors.Is(err, reconcile.ErrTooManyDeletions) {
 		return fmt.Errorf("%w; --dry-run shows them, --force deletes them", err)
@@ -157,8 +166,8 @@ func hinted(err error) error {
 	return err
 }
 
-// tell logs a run that did something or failed.
-func (r *syncRun) tell(summary reconcile.Summary, err error) {
+// logRun logs a run that changed something or failed.
+func (r *syncRun) logRun(summary reconcile.Summary, err error) {
 	var done []any
 	for _, kind := range []schema.Kind{schema.Application, schema.Organization, schema.User} {
 		if c := summary[kind]; c.New+c.Changed+c.Deleted > 0 {
@@ -175,7 +184,7 @@ func (r *syncRun) tell(summary reconcile.Summary, err error) {
 	}
 }
 
-// repeat runs loop until the process is told to end.
+// repeat runs loop until the context ends.
 func (r *syncRun) repeat(loop *reconcile.Loop) error {
 	if r.health == "" {
 		loop.Until(r.ctx)
@@ -192,7 +201,7 @@ func (r *syncRun) repeat(loop *reconcile.Loop) error {
 	}
 	go func() {
 		served <- serveHTTP(ctx, listening, mux)
-		cancel() // without health nobody would know that it goes on
+		cancel() // without health, nobody would know whether it still runs
 	}()
 	loop.Until(ctx)
 	cancel()

@@ -18,7 +18,7 @@ import (
 	"m2m-token-enricher/sync/reconcile"
 )
 
-// tenant says which Kinde tenant is asked, and as whom.
+// tenant is a Kinde tenant, and the credentials for it.
 type tenant struct{ url, clientID, secretFile string }
 
 // Credentials of the management API in the environment.
@@ -62,10 +62,10 @@ func (t *tenant) client(cfg *schema.Config) (*kinde.Client, error) {
 	return client, nil
 }
 
-// kinde makes the records what a Kinde tenant says.
+// kinde copies the records of a Kinde tenant.
 func (r *syncRun) kinde([]string) error {
 	if r.cfg == nil {
-		return usageError{errors.New("-c KONG_YML is needed: it says which properties name the organization and the user")}
+		return usageError{errors.New("-c KONG_YML is needed, because it names the properties of the organization and the user")}
 	}
 	client, err := r.tenant.client(r.cfg)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *syncRun) kinde([]string) error {
 	}, checkpoint, nil)
 }
 
-// webhook receives the tenant's events until the process is told to end.
+// webhook receives the tenant's events until the context ends.
 func (r *syncRun) webhook([]string) error {
 	if r.listen == "" {
 		return usageError{errors.New("--listen is needed")}
@@ -110,8 +110,8 @@ func (r *syncRun) webhook([]string) error {
 	return serveHTTP(r.ctx, listening, mux)
 }
 
-// payloadBy returns what verifies events. Without the tenant's keys nothing can
-// be said of an event, so that the tenant must send it again.
+// payloadBy returns a function that verifies events. While the tenant's keys can't
+// be fetched, it asks the tenant to send the event again.
 func payloadBy(v *jws.Verifier) func(context.Context, string) ([]byte, error) {
 	return func(ctx context.Context, event string) ([]byte, error) {
 		payload, err := v.Payload(ctx, event)

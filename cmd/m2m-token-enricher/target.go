@@ -13,8 +13,8 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// target says in which Redis and below which prefix records are. The
-// configuration of the plugin says it, flags and the environment override.
+// target is the Redis and the prefix of records. They come from the plugin's
+// configuration. Flags and the environment override it.
 type target struct {
 	file, issuer string
 
@@ -30,22 +30,27 @@ const (
 	passwordVariable = "M2M_REDIS_PASSWORD"
 )
 
-// patience is the least that commands wait for Redis, each time, in ms.
+// patience is how many ms commands wait for Redis at least.
 const patience = 5000
 
-func (t *target) flags() []cli.Flag {
+// fileFlags are the flags that choose the configuration.
+func (t *target) fileFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "c", Destination: &t.file, Usage: "Use the plugin's configuration in this `KONG_YML`, which says where Redis is"},
-		&cli.StringFlag{Name: "issuer", Destination: &t.issuer, Usage: "Of several configurations in the file, use that of this `ISSUER`"},
-		&cli.StringFlag{Name: "host", Destination: &t.host, Usage: "Use one Redis server on this `HOST` instead of the configured Redis"},
+		&cli.StringFlag{Name: "c", Destination: &t.file, Usage: "Use the plugin's configuration in this `KONG_YML`, with its Redis"},
+		&cli.StringFlag{Name: "issuer", Destination: &t.issuer, Usage: "Use the configuration of this `ISSUER`, if the file has several"},
+	}
+}
+
+func (t *target) flags() []cli.Flag {
+	return append(t.fileFlags(),
+		&cli.StringFlag{Name: "host", Destination: &t.host, Usage: "Use the Redis server on this `HOST` instead of the configured Redis"},
 		&cli.IntFlag{Name: "port", Destination: &t.port, HideDefault: true, Usage: "The `PORT` of that server"},
 		&cli.IntFlag{Name: "database", Destination: &t.database, Value: -1, HideDefault: true, Usage: "The `NUMBER` of the database"},
 		&cli.StringFlag{Name: "username", Destination: &t.username, Usage: "The ACL `USER`; also in " + usernameVariable},
 		&cli.StringFlag{Name: "password-file", Destination: &t.passwordFile, Usage: "Read the password from this `FILE`; the password itself may be in " + passwordVariable},
-		&cli.StringFlag{Name: "prefix", Destination: &t.prefix, Usage: "The `PREFIX` of every key; it ends in a separator such as a colon"},
+		&cli.StringFlag{Name: "prefix", Destination: &t.prefix, Usage: "Every key starts with this `PREFIX`, which ends in a separator such as a colon"},
 		&cli.BoolFlag{Name: "ssl", Destination: &t.ssl, HideDefault: true, Usage: "Connect with TLS"},
-		&cli.StringFlag{Name: "ca-file", Destination: &t.caFile, Usage: "Trust the CAs in this PEM `FILE` instead of the configured ones"},
-	}
+		&cli.StringFlag{Name: "ca-file", Destination: &t.caFile, Usage: "Trust the CAs in this PEM `FILE` instead of the configured ones"})
 }
 
 // store returns the records, and the configuration if a file has one. The
@@ -66,8 +71,7 @@ func (t *target) store() (*records.Store, *schema.Config, error) {
 	return records.Open(redis, prefix), cfg, nil
 }
 
-// validPrefix returns the start of every key: that of the flag, or else the one
-// that is configured.
+// validPrefix returns the prefix of the flag or, without one, of the configuration.
 func (t *target) validPrefix(cfg *schema.Config) (string, error) {
 	if t.prefix != "" {
 		if err := schema.ValidPrefix(t.prefix); err != nil {
@@ -81,8 +85,8 @@ func (t *target) validPrefix(cfg *schema.Config) (string, error) {
 	return cfg.Prefix, nil
 }
 
-// overridden returns the configuration in the file with what flags and the
-// environment say of Redis.
+// overridden returns the configuration in the file with the Redis and the prefix
+// of the flags and the environment.
 func (t *target) overridden() (*schema.Config, error) {
 	cfg, err := t.config()
 	if err != nil {
@@ -130,7 +134,7 @@ func (t *target) config() (*schema.Config, error) {
 	case 1:
 		return found[0], nil
 	}
-	return nil, usageError{fmt.Errorf("%s has several configurations; --issuer says which: %s", t.file, strings.Join(issuers, ", "))}
+	return nil, usageError{fmt.Errorf("%s has several configurations; choose one with --issuer: %s", t.file, strings.Join(issuers, ", "))}
 }
 
 // summarized returns the first error in a file and how many more there are.
