@@ -32,8 +32,8 @@ type Verifier interface {
 
 // Ring is the gateway's keys, such as a [jws.Ring]. Safe for concurrent use.
 type Ring interface {
-	// Holds reports whether one of the keys has the RFC 7638 thumbprint.
-	Holds(thumbprint string) bool
+	// Has reports whether one of the keys has the RFC 7638 thumbprint.
+	Has(thumbprint string) bool
 	// KeyID is the kid of the key that signs.
 	KeyID() string
 	// Sign returns a token of type typ, which is JSON, with payload unchanged.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
 )
 
@@ -112,7 +111,7 @@ func readJSON(body []byte) (parameters, error) {
 		case slices.Contains(deciding, m.Name):
 			return nil, errors.New(m.Name + " is not a string")
 		}
-		texts, _ := jws.Strings(m.Value) // none if it is something else
+		texts, _ := splice.Texts(m.Value) // none if it is something else
 		if len(texts) == 0 {
 			all = append(all, parameter{name: m.Name, valueless: true})
 		}

@@ -32,7 +32,7 @@ func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, ownKeys,
 		return nil, ownKeys{}, &verdict{UntrustedToken, err}
 	}
 	ring, err := e.deps.Ring(ctx)
-	if err == nil && ring.Holds(token.Key) {
+	if err == nil && ring.Has(token.Key) {
 		return nil, ownKeys{}, decided(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
 	}
 	return token, ownKeys{ring, err}, nil

@@ -41,8 +41,8 @@ func (s slow) Record(_ context.Context, _ schema.Kind, id string) (schema.Record
 
 type slowRing struct{}
 
-func (slowRing) Holds(string) bool { return false }
-func (slowRing) KeyID() string     { return "k" }
+func (slowRing) Has(string) bool { return false }
+func (slowRing) KeyID() string   { return "k" }
 
 // Sign implements [enrich.Ring].
 func (slowRing) Sign(context.Context, jsontext.Value, []byte) (string, error) {

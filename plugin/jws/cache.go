@@ -9,106 +9,74 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// How what a provider publishes is held.
+// How what a provider publishes is cached.
 const (
-	fetchTimeout  = 5 * time.Second  // one fetch, discovery included
-	freshFor      = 5 * time.Minute  // it is fetched anew in the background after this
-	heldFor       = 24 * time.Hour   // and not used any more after this
-	renewInterval = 10 * time.Second // between fetches that a request asks for, and between background ones
-	retryInterval = time.Second      // between fetches that fail while nothing is held
+	fetchTimeout  = 5 * time.Second  // of one fetch, with discovery
+	refreshAfter  = 5 * time.Minute  // then it is fetched again in the background
+	maxAge        = 24 * time.Hour   // then it is no longer used
+	renewInterval = 10 * time.Second // between fetches that requests ask for, and between background ones
+	retryInterval = time.Second      // between fetches that fail while nothing is cached
 )
 
-// held is something that a provider publishes: fetched when it is needed,
-// once for all that wait, and kept over bad answers. Safe for concurrent use.
-type held[T any] struct {
+// cache keeps a value that a provider publishes. The value is fetched when it is
+// needed, once for all who wait, and survives failed fetches. Safe for
+// concurrent use.
+type cache[T any] struct {
 	get func(context.Context) (T, error)
 	now func() time.Time
-	ctx context.Context // its end ends fetches
+	ctx context.Context // ends fetches
 
 	flight singleflight.Group
 
-	mu      sync.Mutex
-	value   T
-	since   time.Time // last good fetch; zero: there was none
-	tried   time.Time // last fetch, good or not
-	renewed time.Time // last fetch that a request asked for
-	failure error     // of the last fetch
-
-	failures uint64 // fetches that failed
+	mu       sync.Mutex
+	value    T
+	fetched  time.Time // last good fetch; zero if there was none
+	tried    time.Time // last fetch, good or bad
+	renewed  time.Time // last fetch that a request asked for
+	failure  error     // of the last fetch
+	failures uint64    // fetches that failed
 }
 
-// current returns the value. It waits for the provider, until ctx, only if
-// none is held. The error wraps ErrKeysUnavailable.
-func (h *held[T]) current(ctx context.Context) (T, error) {
-	value, state, failure := h.state()
+// current returns the value. It waits for the provider, until ctx ends, only if
+// nothing is cached. The error wraps ErrKeysUnavailable.
+func (c *cache[T]) current(ctx context.Context) (T, error) {
+	value, state, failure := c.state()
 	switch state {
-	case absent:
-		return h.fetch(ctx)
-	case aged:
-		h.flight.DoChan("fetch", h.fetchOnce(h.ctx)) // ends by itself, nobody waits for it
+	case missing:
+		return c.wait(ctx, "missing", func() (any, error) {
+			if value, state, failure := c.state(); state != missing {
+				return value, failure // another request fetched it since
+			}
+			value, err, _ := c.flight.Do("fetch", c.fetch(ctx))
+			return value, err
+		})
+	case stale:
+		c.flight.DoChan("fetch", c.fetch(c.ctx)) // nobody waits for it
 	}
 	return value, failure
 }
 
-// renew returns the value after a chance to learn of a new one. Requests that
-// come while the provider is being asked wait for the same answer.
-func (h *held[T]) renew(ctx context.Context) (T, error) {
-	select {
-	case <-h.flight.DoChan("renew", func() (any, error) { h.renewOnce(ctx); return nil, nil }):
-		return h.current(ctx)
-	case <-ctx.Done():
-		var none T
-		return none, fmt.Errorf("%w: %w", ErrKeysUnavailable, ctx.Err())
-	}
-}
-
-// renewOnce fetches unless that was done a short while ago. Its outcome is in
-// h.
-func (h *held[T]) renewOnce(ctx context.Context) {
-	h.mu.Lock()
-	due := h.now().Sub(h.renewed) >= renewInterval
-	if due {
-		h.renewed = h.now()
-	}
-	h.mu.Unlock()
-	if due {
-		h.flight.Do("fetch", h.fetchOnce(ctx))
-	}
-}
-
-// What a request does about the present state.
-type heldState int
-
-const (
-	usable heldState = iota
-	aged             // usable, and the caller must start a fetch
-	absent           // the caller must wait for a fetch
-	failed           // the last fetch failed a moment ago
-)
-
-// state returns the value, if it is usable, and why there is none, if a fetch
-// just failed. It says aged to one caller only.
-func (h *held[T]) state() (value T, state heldState, failure error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := h.now()
-	if age := now.Sub(h.since); !h.since.IsZero() && age < heldFor {
-		if age >= freshFor && now.Sub(h.tried) >= renewInterval {
-			h.tried = now
-			return h.value, aged, nil
+// renew returns the value after fetching it, unless a request asked for that a
+// short while ago.
+func (c *cache[T]) renew(ctx context.Context) (T, error) {
+	return c.wait(ctx, "renew", func() (any, error) {
+		c.mu.Lock()
+		due := c.now().Sub(c.renewed) >= renewInterval
+		if due {
+			c.renewed = c.now()
 		}
-		return h.value, usable, nil
-	}
-	if h.failure != nil && now.Sub(h.tried) < retryInterval {
-		return value, failed, h.failure
-	}
-	return value, absent, nil
+		c.mu.Unlock()
+		if due {
+			c.flight.Do("fetch", c.fetch(ctx)) // its result is in c
+		}
+		return c.current(c.ctx)
+	})
 }
 
-// fetch asks the provider, once for all that wait, each until its own ctx.
-func (h *held[T]) fetch(ctx context.Context) (value T, err error) {
+// wait calls f, once for all who wait for key, until ctx ends.
+func (c *cache[T]) wait(ctx context.Context, key string, f func() (any, error)) (value T, err error) {
 	select {
-	case r := <-h.flight.DoChan("absent", func() (any, error) { return h.fetchAbsent(ctx) }):
+	case r := <-c.flight.DoChan(key, f):
 		if r.Err != nil {
 			return value, r.Err
 		}
@@ -118,44 +86,64 @@ func (h *held[T]) fetch(ctx context.Context) (value T, err error) {
 	}
 }
 
-// fetchAbsent fetches unless another request did since its caller looked.
-func (h *held[T]) fetchAbsent(ctx context.Context) (any, error) {
-	if value, state, failure := h.state(); state != absent {
-		return value, failure
+// state is what a request does about the value.
+type state int
+
+const (
+	usable  state = iota
+	stale         // use the value and start a fetch
+	missing       // wait for a fetch
+	failed        // the last fetch failed a moment ago: use its error
+)
+
+// state returns the value if it is usable, or the error of a fetch that just
+// failed. It returns stale to one caller only.
+func (c *cache[T]) state() (value T, state state, failure error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if age := now.Sub(c.fetched); !c.fetched.IsZero() && age < maxAge {
+		if age >= refreshAfter && now.Sub(c.tried) >= renewInterval {
+			c.tried = now
+			return c.value, stale, nil
+		}
+		return c.value, usable, nil
 	}
-	value, err, _ := h.flight.Do("fetch", h.fetchOnce(ctx))
-	return value, err
+	if c.failure != nil && now.Sub(c.tried) < retryInterval {
+		return value, failed, c.failure
+	}
+	return value, missing, nil
 }
 
-// fetchOnce returns what fetches, for all that wait: it has the values of the
-// first one's ctx, such as what to trace by, and doesn't end with it.
-func (h *held[T]) fetchOnce(ctx context.Context) func() (any, error) {
+// fetch returns a function that fetches the value for all who wait. It uses the
+// values of ctx, such as the trace, and doesn't end with it.
+func (c *cache[T]) fetch(ctx context.Context) func() (any, error) {
 	return func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
-		defer context.AfterFunc(h.ctx, cancel)()
+		defer context.AfterFunc(c.ctx, cancel)()
 		value, err := recovered(func() (value T, err error) {
-			if err := h.ctx.Err(); err != nil { // cancel may come later than an answer
+			if err := c.ctx.Err(); err != nil { // cancel may come later than an answer
 				return value, err
 			}
-			return h.get(ctx)
+			return c.get(ctx)
 		})
 		if err != nil {
 			err = fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 		}
-		h.keep(value, err)
+		c.store(value, err)
 		return value, err
 	}
 }
 
-// keep makes value the present one, unless err says that there is none.
-func (h *held[T]) keep(value T, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.tried, h.failure = h.now(), err
+// store caches value, or counts the failure if err isn't nil.
+func (c *cache[T]) store(value T, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried, c.failure = c.now(), err
 	if err == nil {
-		h.value, h.since = value, h.tried
+		c.value, c.fetched = value, c.tried
 	} else {
-		h.failures++
+		c.failures++
 	}
 }

@@ -101,7 +101,7 @@ func TestDiscoveryRefuses(t *testing.T) {
 		{"a path", `{"issuer":"ISSUER","jwks_uri":"/keys"}`, []string{"jwks_uri"}},
 		{"a user", `{"issuer":"ISSUER","jwks_uri":"https://u:p@keys.example/"}`, []string{"jwks_uri"}},
 		{"not JSON", `<html>`, []string{"ISSUER"}},
-		{"too large", `{"issuer":"ISSUER","jwks_uri":"ISSUER/keys"}` + strings.Repeat(" ", maxMetadata), []string{"ISSUER" + openID}},
+		{"too large", `{"issuer":"ISSUER","jwks_uri":"ISSUER/keys"}` + strings.Repeat(" ", maxAnswer), []string{"ISSUER" + openID}},
 		{"neither document", "", []string{"ISSUER" + openID, "ISSUER" + oauth}},
 	}
 	for _, tt := range tests {

@@ -13,21 +13,19 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// Bounds of what a provider publishes, in bytes.
-const (
-	maxSetSize  = 64 << 10
-	maxMetadata = 64 << 10
-)
+// maxAnswer bounds what a provider publishes, in bytes.
+const maxAnswer = 64 << 10
 
 // Metadata is what the gateway needs of an issuer's discovery document.
 type Metadata struct {
-	JWKSURI       string
-	TokenEndpoint string
+	Issuer        string `json:"issuer"`
+	JWKSURI       string `json:"jwks_uri"`
+	TokenEndpoint string `json:"token_endpoint"`
 	// AuthMethods and AuthAlgorithms say how clients authenticate at the token
 	// endpoint (RFC 8414, section 2). Nil if the document doesn't say.
-	AuthMethods    []string
-	AuthAlgorithms []string
-	Scopes         []string
+	AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	Scopes         []string `json:"scopes_supported"`
 }
 
 func (p *Provider) getKeys(ctx context.Context) (ProviderKeys, error) {
@@ -39,7 +37,7 @@ func (p *Provider) getKeys(ctx context.Context) (ProviderKeys, error) {
 		}
 		uri = metadata.JWKSURI
 	}
-	text, err := p.getJSON(ctx, uri, maxSetSize)
+	text, err := p.getJSON(ctx, uri)
 	if err != nil {
 		return nil, err
 	}
@@ -51,9 +49,9 @@ func (p *Provider) getKeys(ctx context.Context) (ProviderKeys, error) {
 }
 
 // getMetadata fetches the issuer's discovery document: that of OpenID Connect
-// Discovery 1.0 section 4, or of RFC 8414 section 3 where there is none.
+// Discovery 1.0 section 4 or, if there is none, of RFC 8414 section 3.
 func (p *Provider) getMetadata(ctx context.Context) (Metadata, error) {
-	text, err := p.getJSON(ctx, strings.TrimSuffix(p.issuer, "/")+"/.well-known/openid-configuration", maxMetadata)
+	text, err := p.getJSON(ctx, strings.TrimSuffix(p.issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		u, parseErr := url.Parse(p.issuer)
 		if parseErr != nil {
@@ -61,7 +59,7 @@ func (p *Provider) getMetadata(ctx context.Context) (Metadata, error) {
 		}
 		u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
 		var second error
-		if text, second = p.getJSON(ctx, u.String(), maxMetadata); second != nil {
+		if text, second = p.getJSON(ctx, u.String()); second != nil {
 			return Metadata{}, errors.Join(err, second)
 		}
 	}
@@ -72,18 +70,11 @@ func (p *Provider) getMetadata(ctx context.Context) (Metadata, error) {
 	return metadata, nil
 }
 
-// parseMetadata reads the discovery document of issuer, which must name it
+// parseMetadata reads the discovery document of issuer. It must name that issuer
 // exactly (RFC 8414, section 3.3) and may lead only where [schema.FetchableFor]
 // allows.
 func parseMetadata(text []byte, issuer string) (Metadata, error) {
-	var document struct {
-		Issuer         string   `json:"issuer"`
-		JWKSURI        string   `json:"jwks_uri"`
-		TokenEndpoint  string   `json:"token_endpoint"`
-		AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
-		AuthAlgorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
-		Scopes         []string `json:"scopes_supported"`
-	}
+	var document Metadata
 	if err := json.Unmarshal(text, &document); err != nil {
 		return Metadata{}, err
 	}
@@ -93,10 +84,10 @@ func parseMetadata(text []byte, issuer string) (Metadata, error) {
 	if err := schema.FetchableFor(issuer, document.JWKSURI); err != nil {
 		return Metadata{}, fmt.Errorf("jwks_uri %q: %w", document.JWKSURI, err)
 	}
-	return Metadata{document.JWKSURI, document.TokenEndpoint, document.AuthMethods, document.AuthAlgorithms, document.Scopes}, nil
+	return document, nil
 }
 
-func (p *Provider) getJSON(ctx context.Context, uri string, limit int64) ([]byte, error) {
+func (p *Provider) getJSON(ctx context.Context, uri string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
 		return nil, err
@@ -110,12 +101,12 @@ func (p *Provider) getJSON(ctx context.Context, uri string, limit int64) ([]byte
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("get %s: status %d", uri, resp.StatusCode)
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", uri, err)
 	}
-	if int64(len(text)) > limit {
-		return nil, fmt.Errorf("get %s: more than %d bytes", uri, limit)
+	if len(text) > maxAnswer {
+		return nil, fmt.Errorf("get %s: more than %d bytes", uri, maxAnswer)
 	}
 	return text, nil
 }

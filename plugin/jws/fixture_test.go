@@ -106,8 +106,8 @@ func public(kid string, private crypto.Signer) jose.JSONWebKey {
 // private returns the JWK of private.
 func private(private crypto.Signer) jose.JSONWebKey { return jose.JSONWebKey{Key: private} }
 
-// heldKeys are the keys of a provider whose set is text.
-func heldKeys(t testing.TB, text string) ProviderKeys {
+// providerKeys are the keys of a provider whose set is text.
+func providerKeys(t testing.TB, text string) ProviderKeys {
 	t.Helper()
 	keys, err := ParseProviderKeys([]byte(text))
 	if err != nil {

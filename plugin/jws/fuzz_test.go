@@ -8,7 +8,7 @@ import (
 // FuzzVerify: whatever is accepted, the provider signed that very text. Two
 // keys sign, so that algorithms and kids can be confused.
 func FuzzVerify(f *testing.F) {
-	keys := heldKeys(f, set(f, public("k1", rsaKey()), public("k2", ecKey()), public("", edKey())))
+	keys := providerKeys(f, set(f, public("k1", rsaKey()), public("k2", ecKey()), public("", edKey())))
 	v := newVerifier(&source{keys: keys})
 	signed := make(map[string]bool)
 	add := func(alg string, key any, header, payload string) {

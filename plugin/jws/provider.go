@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// Provider fetches and holds what a provider publishes: its JWK set and its
+// Provider fetches and caches what a provider publishes: its JWK set and its
 // metadata. A bad answer never replaces a good one. Safe for concurrent use;
 // Close ends its fetches.
 type Provider struct {
 	issuer, jwksURI string
 	client          *http.Client
 	cancel          context.CancelFunc
-	keys            held[ProviderKeys]
-	metadata        held[Metadata]
+	keys            cache[ProviderKeys]
+	metadata        cache[Metadata]
 }
 
 // NewProvider returns a source of issuer's keys. They come from jwksURI or, if
-// that is empty, from where the issuer's discovery document says. transport
-// may be nil for one of its own.
+// that is empty, from where the issuer's discovery document says. transport may
+// be nil for one of its own.
 func NewProvider(issuer, jwksURI string, transport http.RoundTripper, now func() time.Time) *Provider {
 	if transport == nil {
-		transport = http.DefaultTransport.(*http.Transport).Clone() // so that Close can close its connections
+		transport = http.DefaultTransport.(*http.Transport).Clone() // so Close can close its connections
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Provider{
@@ -39,28 +39,28 @@ func NewProvider(issuer, jwksURI string, transport http.RoundTripper, now func()
 	return p
 }
 
-// Close ends fetches that are under way and fails later ones.
+// Close ends current fetches and fails later ones.
 func (p *Provider) Close() {
 	p.cancel()
 	p.client.CloseIdleConnections()
 }
 
 // Keys implements [KeySource]. It waits for the provider only if no set is
-// held.
+// cached.
 func (p *Provider) Keys(ctx context.Context) (ProviderKeys, error) { return p.keys.current(ctx) }
 
 // Renewed implements [KeySource]. The provider is asked once in 10 s, for all
 // requests together.
 func (p *Provider) Renewed(ctx context.Context) (ProviderKeys, error) { return p.keys.renew(ctx) }
 
-// KeysState returns when the keys were fetched last, zero if they never were,
+// KeysState returns when the keys were last fetched, zero if they never were,
 // and how many fetches failed.
-func (p *Provider) KeysState() (since time.Time, failures uint64) {
+func (p *Provider) KeysState() (fetched time.Time, failures uint64) {
 	p.keys.mu.Lock()
 	defer p.keys.mu.Unlock()
-	return p.keys.since, p.keys.failures
+	return p.keys.fetched, p.keys.failures
 }
 
 // Metadata returns what the issuer's discovery document says. It waits for the
-// provider only if none is held. The error wraps ErrKeysUnavailable.
+// provider only if none is cached. The error wraps ErrKeysUnavailable.
 func (p *Provider) Metadata(ctx context.Context) (Metadata, error) { return p.metadata.current(ctx) }

@@ -75,8 +75,8 @@ func status(code int, body string) http.HandlerFunc {
 	}
 }
 
-// settle waits for the fetch that is under way, if there is one.
-func settle(p *Provider) {
+// waitForFetch waits for the fetch that is under way, if there is one.
+func waitForFetch(p *Provider) {
 	p.keys.flight.Do("fetch", func() (any, error) { return nil, nil })
 }
 
@@ -157,7 +157,7 @@ func bad(t *testing.T) map[string]http.HandlerFunc {
 		"private Ed25519 key":          text(set(t, public("bad", rsaKey()), private(edKey()))),
 		"private key that is unusable": text(strings.Replace(good, `[`, `[{"kty":"RSA","n":"AQ","e":"AQAB","d":"AQ"},`, 1)),
 		"too many keys":                text(set(t, many...)),
-		"too large":                    text(good + strings.Repeat(" ", maxSetSize)),
+		"too large":                    text(good + strings.Repeat(" ", maxAnswer)),
 		"only encryption keys":         text(strings.Replace(good, `"kty"`, `"use":"enc","kty"`, 1)),
 		"unknown type":                 text(`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`),
 		"cut off": func(w http.ResponseWriter, _ *http.Request) {
@@ -196,9 +196,9 @@ func TestProviderBadAnswer(t *testing.T) {
 			if _, err := fresh.Renewed(t.Context()); err != nil {
 				t.Errorf("Renewed = %v, want the held keys", err)
 			}
-			now.advance(freshFor)
+			now.advance(refreshAfter)
 			wantKeys(t, fresh, "k1")
-			settle(fresh)
+			waitForFetch(fresh)
 			wantKeys(t, fresh, "k1")
 		})
 	}
@@ -207,7 +207,7 @@ func TestProviderBadAnswer(t *testing.T) {
 func TestProviderSkipsKeys(t *testing.T) {
 	hs := jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "symmetric"}
 	usable := set(t, public("weak", weakRSA()), hs, public("k1", rsaKey()))
-	keys := heldKeys(t, strings.Replace(usable, `"keys":[`, `"keys":[{"kty":"AKP","kid":"unknown"},7,{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":null},`, 1))
+	keys := providerKeys(t, strings.Replace(usable, `"keys":[`, `"keys":[{"kty":"AKP","kid":"unknown"},7,{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":null},`, 1))
 	if kids(keys) != "k1" {
 		t.Errorf("the keys are %s, want k1", kids(keys))
 	}
@@ -218,11 +218,11 @@ func TestProviderLimits(t *testing.T) {
 	for i := range many {
 		many[i] = public("k", ecKey())
 	}
-	if keys := heldKeys(t, set(t, many...)); len(keys) != maxSetKeys {
+	if keys := providerKeys(t, set(t, many...)); len(keys) != maxSetKeys {
 		t.Errorf("%d keys of %d", len(keys), maxSetKeys)
 	}
 	body := set(t, public("k1", rsaKey()))
-	s := newIDP(t, text(body+strings.Repeat(" ", maxSetSize-len(body))))
+	s := newIDP(t, text(body+strings.Repeat(" ", maxAnswer-len(body))))
 	wantKeys(t, s.provider(t, newClock().Now), "k1")
 }
 

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// TestProviderHolds: a held set is served while the provider is silent, but
+// TestProviderCaches: a cached set is served while the provider is silent, but
 // not for ever.
-func TestProviderHolds(t *testing.T) {
+func TestProviderCaches(t *testing.T) {
 	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
 	now := newClock()
 	p := s.provider(t, now.Now)
 	wantKeys(t, p, "k1")
 	s.answers(status(503, ""))
-	now.advance(heldFor - time.Second)
+	now.advance(maxAge - time.Second)
 	wantKeys(t, p, "k1")
-	settle(p)
+	waitForFetch(p)
 	now.advance(time.Second)
 	wantUnavailable(t, p, "503")
 	if _, err := p.Renewed(t.Context()); !errors.Is(err, ErrKeysUnavailable) {
@@ -38,7 +38,7 @@ func TestProviderRefreshes(t *testing.T) {
 	now := newClock()
 	p := s.provider(t, now.Now)
 	wantKeys(t, p, "k1")
-	now.advance(freshFor - time.Second)
+	now.advance(refreshAfter - time.Second)
 	wantKeys(t, p, "k1")
 
 	asked, proceed := make(chan struct{}), make(chan struct{})
@@ -54,7 +54,7 @@ func TestProviderRefreshes(t *testing.T) {
 		wantKeys(t, p, "k1")
 	}
 	close(proceed)
-	settle(p)
+	waitForFetch(p)
 	wantKeys(t, p, "k2")
 	if hits := s.hits.Load(); hits != 2 {
 		t.Errorf("the provider was asked %d times, want 2", hits)
@@ -68,11 +68,11 @@ func TestProviderRefreshFails(t *testing.T) {
 	p := s.provider(t, now.Now)
 	wantKeys(t, p, "k1")
 	s.answers(status(503, ""))
-	now.advance(freshFor)
+	now.advance(refreshAfter)
 	for want := int64(2); want <= 4; want++ {
 		for range 3 {
 			wantKeys(t, p, "k1")
-			settle(p)
+			waitForFetch(p)
 		}
 		if hits := s.hits.Load(); hits != want {
 			t.Fatalf("the provider was asked %d times, want %d", hits, want)

@@ -75,21 +75,21 @@ func signingMethod(alg string) jwt.SigningMethod {
 	return method
 }
 
-// name tells whether the kid of h is that of one of keys, so that a newer set
-// would hold no other for it.
-func (keys ProviderKeys) name(h header) bool {
+// haveKeyOf reports whether one of keys has the kid of h. A newer set would have
+// no other key for it.
+func (keys ProviderKeys) haveKeyOf(h header) bool {
 	return h.kid != "" && slices.ContainsFunc(keys, func(key ProviderKey) bool {
 		return key.KeyID == h.kid && key.makes(h.alg)
 	})
 }
 
-// makes tells whether the key makes signatures of alg.
+// makes reports whether the key makes signatures of alg.
 func (key ProviderKey) makes(alg string) bool {
 	return (key.Algorithm == "" || key.Algorithm == alg) && fits(alg, key.Public)
 }
 
-// fits tells whether signatures of alg are made with a key like public (RFC
-// 7518 section 3, RFC 8037 section 3.1).
+// fits reports whether signatures of alg are made with a key like public (RFC 7518
+// section 3, RFC 8037 section 3.1).
 func fits(alg string, public crypto.PublicKey) bool {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
@@ -103,10 +103,9 @@ func fits(alg string, public crypto.PublicKey) bool {
 	return false
 }
 
-// ParseProviderKeys reads the keys of a provider's JWK set that signatures can
-// be verified with; keys of other uses and types are skipped (RFC 7517,
-// section 5). A set without a usable key, or with a private one in it, is an
-// error.
+// ParseProviderKeys reads a provider's JWK set. It skips keys that don't verify
+// signatures (RFC 7517, section 5). A set without a usable key is an error, and
+// so is one with a private key.
 func ParseProviderKeys(text []byte) (ProviderKeys, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

@@ -34,7 +34,7 @@ type Ring struct {
 	keys   []RingKey
 }
 
-// RingKey says what a ring holds of one key.
+// RingKey describes a key of a ring.
 type RingKey struct {
 	ID        string // RFC 7638 thumbprint
 	Algorithm string
@@ -46,15 +46,15 @@ type Key struct {
 	// Signer holds the private part, in memory or in a device. Nil for a key
 	// that is only published.
 	Signer crypto.Signer
-	// Public is not looked at if there is a Signer, which knows it.
+	// Public is ignored if there is a Signer, which has it.
 	Public crypto.PublicKey
-	// Algorithm is what the key signs with: RS256, PS256, ES256 or EdDSA.
-	// Empty means that of its type, which is RS256 for RSA.
+	// Algorithm is RS256, PS256, ES256 or EdDSA. Empty means the one of the key's
+	// type, RS256 for RSA.
 	Algorithm string
 }
 
-// NewRing returns the ring of keys, of which the first must have a Signer. Each
-// Signer signs once, to show that it can.
+// NewRing returns the ring of keys. The first must have a Signer. Each Signer
+// signs once, to show that it can.
 func NewRing(keys ...Key) (*Ring, error) {
 	if len(keys) == 0 || len(keys) > maxRingKeys {
 		return nil, fmt.Errorf("%d keys, not 1 to %d", len(keys), maxRingKeys)
@@ -66,14 +66,14 @@ func NewRing(keys ...Key) (*Ring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}
-		if ring.Holds(public.KeyID) {
+		if ring.Has(public.KeyID) {
 			return nil, fmt.Errorf("key %d: it is in the ring twice", i+1)
 		}
 		ring.keys = append(ring.keys, RingKey{public.KeyID, public.Algorithm, key.Signer != nil})
 		set.Keys = append(set.Keys, public)
 	}
 	if keys[0].Signer == nil {
-		return nil, errors.New("key 1: it must be private, since the first key signs")
+		return nil, errors.New("key 1: it must be private, because the first key signs")
 	}
 	ring.signer = signer{keys[0].Signer, ring.keys[0].Algorithm, ring.keys[0].ID, inMemory(keys[0].Signer)}
 	var err error
@@ -81,7 +81,7 @@ func NewRing(keys ...Key) (*Ring, error) {
 	return ring, err
 }
 
-// publish returns what is published of k, if its parts belong together.
+// publish returns the JWK to publish for k, if the parts of k belong together.
 func (k Key) publish() (jose.JSONWebKey, error) {
 	if k.Signer != nil {
 		k.Public = k.Signer.Public()
@@ -131,19 +131,19 @@ func (r *Ring) KeyID() string { return r.signer.kid }
 // Algorithm returns the algorithm that the ring signs with.
 func (r *Ring) Algorithm() string { return r.signer.algorithm }
 
-// Holds tells whether the key with this thumbprint is in the ring.
-func (r *Ring) Holds(thumbprint string) bool {
+// Has reports whether the key with this thumbprint is in the ring.
+func (r *Ring) Has(thumbprint string) bool {
 	return slices.ContainsFunc(r.keys, func(key RingKey) bool { return key.ID == thumbprint })
 }
 
-// turns bounds the signatures under way: more than there are processors would
-// only keep them from what is quick, such as publishing the keys.
+// turns bounds the signatures made at a time. More of them than processors would
+// only delay quick work, such as publishing the keys.
 var turns = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // Sign returns payload as a token in compact serialization, signed with the
-// ring's first key. typ is the header's typ as JSON, nil for none; alg and kid
-// are the key's, and no other member is carried over, since those would speak
-// of the provider's key.
+// ring's first key. typ is the header's typ as JSON, nil for none. alg and kid are
+// the key's. No other member is kept, because it would describe the provider's
+// key.
 func (r *Ring) Sign(ctx context.Context, typ jsontext.Value, payload []byte) (string, error) {
 	head := make([]byte, 0, 128)
 	head = append(head, `{"alg":"`...)
@@ -172,8 +172,8 @@ func (r *Ring) Sign(ctx context.Context, typ jsontext.Value, payload []byte) (st
 	return string(token), nil
 }
 
-// inTurn signs message when it is its turn, or fails when ctx ends before. A key
-// in a device takes no processor, and has bounds of its own.
+// inTurn signs message when it is its turn, or fails when ctx ends first. A key in
+// a device needs no processor, and has bounds of its own.
 func (s signer) inTurn(ctx context.Context, message []byte) ([]byte, error) {
 	if !s.inMemory {
 		return s.sign(message)

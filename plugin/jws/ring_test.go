@@ -79,7 +79,7 @@ func TestParseRing(t *testing.T) {
 			}
 			var want []string
 			for _, key := range tt.keys {
-				want = append(want, heldKeys(t, set(t, public("", key)))[0].Thumbprint)
+				want = append(want, providerKeys(t, set(t, public("", key)))[0].Thumbprint)
 			}
 			if got := ringKids(ring); strings.Join(got, " ") != strings.Join(want, " ") {
 				t.Errorf("KeyIDs = %q, want %q", got, want)
@@ -109,11 +109,11 @@ func checkPublished(t *testing.T, ring *Ring, want []string) {
 				t.Errorf("key %d is published with %s", i+1, name)
 			}
 		}
-		if !ring.Holds(want[i]) {
+		if !ring.Has(want[i]) {
 			t.Errorf("the ring doesn't hold its key %d", i+1)
 		}
 	}
-	if ring.Holds("") || ring.Holds("x") {
+	if ring.Has("") || ring.Has("x") {
 		t.Error("the ring holds a key of no thumbprint")
 	}
 }
@@ -206,7 +206,7 @@ func TestThumbprint(t *testing.T) {
 	if got := ringKids(ring); strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("KeyIDs = %q, want %q", got, want)
 	}
-	if key := heldKeys(t, `{"keys":[`+rsa+`]}`)[0]; key.Thumbprint != want[1] || key.KeyID != "2011-04-29" {
+	if key := providerKeys(t, `{"keys":[`+rsa+`]}`)[0]; key.Thumbprint != want[1] || key.KeyID != "2011-04-29" {
 		t.Errorf("the provider's key is %q with thumbprint %q", key.KeyID, key.Thumbprint)
 	}
 }

@@ -69,8 +69,7 @@ func parsePEM(text []byte) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-// parseBlock returns nil for a block that is no key: OpenSSL writes EC
-// parameters before an EC key.
+// parseBlock returns nil for EC parameters, which OpenSSL writes before an EC key.
 func parseBlock(block *pem.Block) (key any, err error) {
 	switch block.Type {
 	case "PRIVATE KEY":
@@ -92,8 +91,8 @@ func parseBlock(block *pem.Block) (key any, err error) {
 	return key, nil
 }
 
-// publish returns what is published of key: its public part, the algorithm
-// that it signs with and its thumbprint as kid.
+// publish returns the JWK to publish for key: its public part and its algorithm,
+// with its thumbprint as kid.
 func publish(key jose.JSONWebKey) (jose.JSONWebKey, error) {
 	pub := jose.JSONWebKey{Key: key.Public().Key, Use: "sig"}
 	var algorithms []string

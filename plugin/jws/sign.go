@@ -22,7 +22,7 @@ type signer struct {
 	inMemory  bool
 }
 
-// sign returns the signature of message as JOSE has it.
+// sign returns the signature of message in the form of JOSE.
 func (s signer) sign(message []byte) ([]byte, error) {
 	if s.algorithm == "EdDSA" { // RFC 8037, section 3.1: the message, not its hash
 		return s.key.Sign(rand.Reader, message, crypto.Hash(0))
@@ -43,8 +43,8 @@ func (s signer) sign(message []byte) ([]byte, error) {
 	return nil, fmt.Errorf("algorithm %q is not supported", s.algorithm)
 }
 
-// check tells why public doesn't verify what s signs. A JWK states both parts,
-// and the parser doesn't compare those of an EC key.
+// check returns an error if public doesn't verify what s signs. A JWK has both
+// parts, and the parser doesn't compare those of an EC key.
 func (s signer) check(public crypto.PublicKey) error {
 	signature, err := s.sign(nil)
 	if err != nil {
@@ -56,8 +56,8 @@ func (s signer) check(public crypto.PublicKey) error {
 	return nil
 }
 
-// joinES256 turns a signature as crypto.Signer gives it, an ASN.1 sequence of r
-// and s, into r and s of 32 bytes each (RFC 7518, section 3.4).
+// joinES256 turns a signature of crypto.Signer, an ASN.1 sequence of r and s, into
+// r and s of 32 bytes each (RFC 7518, section 3.4).
 func joinES256(der []byte) ([]byte, error) {
 	signature := make([]byte, 64)
 	input := cryptobyte.String(der)

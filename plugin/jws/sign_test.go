@@ -54,7 +54,7 @@ func TestNewRing(t *testing.T) {
 			}
 			var want []string
 			for _, key := range []crypto.Signer{tt.signer, otherRSA()} {
-				want = append(want, heldKeys(t, set(t, public("", key)))[0].Thumbprint)
+				want = append(want, providerKeys(t, set(t, public("", key)))[0].Thumbprint)
 			}
 			checkPublished(t, ring, want)
 			for range 20 { // r and s of ES256 are of any length

@@ -1,6 +1,6 @@
 // Package jws verifies the tokens of a provider and signs those of the gateway
-// (RFC 7515, RFC 7519). It holds the provider's JWK set and the gateway's key
-// ring.
+// (RFC 7515, RFC 7519). It fetches the provider's JWK set and reads the gateway's
+// key ring.
 package jws
 
 import (
@@ -20,11 +20,12 @@ import (
 
 // Why a token isn't accepted.
 var (
-	// ErrOpaque: not a signed JWT in compact form.
+	// ErrOpaque: it isn't a signed JWT in compact form.
 	ErrOpaque = errors.New("not a signed JWT")
-	// ErrKeysUnavailable: no usable key of the provider is at hand.
+	// ErrKeysUnavailable: the provider's keys can't be fetched, and none are
+	// cached.
 	ErrKeysUnavailable = errors.New("the provider's keys are unavailable")
-	// ErrUntrusted: a signed JWT, but none that the provider vouches for now.
+	// ErrUntrusted: it is a signed JWT, but the provider doesn't vouch for it now.
 	ErrUntrusted = errors.New("untrusted token")
 )
 
@@ -36,7 +37,7 @@ type Token struct {
 }
 
 // Claims are the claims of a token as its issuer wrote them. They implement
-// [jwt.Claims] without decoding more than the parser of golang-jwt asks for.
+// [jwt.Claims] and decode only what golang-jwt asks for.
 type Claims struct{ *splice.Object }
 
 // header is the JOSE header of a token.
@@ -54,13 +55,12 @@ type compact struct {
 	signature []byte
 }
 
-// base64url is strict: another text with the same octets is refused, since
-// the signature covers the text.
+// base64url is strict. The signature covers the text, so another text of the same
+// octets is refused.
 var base64url = base64.RawURLEncoding.Strict()
 
-// decodeSegment decodes s into the room that buffer has left, and returns what
-// is left then.
-func decodeSegment(s string, buffer []byte) (text, left []byte, err error) {
+// decodeSegment decodes s into buffer, and returns the rest of buffer.
+func decodeSegment(s string, buffer []byte) (text, rest []byte, err error) {
 	if strings.ContainsAny(s, "\r\n") { // encoding/base64 skips them
 		return nil, nil, errors.New("line break in base64url")
 	}
@@ -72,7 +72,7 @@ func decodeSegment(s string, buffer []byte) (text, left []byte, err error) {
 }
 
 // decode splits and decodes token. The error wraps ErrOpaque if token isn't a
-// JWS at all, and ErrUntrusted if it is one that is written wrongly.
+// JWS, and ErrUntrusted if it is a malformed one.
 func decode(token string) (*compact, error) {
 	head, rest, _ := strings.Cut(token, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
@@ -105,8 +105,8 @@ func looksLikeObject(text []byte) bool {
 	return strings.HasPrefix(strings.TrimLeft(string(text), " \t\r\n\ufeff"), "{")
 }
 
-// readHeader checks the JOSE header. Members that point to keys (jku, jwk,
-// x5u, x5c) are never looked at: keys come from the provider's set alone.
+// readHeader checks the JOSE header. It ignores members that point to keys (jku,
+// jwk, x5u, x5c): keys come from the provider's set alone.
 func readHeader(o *splice.Object) (header, error) {
 	h := header{typ: o.Get("typ")}
 	var ok bool
@@ -139,8 +139,8 @@ func readHeader(o *splice.Object) (header, error) {
 	return h, nil
 }
 
-// isType compares media types as RFC 7515 section 4.1.9 says: in any case, and
-// application/ may be left out.
+// isType compares media types by RFC 7515, section 4.1.9: case doesn't matter, and
+// application/ may be missing.
 func isType(value, want string) bool {
 	value = strings.ToLower(value)
 	return strings.TrimPrefix(value, "application/") == want
@@ -171,9 +171,9 @@ func (c Claims) GetAudience() (jwt.ClaimStrings, error) {
 	if s, ok := c.Text("aud"); ok {
 		return jwt.ClaimStrings{s}, nil
 	}
-	list, err := Strings(aud)
-	if err != nil {
-		return nil, fmt.Errorf("aud: %w", err)
+	list, ok := splice.Texts(aud)
+	if !ok {
+		return nil, errors.New("aud is not a string or an array of strings")
 	}
 	return list, nil
 }
@@ -187,15 +187,6 @@ func (c Claims) text(name string) (string, error) {
 		return "", fmt.Errorf("%s is not a string", name)
 	}
 	return s, nil
-}
-
-// Strings decodes a JSON array of strings.
-func Strings(value jsontext.Value) ([]string, error) {
-	list, ok := splice.Texts(value)
-	if !ok {
-		return nil, errors.New("not an array of strings")
-	}
-	return list, nil
 }
 
 // date reads a NumericDate (RFC 7519, section 2). Fractions of a second are
@@ -226,8 +217,8 @@ func (c Claims) date(name string) (*jwt.NumericDate, error) {
 // in many readers.
 const maxDate = 253402300799
 
-// Unverified returns the header and the payload of a JWT that nobody has
-// verified, to be shown.
+// Unverified returns the header and the payload of a JWT that nobody verified.
+// Show them only.
 func Unverified(token string) (header, payload []byte, err error) {
 	c, err := decode(token)
 	if err != nil {
@@ -236,8 +227,8 @@ func Unverified(token string) (header, payload []byte, err error) {
 	return c.header.Bytes(), c.payload, nil
 }
 
-// UnverifiedClaims returns the claims of a JWT that nobody has verified. They
-// only serve to be shown, or to be compared with what is verified.
+// UnverifiedClaims returns the claims of a JWT that nobody verified. Show them
+// only, or compare them with verified ones.
 func UnverifiedClaims(token string) (Claims, error) {
 	c, err := decode(token)
 	if err != nil {
@@ -250,8 +241,8 @@ func UnverifiedClaims(token string) (Claims, error) {
 	return Claims{o}, nil
 }
 
-// UnverifiedSubject returns the sub of a JWT that nobody has verified, such as
-// a client's own assertion.
+// UnverifiedSubject returns the sub of a JWT that nobody verified, such as a
+// client's assertion.
 func UnverifiedSubject(token string) (string, error) {
 	claims, err := UnverifiedClaims(token)
 	if err != nil {

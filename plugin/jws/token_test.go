@@ -1,36 +1,9 @@
 package jws
 
 import (
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
-
-func TestStrings(t *testing.T) {
-	tests := []struct {
-		value string
-		want  []string
-		ok    bool
-	}{
-		{`["a","\u0062", "" ]`, []string{"a", "b", ""}, true},
-		{`[]`, nil, true},
-		{`["a",1]`, nil, false},
-		{`["a",["b"]]`, nil, false},
-		{`[null]`, nil, false},
-		{`"a"`, nil, false},
-		{`{"a":"b"}`, nil, false},
-		{`null`, nil, false},
-		{``, nil, false},
-	}
-	for _, tt := range tests {
-		got, err := Strings(jsontext.Value(tt.value))
-		if !slices.Equal(got, tt.want) || (err == nil) != tt.ok {
-			t.Errorf("Strings(%s) = %q, %v", tt.value, got, err)
-		}
-	}
-}
 
 func TestUnverifiedSubject(t *testing.T) {
 	segments := func(payload string) string { return encode(`{"alg":"HS256"}`) + "." + encode(payload) + ".AA" }

@@ -12,14 +12,13 @@ import (
 	"m2m-token-enricher/plugin/splice"
 )
 
-// KeySource holds the provider's keys.
+// KeySource provides the provider's keys. Its errors wrap ErrKeysUnavailable. Safe
+// for concurrent use; the keys must not be modified.
 type KeySource interface {
-	// Keys returns the provider's keys. The error wraps ErrKeysUnavailable.
-	// Safe for concurrent use; the set must not be modified.
+	// Keys returns the keys.
 	Keys(ctx context.Context) (ProviderKeys, error)
-	// Renewed returns the keys after a chance to learn of new ones, for a
-	// token whose key is not in the set that Keys returned. The error wraps
-	// ErrKeysUnavailable.
+	// Renewed returns the keys after an attempt to fetch new ones. It is for a
+	// token whose key isn't among those of Keys.
 	Renewed(ctx context.Context) (ProviderKeys, error)
 }
 
@@ -61,8 +60,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 	return &Token{Type: h.typ, Claims: claims, Key: key.Thumbprint}, nil
 }
 
-// Payload returns what a key of the provider signed, whatever that says: the
-// JWT of an event has neither an issuer nor an end. The error is as that of
+// Payload returns what a key of the provider signed, without looking at it: the
+// JWT of an event has neither iss nor exp. The error wraps the same as that of
 // Verify.
 func (v *Verifier) Payload(ctx context.Context, token string) ([]byte, error) {
 	c, _, _, err := v.signed(ctx, token)
@@ -99,7 +98,7 @@ func (v *Verifier) verifySignature(ctx context.Context, c *compact, h header, ke
 		return ProviderKey{}, fmt.Errorf("%w: its algorithm is not accepted", ErrUntrusted)
 	}
 	key, err := keys.verify(c, h)
-	if err == nil || keys.name(h) {
+	if err == nil || keys.haveKeyOf(h) {
 		return key, err
 	}
 	if keys, err = v.keys.Renewed(ctx); err != nil {

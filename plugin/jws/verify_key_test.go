@@ -59,7 +59,7 @@ func TestVerifyKey(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			keys := &source{keys: heldKeys(t, tt.set)}
+			keys := &source{keys: providerKeys(t, tt.set)}
 			_, err := newVerifier(keys).Verify(t.Context(), tt.token)
 			check(t, tt.token, err, tt.want)
 		})
@@ -90,12 +90,12 @@ func TestVerifySymmetric(t *testing.T) {
 		"JWK set":               []byte(set(t, public("k1", rsaKey()))),
 		"modulus":               rsaKey().N.Bytes(),
 		"empty":                 {},
-		"thumbprint":            []byte(heldKeys(t, set(t, public("k1", rsaKey())))[0].Thumbprint),
+		"thumbprint":            []byte(providerKeys(t, set(t, public("k1", rsaKey())))[0].Thumbprint),
 		"a symmetric JWK's key": []byte("0123456789abcdef0123456789abcdef"),
 	}
 	text := set(t, public("k1", rsaKey()), jose.JSONWebKey{Key: secrets["a symmetric JWK's key"], KeyID: "k2"})
 	algorithms := append([]string{"HS256", "HS384", "HS512", "none"}, asymmetric...)
-	v := NewVerifier(issuer, algorithms, 0, &source{keys: heldKeys(t, text)}, newClock().Now)
+	v := NewVerifier(issuer, algorithms, 0, &source{keys: providerKeys(t, text)}, newClock().Now)
 	for name, secret := range secrets {
 		for _, alg := range []string{"HS256", "HS384", "HS512"} {
 			for _, kid := range []string{"", `,"kid":"k1"`, `,"kid":"k2"`} {
@@ -153,7 +153,7 @@ func TestVerifyNeverFollows(t *testing.T) {
 }
 
 func TestVerifyAccepted(t *testing.T) {
-	keys := &source{keys: heldKeys(t, set(t, public("k1", rsaKey())))}
+	keys := &source{keys: providerKeys(t, set(t, public("k1", rsaKey())))}
 	v := NewVerifier(issuer, []string{"PS256", "ES256"}, 0, keys, newClock().Now)
 	token := sign(t, "RS256", rsaKey(), accepted, claims(""))
 	_, err := v.Verify(t.Context(), token)
@@ -205,9 +205,9 @@ func TestVerifyRenews(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			keys := &source{keys: heldKeys(t, tt.held)}
+			keys := &source{keys: providerKeys(t, tt.held)}
 			if tt.renewed != "" {
-				keys.renewed = heldKeys(t, tt.renewed)
+				keys.renewed = providerKeys(t, tt.renewed)
 			}
 			_, err := newVerifier(keys).Verify(t.Context(), tt.token)
 			check(t, tt.token, err, tt.want)
@@ -224,7 +224,7 @@ type lost struct{ source }
 func (*lost) Renewed(context.Context) (ProviderKeys, error) { return nil, ErrKeysUnavailable }
 
 func TestVerifyRenewalFails(t *testing.T) {
-	keys := &lost{source{keys: heldKeys(t, set(t, public("k0", rsaKey())))}}
+	keys := &lost{source{keys: providerKeys(t, set(t, public("k0", rsaKey())))}}
 	token := sign(t, "RS256", rsaKey(), accepted, claims(""))
 	_, err := newVerifier(keys).Verify(t.Context(), token)
 	check(t, token, err, ErrKeysUnavailable)

@@ -24,7 +24,7 @@ func newVerifier(keys KeySource) *Verifier {
 // verify verifies token with the public key of rsaKey as k1.
 func verify(t *testing.T, token string) (*Token, error) {
 	t.Helper()
-	keys := &source{keys: heldKeys(t, set(t, public("k1", rsaKey())))}
+	keys := &source{keys: providerKeys(t, set(t, public("k1", rsaKey())))}
 	return newVerifier(keys).Verify(t.Context(), token)
 }
 
@@ -123,7 +123,7 @@ func TestVerifyHeader(t *testing.T) {
 			token := sign(t, "RS256", rsaKey(), tt.header, claims(""))
 			got, err := verify(t, token)
 			check(t, token, err, tt.want)
-			if err == nil && got.Key != heldKeys(t, set(t, public("", rsaKey())))[0].Thumbprint {
+			if err == nil && got.Key != providerKeys(t, set(t, public("", rsaKey())))[0].Thumbprint {
 				t.Errorf("Key = %q, which isn't the key's thumbprint", got.Key)
 			}
 		})

@@ -2,6 +2,7 @@ package splice
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -248,4 +249,27 @@ func parsed(t *testing.T, text string) *Object {
 
 func member(name, value string) Member {
 	return Member{Name: name, Value: jsontext.Value(value)}
+}
+
+func TestTexts(t *testing.T) {
+	tests := []struct {
+		value string
+		want  []string
+		ok    bool
+	}{
+		{`["a","\u0062", "" ]`, []string{"a", "b", ""}, true},
+		{`[]`, nil, true},
+		{`["a",1]`, nil, false},
+		{`["a",["b"]]`, nil, false},
+		{`[null]`, nil, false},
+		{`"a"`, nil, false},
+		{`{"a":"b"}`, nil, false},
+		{`null`, nil, false},
+		{``, nil, false},
+	}
+	for _, tt := range tests {
+		if got, ok := Texts(jsontext.Value(tt.value)); !slices.Equal(got, tt.want) || ok != tt.ok {
+			t.Errorf("Texts(%s) = %q, %t, want %q, %t", tt.value, got, ok, tt.want, tt.ok)
+		}
+	}
 }

@@ -16,11 +16,11 @@ import (
 // soname is what OpenSSL 3 calls its library on Linux.
 const soname = "libcrypto.so.3"
 
-// loads says that this build can load a library.
+// loads: this build can load a library.
 const loads = true
 
 // load loads the library at an absolute path, with all that it needs. Its names
-// stay its own.
+// don't reach other libraries.
 func load(path string) (handle uintptr, err error) {
 	if err := examine(path); err != nil {
 		return 0, err
@@ -30,8 +30,8 @@ func load(path string) (handle uintptr, err error) {
 	return purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 }
 
-// examine tells why the file at path shouldn't be loaded: the linker would run
-// the code of another library, and a file that was cut off ends the process.
+// examine returns an error if the file at path shouldn't be loaded: the linker
+// would run the code of another library, and a truncated file ends the process.
 func examine(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// function is one of libcrypto's that is used. All are of the EVP interface,
-// which isn't deprecated, and there since OpenSSL 3.0.
+// function is a function of libcrypto. All exist since OpenSSL 3.0, in the EVP
+// interface, which isn't deprecated.
 type function int
 
 const (
@@ -64,16 +64,16 @@ func (l *Library) call(f function, args ...uintptr) uintptr {
 	return call(l.functions[f], args...)
 }
 
-// succeeds tells whether f returns 1. Functions of EVP return int, of which
-// the upper half of the register holds nothing.
+// succeeds reports whether f returns 1. Functions of EVP return int: the upper half
+// of the register has no meaning.
 //
 //go:uintptrescapes
 func (l *Library) succeeds(f function, args ...uintptr) bool {
 	return int32(call(l.functions[f], args...)) == 1
 }
 
-// failure returns what the library says of an operation that failed on this
-// thread, and nothing of what the operation was given.
+// failure returns the library's error of an operation that failed on this thread,
+// without the operation's arguments.
 func (l *Library) failure(operation function) error {
 	name := functionNames[operation]
 	code := l.call(errorGet)

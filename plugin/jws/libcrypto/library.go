@@ -1,12 +1,11 @@
 // Package libcrypto signs and verifies with OpenSSL's libcrypto 3, which takes
-// little more than half of the time that crypto/rsa takes. The library is
-// looked for while the program runs, so that it is the one that the gateway's
-// distribution keeps up to date, and a program goes on without it.
+// little more than half the time of crypto/rsa. A running program looks for the
+// library: it is the one that the distribution keeps up to date, and a program
+// works without it.
 //
-// Only a build with -tags libcrypto can load it, on Linux on amd64 and arm64:
-// loading needs the system's dynamic linker to start the program, and one
-// without the tag stays a static binary that starts anywhere. In any other
-// build Open says so, and the rest is as it would be.
+// Only a build with -tags libcrypto for Linux on amd64 or arm64 can load it. The
+// system's dynamic linker must start such a program, while a build without the
+// tag is a static binary that starts anywhere. Its Open returns ErrUnsupported.
 package libcrypto
 
 import (
@@ -20,8 +19,8 @@ import (
 const KongPath = "/usr/local/kong/lib/libcrypto.so.3"
 
 // SystemPaths are where Debian and Ubuntu, Red Hat and Amazon Linux, and others
-// have the system's. They stand in place of the dynamic linker's search, which
-// the environment can lead elsewhere.
+// have the system's. The dynamic linker's search isn't used, because the
+// environment can lead it elsewhere.
 var SystemPaths = []string{
 	"/usr/lib/" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu/libcrypto.so.3",
 	"/usr/lib64/libcrypto.so.3",
@@ -29,9 +28,9 @@ var SystemPaths = []string{
 }
 
 var (
-	// ErrUnsupported is that this build can't load a library.
+	// ErrUnsupported: this build can't load a library.
 	ErrUnsupported = errors.New("this build can't load libcrypto: one that can is made by go build -tags libcrypto for Linux on amd64 or arm64")
-	// ErrVersion is that a library isn't OpenSSL 3, whose interface is used.
+	// ErrVersion: a library isn't OpenSSL 3, whose interface is used.
 	ErrVersion = errors.New("it isn't OpenSSL 3")
 )
 
@@ -41,20 +40,19 @@ type Library struct {
 	path      string
 	version   string
 	functions [functionCount]uintptr
-	// context keeps apart what openssl.cnf says of the program's other users of
-	// the library, such as a PKCS #11 module: here the default provider counts.
+	// context is the default provider's. openssl.cnf doesn't change it for another
+	// user of the library in this program, such as a PKCS #11 module.
 	context uintptr
-	// turns bounds the operations under way. Each occupies a thread of the
-	// system, of which Go would start another for every request that waits.
+	// turns bounds the operations at a time. Each occupies a thread of the system,
+	// and Go would start another for every request that waits.
 	turns chan struct{}
 	live  atomic.Int64 // keys that aren't freed
 }
 
-// Open loads the first of paths that is OpenSSL 3, or of KongPath and
-// SystemPaths if there are none. A library runs code when it is loaded: one that
-// somebody other than root and this process's user could replace isn't. The error
-// says of each path why it isn't used; it is ErrUnsupported in a build that can't
-// load any.
+// Open loads the first of paths that is OpenSSL 3. Without paths, it tries KongPath
+// and SystemPaths. A library runs code when it is loaded, so Open refuses one that
+// anybody except root and this process's user could replace. The error has the
+// reason for each path, or is ErrUnsupported.
 func Open(paths ...string) (*Library, error) {
 	if !loads {
 		return nil, ErrUnsupported
@@ -98,8 +96,8 @@ func open(path string) (*Library, error) {
 	return l, nil
 }
 
-// checkVersion comes before all else is looked up: that is there or means the
-// same only in OpenSSL 3.
+// checkVersion must come first: other functions exist, or mean the same, only in
+// OpenSSL 3.
 func (l *Library) checkVersion(handle uintptr) error {
 	address, err := find(handle, functionNames[versionNumber])
 	if err != nil {
@@ -112,8 +110,8 @@ func (l *Library) checkVersion(handle uintptr) error {
 	return nil
 }
 
-// inTurn calls f on one thread of the system, since libcrypto keeps its errors
-// per thread. Those of an earlier operation aren't taken for those of f.
+// inTurn calls f on one thread of the system, because libcrypto keeps errors per
+// thread. It clears those of earlier operations.
 func (l *Library) inTurn(f func() error) error {
 	l.turns <- struct{}{}
 	defer func() { <-l.turns }()

@@ -2,7 +2,7 @@
 
 package libcrypto
 
-// loads says that this build can't load a library: nothing below is reached.
+// loads: this build can't load a library, and reaches nothing below.
 const loads = false
 
 func load(string) (handle uintptr, err error) { return 0, ErrUnsupported }

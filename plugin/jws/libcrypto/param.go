@@ -27,8 +27,8 @@ const (
 	kindBytes    = 5 // OSSL_PARAM_OCTET_STRING
 )
 
-// params is an array of params without its end. It has to be
-// pinned while libcrypto reads it.
+// params is an array of params without its end. It must be pinned while libcrypto
+// reads it.
 type params []param
 
 func (p params) text(name, value string) params {
@@ -44,9 +44,8 @@ func (p params) number(name string, n *big.Int) params {
 	return p.unsigned(name, n.FillBytes(make([]byte, (n.BitLen()+7)/8)))
 }
 
-// unsigned appends a big-endian number, which it turns round in its place:
-// libcrypto reads the machine's byte order, little-endian on each that is
-// supported.
+// unsigned appends a big-endian number and reverses it in place: libcrypto reads
+// the machine's byte order, which is little-endian on all supported ones.
 func (p params) unsigned(name string, value []byte) params {
 	slices.Reverse(value)
 	p = p.bytes(name, value)
@@ -54,8 +53,8 @@ func (p params) unsigned(name string, value []byte) params {
 	return p
 }
 
-// pin returns the address of the array with its end, none of which moves or
-// goes until pinner is unpinned.
+// pin returns the address of the array with its end. Nothing of it is moved or
+// freed until pinner is unpinned.
 func (p params) pin(pinner *runtime.Pinner) unsafe.Pointer {
 	ended := append(slices.Clip(p), param{})
 	pinner.Pin(&ended[0])

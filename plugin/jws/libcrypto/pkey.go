@@ -6,16 +6,15 @@ import (
 	"unsafe"
 )
 
-// pkey is an EVP_PKEY. It is freed, and a private part overwritten, when
-// nothing refers to it any more: what uses its address keeps it until libcrypto
-// has returned.
+// pkey is an EVP_PKEY. When nothing refers to it any more, its private part is
+// overwritten, and it is freed. Users of its address must keep it alive until
+// libcrypto returns.
 type pkey struct {
 	library *Library
 	address uintptr
 }
 
-// importKey hands a key of a type over to the library, which copies what it is
-// given.
+// importKey copies a key into the library.
 func (l *Library) importKey(algorithm string, selection uintptr, values params) (*pkey, error) {
 	k := &pkey{library: l}
 	err := l.inTurn(func() error {
@@ -49,9 +48,8 @@ func (l *Library) free(address uintptr) {
 	l.live.Add(-1)
 }
 
-// sign returns the signature of digest, of size bytes at most. Each call has a
-// context of its own: one can't be shared, and a new one costs a thousandth of
-// a signature.
+// sign returns the signature of digest, of size bytes at most. Each call makes a
+// context: it can't be shared, and costs a thousandth of a signature.
 func (k *pkey) sign(digest []byte, size int, scheme *scheme) ([]byte, error) {
 	defer runtime.KeepAlive(k)
 	if len(digest) != scheme.digestSize {
@@ -91,7 +89,7 @@ func (k *pkey) verify(digest, signature []byte, scheme *scheme) (verified bool, 
 	return verified, err
 }
 
-// operate calls f with a new operation of k, which init has prepared.
+// operate calls f with a new operation of k that init prepared.
 func (k *pkey) operate(init function, scheme *scheme, f func(operation uintptr) error) error {
 	l := k.library
 	return l.inTurn(func() error {

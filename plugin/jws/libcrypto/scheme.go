@@ -16,17 +16,17 @@ type scheme struct {
 	array      unsafe.Pointer // OSSL_PARAM, which is only read
 }
 
-// digests are those that a signature of a token may have (RFC 7518, section 3).
+// digests are those of a token's signatures (RFC 7518, section 3).
 var digests = map[crypto.Hash]string{crypto.SHA256: "SHA2-256", crypto.SHA384: "SHA2-384", crypto.SHA512: "SHA2-512"}
 
 var (
 	pkcs1 = schemes(nil, "pkcs1")
-	// pss has a salt as long as the digest, as the RFC wants it.
+	// pss has a salt as long as the digest (RFC 7518, section 3.5).
 	pss  = schemes(params{}.text("saltlen", "digest"), "pss")
 	bare = schemes(nil, "")
 )
 
-// forever pins what libcrypto reads as long as the program runs.
+// forever pins what libcrypto reads while the program runs.
 var forever runtime.Pinner
 
 // schemes returns the scheme of each digest.
@@ -42,7 +42,7 @@ func schemes(common params, padding string) map[crypto.Hash]*scheme {
 	return all
 }
 
-// rsaScheme returns the scheme that opts name, as they do for crypto/rsa.
+// rsaScheme returns the scheme that opts name to crypto/rsa.
 func rsaScheme(opts crypto.SignerOpts) (*scheme, error) {
 	options, ok := opts.(*rsa.PSSOptions)
 	if !ok {

@@ -8,13 +8,13 @@ import (
 	"syscall"
 )
 
-// trusted returns path without links, if nobody but root and the user of this
-// process can replace the file there: neither the file nor a directory above it
-// is another user's, or may be written by one.
+// trusted returns path without links, if only root and the user of this process
+// can replace the file there. No other user owns the file or a directory above it,
+// or may write to one.
 //
-// It is enough to look at names before the linker opens them. What passes can't
-// be changed meanwhile by anybody whom it is to be safe from, and a link on the
-// way doesn't count, since the linker gets the path without links.
+// The linker opens the file later, by its name. Nobody whom this guards against
+// can change what passed. Links don't matter, because the linker gets the path
+// without them.
 func trusted(path string) (string, error) {
 	path, err := filepath.EvalSymlinks(path)
 	if err == nil {
@@ -41,10 +41,10 @@ func trusted(path string) (string, error) {
 	}
 }
 
-// distrust says why a file or directory of mode, owner and group isn't safe for
-// a process of user, "" if it is. Root's group counts as root: Kong's images let
-// it write what is kong's. It doesn't for a process of root's, which has more
-// rights than the group. In a directory with the sticky bit only owners rename.
+// distrust returns why a file or directory isn't safe for a process of user, "" if
+// it is. Root's group counts as root, because Kong's images let it write kong's
+// files. For a process of root it doesn't: root has more rights than its group. In
+// a directory with the sticky bit, only owners rename.
 func distrust(mode fs.FileMode, owner, group, user int) string {
 	sticky := mode.IsDir() && mode&fs.ModeSticky != 0
 	switch {
