@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"m2m-token-enricher/test/await"
 )
 
 // Command does what the kong command does, with the stand-in instead of Kong,
@@ -92,7 +94,7 @@ func stopDaemon(prefix string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	return retry(ctx, func() error {
+	return await.Success(ctx, func() error {
 		if _, err := os.Stat(pidFile(prefix)); !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("process %d doesn't end", pid)
 		}

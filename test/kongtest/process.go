@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"m2m-token-enricher/test/await"
 )
 
 // process keeps the plugin's server running, as Kong does.
@@ -110,7 +111,7 @@ func (p *process) pause() time.Duration {
 	return d
 }
 
-// wait waits until s has ended and tells whether it served then.
+// wait waits until s has ended and reports whether it served until then.
 func (p *process) wait(s *server) (served bool) {
 	err := s.cmd.Wait()
 	p.gateway.logf("notice", "external pluginserver '%s' terminated: %v", p.gateway.info.Name, err)
@@ -141,26 +142,19 @@ func (p *process) signal(sig syscall.Signal) <-chan struct{} {
 func (p *process) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var dialer net.Dialer
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := dialer.DialContext(ctx, "unix", p.socket)
-		if err == nil {
-			return conn.Close()
-		}
+	err := await.Success(ctx, func() error {
 		p.mu.Lock()
-		exits := p.exits
-		p.mu.Unlock()
-		if exits > 1 {
-			return fmt.Errorf("the plugin doesn't stay up; it wrote: %s", p.output.String())
+		defer p.mu.Unlock()
+		if p.exits > 1 {
+			cancel()
+			return errors.New("it doesn't stay up")
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("waiting for the plugin's socket: %w; it wrote: %s", err, p.output.String()), ctx.Err())
-		case <-tick.C:
-		}
+		return listens(ctx, p.socket)
+	})
+	if err != nil {
+		return fmt.Errorf("start the plugin: %w; it wrote: %s", err, p.output.String())
 	}
+	return nil
 }
 
 // close ends every server: politely at first, by force after three seconds.

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"m2m-token-enricher/test/await"
 )
 
 // realKong is a Kong that was installed.
@@ -93,13 +95,13 @@ func (k *realKong) run(ctx context.Context, args ...string) error {
 func (k *realKong) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := retry(ctx, func() error { return k.admin(ctx, http.MethodGet, "/status", nil) }); err != nil {
+	if err := await.Success(ctx, func() error { return k.admin(ctx, http.MethodGet, "/status", nil) }); err != nil {
 		return fmt.Errorf("waiting for Kong: %w", err)
 	}
 	if k.socket == "" {
 		return nil
 	}
-	if err := retry(ctx, func() error { return listens(ctx, k.socket) }); err != nil {
+	if err := await.Success(ctx, func() error { return listens(ctx, k.socket) }); err != nil {
 		return fmt.Errorf("waiting for the plugin's socket: %w; Kong's log:\n%s", err, k.Log())
 	}
 	return nil
@@ -112,24 +114,6 @@ func listens(ctx context.Context, socket string) error {
 		return err
 	}
 	return conn.Close()
-}
-
-// retry calls try until it returns nil, and returns its last error when ctx
-// ends.
-func retry(ctx context.Context, try func() error) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-		}
-	}
 }
 
 func (k *realKong) admin(ctx context.Context, method, path string, body []byte) error {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"m2m-token-enricher/test/await"
 )
 
 // RestartPlugin does with the plugin's process what "kong reload" does: a new
@@ -30,8 +32,8 @@ func (s *StandIn) RestartPlugin(ctx context.Context) (end func() error, err erro
 	return func() error { return former.terminate() }, nil
 }
 
-// terminate ends a server as Kong does, and waits for it. One that has ended,
-// or nil, is as good.
+// terminate ends a server as Kong does, and waits for it. s may be nil, or have
+// ended.
 func (s *server) terminate() error {
 	if s == nil {
 		return nil
@@ -45,27 +47,25 @@ func (s *server) terminate() error {
 	}
 }
 
-// endTime is how long a process may go on after SIGTERM: longer than the plugin
-// lets running events go on.
+// endTime is how long a process may run after SIGTERM: longer than the plugin
+// waits for events under way.
 const endTime = 20 * time.Second
 
 // owns waits until the socket is that of s.
 func (p *process) owns(ctx context.Context, s *server) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		pid, err := listenerOf(ctx, p.socket)
-		if err == nil && pid == s.cmd.Process.Pid {
-			return nil
-		}
+	return await.Success(ctx, func() error {
 		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("the socket is that of process %d, not %d", pid, s.cmd.Process.Pid), err)
 		case <-s.dead:
+			cancel()
 			return fmt.Errorf("the new process ended; it wrote: %s", p.output.String())
-		case <-tick.C:
+		default:
 		}
-	}
+		pid, err := listenerOf(ctx, p.socket)
+		if err == nil && pid != s.cmd.Process.Pid {
+			err = fmt.Errorf("the socket is that of process %d, not %d", pid, s.cmd.Process.Pid)
+		}
+		return err
+	})
 }
