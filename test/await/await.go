@@ -1,5 +1,5 @@
-// Package await waits for what happens in another goroutine or process, by
-// looking again and again.
+// Package await waits for events in other goroutines or processes: it checks
+// again and again.
 package await
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// How long tests wait, and how often is looked.
+// How long tests wait, and how often they check.
 const (
 	patience = 20 * time.Second
 	pause    = 10 * time.Millisecond
@@ -43,8 +43,8 @@ func Nil(tb testing.TB, try func() error) {
 	}
 }
 
-// True waits until is, and ends the test if that takes too long: there was no
-// what.
+// True waits until is returns true, and ends the test if that takes too long.
+// what names the thing that is missing.
 func True(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	Nil(tb, func() error {

@@ -9,14 +9,13 @@ import (
 	"path/filepath"
 )
 
-// errNoCommit is that the repository doesn't have the commit that was asked for, as
-// in a shallow clone.
+// errNoCommit: the repository lacks the commit, as a shallow clone may.
 var errNoCommit = errors.New("no such commit here")
 
 // buildBaseline builds the plugin as it was at the commit called tag, the way that make build
 // does, and returns the executable's path.
 func (b *bench) buildBaseline(ctx context.Context, tag string) (string, error) {
-	if said(ctx, "git", "rev-parse", "--verify", "--quiet", tag+"^{commit}") == "" {
+	if output(ctx, "git", "rev-parse", "--verify", "--quiet", tag+"^{commit}") == "" {
 		return "", fmt.Errorf("commit %q: %w", tag, errNoCommit)
 	}
 	source := filepath.Join(b.dir, "baseline")

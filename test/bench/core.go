@@ -26,7 +26,7 @@ type core struct {
 
 func measureCore(ctx context.Context, b *bench) (report, error) {
 	c := core{static: figures{}, libcrypto: figures{}}
-	if deps := said(ctx, "go", "list", "-tags=libcrypto", "-deps", "./cmd/..."); !strings.Contains(deps, "/plugin/jws/libcrypto") {
+	if deps := output(ctx, "go", "list", "-tags=libcrypto", "-deps", "./cmd/..."); !strings.Contains(deps, "/plugin/jws/libcrypto") {
 		c.without = "this state has no libcrypto"
 	}
 	packages := []string{"./plugin/enrich", "./plugin/jws"}

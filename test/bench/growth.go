@@ -12,8 +12,7 @@ import (
 // growthConnections is how many clients ask at once while something grows.
 const growthConnections = 64
 
-// maxActive is how many applications ask for tokens; the others are in Redis
-// only.
+// maxActive is how many applications ask for tokens at most.
 const maxActive = 100_000
 
 // scale is one size of what grows.
@@ -61,7 +60,7 @@ func measureGrowth(ctx context.Context, b *bench) (r report, err error) {
 }
 
 // applications is a gateway with the default cache and n applications in
-// Redis, of which all up to maxActive ask.
+// Redis. At most maxActive of them ask.
 func (s *stand) applications(ctx context.Context, p *measure.Provider, n int) (scale, error) {
 	active := min(n, maxActive)
 	next := func() []byte { return measure.TokenRequest(measure.ApplicationID(rand.IntN(active))) }

@@ -11,8 +11,8 @@ import (
 	"m2m-token-enricher/test/measure"
 )
 
-// load sends what next returns over n connections, on each one request after
-// the other, until span is over. It returns how long the answers took, sorted.
+// load sends requests from next over n connections for span, one after the other
+// on each. It returns the latencies, sorted.
 func load(ctx context.Context, address string, n int, span time.Duration, next func() []byte) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, span)
 	defer cancel()

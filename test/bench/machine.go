@@ -18,7 +18,7 @@ func machine(ctx context.Context) string {
 		memory(),
 		fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
 	}
-	if version := said(ctx, "redis-server", "--version"); version != "" {
+	if version := output(ctx, "redis-server", "--version"); version != "" {
 		facts = append(facts, "Redis "+strings.TrimPrefix(word(version, 2), "v="))
 	}
 	facts = append(facts, state(ctx))
@@ -31,7 +31,7 @@ func machine(ctx context.Context) string {
 // state is what was measured and when. Uncommitted changes count as "dirty".
 func state(ctx context.Context) string {
 	date := time.Now().Format("2 January 2006")
-	if commit := said(ctx, "git", "describe", "--always", "--dirty", "--exclude=*"); commit != "" {
+	if commit := output(ctx, "git", "describe", "--always", "--dirty", "--exclude=*"); commit != "" {
 		return "commit " + commit + ", " + date
 	}
 	return date
@@ -59,8 +59,8 @@ func field(path, name string) string {
 	return ""
 }
 
-// said is the output of a command, "" if it fails.
-func said(ctx context.Context, name string, args ...string) string {
+// output is the output of a command, "" if it fails.
+func output(ctx context.Context, name string, args ...string) string {
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {
 		return ""

@@ -19,7 +19,7 @@ type route struct {
 	next    func() []byte // the next request
 }
 
-// sample is what one measurement of a route says. CPU time and memory are
+// sample is one measurement of a route. CPU time and memory are
 // those of the plugin's process, zero without a plugin.
 type sample struct {
 	rate     float64 // answers per second
@@ -52,7 +52,7 @@ func cpu(s sample) float64      { return s.cpu }
 func resident(s sample) float64 { return s.resident }
 
 // interleave measures each route at each number of connections for several
-// rounds: what else the machine does meets all of them alike.
+// rounds, in turns: other load on the machine affects all of them alike.
 func (b *bench) interleave(ctx context.Context, routes []route, connections []int) (results, error) {
 	for _, r := range routes { // instances start with the first request, and heaps grow
 		if _, err := r.measure(ctx, 8, b.span/2); err != nil {
@@ -63,7 +63,7 @@ func (b *bench) interleave(ctx context.Context, routes []route, connections []in
 	for round := range b.rounds {
 		for _, n := range connections {
 			for i := range routes {
-				r := routes[(i+round)%len(routes)] // or the same would always come after the same
+				r := routes[(i+round)%len(routes)] // or the same route would always follow the same one
 				one, err := r.measure(ctx, n, b.span)
 				if err != nil {
 					return nil, fmt.Errorf("%s at %d connections: %w", r.name, n, err)

@@ -17,17 +17,17 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// held is a tier that keeps everything for the time of a benchmark.
-var held = map[string]any{"ttl": 86400.0, "max_entries": 2e6, "max_bytes": float64(8 << 30)}
+// keepAll configures a tier that keeps every record during a benchmark.
+var keepAll = map[string]any{"ttl": 86400.0, "max_entries": 2e6, "max_bytes": float64(8 << 30)}
 
-// BenchmarkTierMemory is what the tier takes for each record held.
+// BenchmarkTierMemory is what the tier takes for each cached record.
 func BenchmarkTierMemory(b *testing.B) {
 	server := redistest.Start(b)
 	fill(b, server, 1_000_000)
 	for _, n := range []int{10_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				r := records(b, server, held)
+				r := records(b, server, keepAll)
 				before := heap()
 				lookUp(b, r, n)
 				b.ReportMetric(float64(heap()-before)/float64(n), "bytes/record")
@@ -66,7 +66,7 @@ func lookUp(b *testing.B, r *cache.Records, n int) {
 func BenchmarkHit(b *testing.B) {
 	server := redistest.Start(b)
 	fill(b, server, 1000)
-	r := records(b, server, held)
+	r := records(b, server, keepAll)
 	lookUp(b, r, 1000)
 	ids := make([]string, 1000)
 	for i := range ids {
@@ -193,7 +193,7 @@ func BenchmarkStampede(b *testing.B) {
 	server := redistest.Start(b)
 	fill(b, server, 10)
 	for b.Loop() {
-		r := records(b, server, held)
+		r := records(b, server, keepAll)
 		before := calls(b, server)
 		begin := make(chan struct{})
 		var requests sync.WaitGroup

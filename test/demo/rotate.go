@@ -22,7 +22,7 @@ func (d *demo) showRotation(ctx context.Context) error {
 	}
 	err = await.Success(ctx, func() error {
 		_, err := d.keys(ctx, "list", "--url", d.gateway.URL()+"/m2m/jwks.json", d.keyFile)
-		return err // fails while the gateway publishes something else than the file
+		return err // fails until the gateway publishes the keys of the file
 	})
 	if err != nil {
 		return err

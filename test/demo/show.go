@@ -25,8 +25,8 @@ func added() (string, string) {
 	return "\x1b[32m", "\x1b[0m"
 }
 
-// show plays the demo: each step says what is asked and what came back, and
-// fails if that isn't what the product promises.
+// show plays the demo: each step prints a request and its answer, and fails if
+// the answer isn't what the product promises.
 func (d *demo) show(ctx context.Context) error {
 	steps := []struct {
 		title string
@@ -136,7 +136,7 @@ func (d *demo) showUnknown(ctx context.Context) error {
 	printCurl(d.gateway.URL(), stage.Unknown, "https://api.example.com")
 	fmt.Printf("   %d %s\n", a.status, a.body)
 	if a.status != http.StatusBadRequest || a.token != "" {
-		return fmt.Errorf("it wasn't refused but answered with status %d", a.status)
+		return fmt.Errorf("got status %d, want a refusal", a.status)
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ func printCurl(url, id, audience string) {
 	fmt.Printf("   $ curl -s %s/oauth2/token -d grant_type=client_credentials \\\n       -d client_id=%s -d client_secret=%s -d audience=%s\n\n", url, id, stage.Secret, audience)
 }
 
-// answer is what a token endpoint answered.
+// answer is the answer of a token endpoint.
 type answer struct {
 	status int
 	body   string

@@ -89,11 +89,11 @@ func TestPrometheus(t *testing.T) {
 	})
 }
 
-// says returns an error unless the server finds something.
+// says returns an error unless the query has a result.
 func (s server) says(expression string) error {
-	found, err := s.query(expression)
-	if err == nil && len(found) == 0 {
-		err = errors.New("nothing found")
+	results, err := s.query(expression)
+	if err == nil && len(results) == 0 {
+		err = errors.New("no result")
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", expression, err)
@@ -102,14 +102,14 @@ func (s server) says(expression string) error {
 }
 
 // answers returns an error unless each line of q's panel is the plugin's, has
-// a legend and is a number, of which one at least isn't zero.
+// a legend and is a number, and at least one number isn't zero.
 func (s server) answers(q panelQuery, address string) error {
-	found, err := s.query(q.expression)
+	results, err := s.query(q.expression)
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", q.title, q.expression, err)
 	}
 	some := false
-	for _, line := range found {
+	for _, line := range results {
 		value, err := strconv.ParseFloat(fmt.Sprint(line.Value[1]), 64)
 		if err != nil || math.IsNaN(value) {
 			return fmt.Errorf("%s: %v", q.title, line)
@@ -125,13 +125,13 @@ func (s server) answers(q panelQuery, address string) error {
 		}
 	}
 	if !some {
-		return fmt.Errorf("%s: %s: found %v", q.title, q.expression, found)
+		return fmt.Errorf("%s: %s: got %v", q.title, q.expression, results)
 	}
 	return nil
 }
 
 // alarms returns an error unless every rule was evaluated, and those of names,
-// and no other, tell of the gateway at address.
+// and no other, report the gateway at address.
 func (s server) alarms(address string, names ...string) error {
 	rules, err := s.rules()
 	if err != nil {

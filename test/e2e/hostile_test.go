@@ -9,8 +9,8 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-// TestHeadersOfAnyBytes: what a client sends is the client's mistake, not an
-// error of the gateway's.
+// TestHeadersOfAnyBytes: odd bytes from a client are the client's error, never
+// the gateway's.
 func TestHeadersOfAnyBytes(t *testing.T) {
 	w := newWorld(t, nil)
 	req := w.tokenRequest(form())
@@ -84,7 +84,8 @@ func TestTwoReadersOfAShare(t *testing.T) {
 	}
 }
 
-// TestOneReading: what looks odd but is the same to every reader is enriched.
+// TestOneReading: a request that looks odd, but is the same to every reader, is
+// enriched.
 func TestOneReading(t *testing.T) {
 	w := newWorld(t, nil)
 	w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(nil)})
@@ -107,7 +108,7 @@ func setBody(r *http.Request, text string) {
 }
 
 // TestRedisHangs: with Kong's own default of 2 s for Redis, longer than the
-// handler's time, a held record still serves.
+// handler's time, a cached record still serves.
 func TestRedisHangs(t *testing.T) {
 	w := newWorld(t, func(c map[string]any) {
 		c["redis"].(map[string]any)["timeout"] = 2000

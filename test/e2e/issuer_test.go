@@ -68,14 +68,14 @@ func TestIssuerWithAnOIDCLibrary(t *testing.T) {
 			w, c := issuerWorld(t, path)
 			issuer := w.gateway.TLSURL() + path
 			ctx := oidc.ClientContext(context.Background(), c)
-			found, err := oidc.NewProvider(ctx, issuer)
+			discovered, err := oidc.NewProvider(ctx, issuer)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := found.Endpoint().TokenURL; got != w.gateway.TLSURL()+"/oauth2/token" {
+			if got := discovered.Endpoint().TokenURL; got != w.gateway.TLSURL()+"/oauth2/token" {
 				t.Errorf("token endpoint %s", got)
 			}
-			verifier := found.Verifier(&oidc.Config{ClientID: "https://api.example.com"})
+			verifier := discovered.Verifier(&oidc.Config{ClientID: "https://api.example.com"})
 			token, err := verifier.Verify(ctx, w.ask(form()).token())
 			if err != nil {
 				t.Fatal(err)
@@ -123,7 +123,7 @@ func TestIssuersMetadata(t *testing.T) {
 	}
 	w.provider.Close()
 	if a := w.get(c, base+"/a/.well-known/openid-configuration"); a.StatusCode != 200 {
-		t.Errorf("the held metadata: status %d", a.StatusCode)
+		t.Errorf("the cached metadata: got status %d, want 200", a.StatusCode)
 	}
 	if a := w.get(c, base+"/.well-known/openid-configuration"); a.StatusCode != 405 {
 		t.Errorf("metadata of another issuer: status %d", a.StatusCode)

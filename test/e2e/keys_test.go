@@ -96,8 +96,8 @@ func TestKeysLifeShowsNoPrivateKey(t *testing.T) {
 	}
 }
 
-// TestKeysShowNoPrivateKey: no command prints what only the file may hold, and
-// neither does the gateway.
+// TestKeysShowNoPrivateKey: neither a command nor the gateway prints a
+// private key.
 func TestKeysShowNoPrivateKey(t *testing.T) {
 	w := newWorld(t, nil)
 	w.enriched(w.ask(form()))
@@ -115,7 +115,7 @@ func TestKeysShowNoPrivateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A broken file is told of in the log.
+	// The log reports a broken file.
 	if err := os.WriteFile(w.keyFile, text[:len(text)-100], 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,7 @@ func (t *traffic) serves(n int) {
 }
 
 // servesAfter waits until a request is served that began after a time, and
-// returns when that is noted: everything that begins later must be served, too.
+// returns the time of that: every request that begins later must be served, too.
 func (t *traffic) servesAfter(since time.Time) time.Time {
 	t.w.Helper()
 	t.w.eventually(func() error {

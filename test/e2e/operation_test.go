@@ -10,8 +10,8 @@ import (
 	"m2m-token-enricher/test/idptest"
 )
 
-// TestProvidersKeysDown: without the provider's keys nothing is enriched, and
-// it goes on by itself when they are back.
+// TestProvidersKeysDown: without the provider's keys nothing is enriched. The
+// gateway recovers by itself once they are back.
 func TestProvidersKeysDown(t *testing.T) {
 	w := build(t, nil)
 	down := func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusBadGateway) }
@@ -26,7 +26,7 @@ func TestProvidersKeysDown(t *testing.T) {
 		return nil
 	})
 	w.provider.Misbehave(idptest.Fault{JWKS: down})
-	w.enriched(w.ask(form())) // the held set serves
+	w.enriched(w.ask(form())) // the cached set serves
 }
 
 // TestKeyFile: a key file that is missing at the start is read once it exists.
@@ -45,7 +45,7 @@ func TestKeyFile(t *testing.T) {
 	w.generateKey("ec")
 	w.eventually(func() error {
 		if a := w.ask(form()); a.StatusCode != 200 {
-			return fmt.Errorf("the key is there, but status %d: %s", a.StatusCode, a.body)
+			return fmt.Errorf("the key exists, but status %d: %s", a.StatusCode, a.body)
 		}
 		return nil
 	})

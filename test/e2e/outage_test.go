@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestReloadDuringAnOutage: a changed configuration serves those that the one
-// before served, also while Redis is away, as long as it needs nothing of them
-// that nobody asked Redis for.
+// TestReloadDuringAnOutage: while Redis is down, a changed configuration serves
+// the applications that the previous one served, as long as it needs no other
+// property of them.
 func TestReloadDuringAnOutage(t *testing.T) {
 	w := newWorld(t, nil)
 	w.provider.Add("suspended", secret)

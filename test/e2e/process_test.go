@@ -26,7 +26,7 @@ func (w *world) standIn() *kongtest.StandIn {
 
 // TestPluginKilledUnderLoad: a process that is killed costs the requests under
 // way, at most one of each connection, and those that Kong itself refuses until
-// the next process listens. Nothing else fails, and no token is wrong.
+// the next process listens. No other request fails, and no token is wrong.
 func TestPluginKilledUnderLoad(t *testing.T) {
 	w := newWorld(t, nil)
 	g := w.standIn()

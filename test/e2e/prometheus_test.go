@@ -59,7 +59,7 @@ func (w *world) prometheus(address string) server {
 	return s
 }
 
-// program skips the test unless Debian's package prometheus is there.
+// program skips the test unless the program is installed.
 func program(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -99,9 +99,9 @@ type sample struct {
 }
 
 func (s server) query(expression string) ([]sample, error) {
-	var found struct{ Result []sample }
-	err := s.get("/api/v1/query?query="+url.QueryEscape(expression), &found)
-	return found.Result, err
+	var answer struct{ Result []sample }
+	err := s.get("/api/v1/query?query="+url.QueryEscape(expression), &answer)
+	return answer.Result, err
 }
 
 // rule is an alert as the server evaluates it.

@@ -2,6 +2,5 @@
 
 package e2e
 
-// raced tells that the tests run with the race detector; the plugin then does
-// too.
+// raced says that the tests, and so the plugin, run with the race detector.
 const raced = true

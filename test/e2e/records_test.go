@@ -63,12 +63,12 @@ func TestRedisDown(t *testing.T) {
 	w.redis.Stop()
 	w.provider.Add("unknown", secret)
 	w.refused(w.ask(form("client_id", "unknown")), 503, "temporarily_unavailable", "lookup_unavailable")
-	w.enriched(w.ask(form())) // held: fresh or stale, never refused
+	w.enriched(w.ask(form())) // cached: fresh or stale, never refused
 }
 
-// TestHeldSuspensionDuringAnOutage: a suspension that is known stops also when
-// Redis is silent.
-func TestHeldSuspensionDuringAnOutage(t *testing.T) {
+// TestKnownSuspensionDuringAnOutage: a known suspension stops tokens also while
+// Redis is down.
+func TestKnownSuspensionDuringAnOutage(t *testing.T) {
 	w := newWorld(t, func(c map[string]any) { c["cache"] = map[string]any{"ttl": 0, "stale_ttl": 0} })
 	w.record("org:"+org, "is_suspended", "true")
 	w.refused(w.ask(form()), 400, "unauthorized_client", "suspended_organization")

@@ -20,8 +20,8 @@ import (
 func (w *world) background(address string, args ...string) {
 	w.Helper()
 	cmd := exec.Command(binary, args...)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.Env = append(os.Environ(), "KINDE_CLIENT_ID=sync", "KINDE_CLIENT_SECRET="+secret)
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
@@ -29,10 +29,10 @@ func (w *world) background(address string, args ...string) {
 	w.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		if err := cmd.Wait(); err != nil {
-			w.Errorf("%v ended with %v:\n%s", args, err, said.String())
+			w.Errorf("%v ended with %v:\n%s", args, err, output.String())
 		}
-		if strings.Contains(said.String(), secret) {
-			w.Error("the client's secret is in what the command says")
+		if strings.Contains(output.String(), secret) {
+			w.Error("the client's secret is in the output of the command")
 		}
 	})
 	w.eventually(func() error {
@@ -48,9 +48,9 @@ func (w *world) background(address string, args ...string) {
 	})
 }
 
-// TestFromTheTenantToTheToken: what the tenant says at the start of a
-// synchronization, and a suspension that its webhook tells of, are in the tokens
-// though the cache would hold what was before for an hour.
+// TestFromTheTenantToTheToken: the tenant's records and a suspension that its
+// webhook reports reach the tokens at once, although records stay cached for an
+// hour.
 func TestFromTheTenantToTheToken(t *testing.T) {
 	w := build(t, func(c map[string]any) { c["cache"] = map[string]any{"ttl": 3600, "invalidation": true} })
 	tenant, err := idptest.StartTenant()

@@ -77,8 +77,8 @@ func TestKeyTypes(t *testing.T) {
 	}
 }
 
-// TestHeadersOfAnEnrichedAnswer: what spoke of the provider's body is gone,
-// the rest stays.
+// TestHeadersOfAnEnrichedAnswer: headers about the provider's body are dropped,
+// the others stay.
 func TestHeadersOfAnEnrichedAnswer(t *testing.T) {
 	w := newWorld(t, nil)
 	token, err := w.provider.Sign(w.provider.Claims(client, []string{"https://a"}, nil))
@@ -111,9 +111,8 @@ func TestHeadersOfAnEnrichedAnswer(t *testing.T) {
 	}
 }
 
-// TestNoCacheKeepsAToken: whatever the provider tells caches, any of them, an
-// answer of the token endpoint isn't kept, whether it is enriched, passed or
-// refused.
+// TestNoCacheKeepsAToken: no cache may keep an answer of the token endpoint,
+// enriched, passed or refused, whatever the provider tells caches.
 func TestNoCacheKeepsAToken(t *testing.T) {
 	forCaches := []string{"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "A-Cache-Of-Tomorrow-Cache-Control", "Surrogate-Control", "Edge-Control", "X-Accel-Expires", "Expires"}
 	ask := func(w *world, body string, parameters ...string) answer {
@@ -201,7 +200,7 @@ func TestCompressedAnswers(t *testing.T) {
 		_ = z.Close()
 		w.provider.Misbehave(encoded("gzip", text.Bytes()))
 		req := w.tokenRequest(form())
-		req.Header.Set("Accept-Encoding", "gzip") // by hand, so that the client leaves it as it is
+		req.Header.Set("Accept-Encoding", "gzip") // by hand, or the client would decompress the answer
 		a := w.send(http.DefaultClient, req)
 		if !bytes.Equal(a.body, text.Bytes()) || a.Header.Get("Content-Encoding") != "gzip" {
 			w.Errorf("changed: %q %v", a.body, a.Header)
@@ -210,7 +209,7 @@ func TestCompressedAnswers(t *testing.T) {
 	})
 }
 
-// TestManagementToken: byte for byte as the provider answered.
+// TestManagementToken: the answer reaches the client byte for byte.
 func TestManagementToken(t *testing.T) {
 	w := newWorld(t, nil)
 	token, err := w.provider.Sign(w.provider.Claims(client, []string{w.provider.ManagementAudience()}, nil))
@@ -276,7 +275,7 @@ func TestObserve(t *testing.T) {
 		}
 	}
 	if !strings.Contains(w.gateway.Log(), "outcome=ambiguous_request") {
-		t.Error("the log doesn't tell what would have happened")
+		t.Error("the log doesn't report the outcome")
 	}
 }
 

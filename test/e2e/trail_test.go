@@ -14,7 +14,7 @@ import (
 	"m2m-token-enricher/test/otlptest"
 )
 
-// TestAudit: each token that the gateway signed has a line, and nothing else has.
+// TestAudit: each token that the gateway signed has a line, and no other answer has.
 func TestAudit(t *testing.T) {
 	w := build(t, nil)
 	path := filepath.Join(openDir(t), "audit.log")
@@ -48,8 +48,8 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestNobodyTakesIt: a token is worth more than its line and its span, and Kong's
-// log tells of what is lost.
+// TestNobodyTakesIt: tokens are issued even if nobody takes their lines and
+// spans. Kong's log reports the loss.
 func TestNobodyTakesIt(t *testing.T) {
 	w := build(t, nil)
 	collector := otlptest.Start(t)
@@ -57,18 +57,19 @@ func TestNobodyTakesIt(t *testing.T) {
 	w.flags = []string{"-audit", "/nonexistent/audit.log"}
 	w.env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=50"}
 	w.start()
-	for _, told := range []string{"audit log: /nonexistent/audit.log: ", " spans were rejected"} {
+	for _, line := range []string{"audit log: /nonexistent/audit.log: ", " spans were rejected"} {
 		w.eventually(func() error {
 			w.enriched(w.ask(form()))
-			if !strings.Contains(w.gateway.Log(), told) {
-				return fmt.Errorf("the log doesn't tell %q", told)
+			if !strings.Contains(w.gateway.Log(), line) {
+				return fmt.Errorf("the log has no line with %q", line)
 			}
 			return nil
 		})
 	}
 }
 
-// TestTrace: a token is a span under the request's own, with what it waited for.
+// TestTrace: a token's span is below the request's own, and its waits are below
+// it.
 func TestTrace(t *testing.T) {
 	const id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	w := build(t, nil)
@@ -128,8 +129,8 @@ func TestTraceOfAFetch(t *testing.T) {
 	})
 }
 
-// TestTracesRefused: an operator who asks for what isn't there learns of it where
-// Kong shows it, and tokens are issued.
+// TestTracesRefused: Kong's log reports an exporter that doesn't exist, and
+// tokens are issued.
 func TestTracesRefused(t *testing.T) {
 	w := build(t, nil)
 	w.env = []string{"OTEL_TRACES_EXPORTER=zipkin"}
@@ -137,6 +138,6 @@ func TestTracesRefused(t *testing.T) {
 	w.enriched(w.ask(form()))
 	w.enriched(w.ask(form()))
 	if n := strings.Count(w.gateway.Log(), `traces: OTEL_TRACES_EXPORTER is "zipkin"`); n != 1 {
-		t.Errorf("the log tells of it %d times", n)
+		t.Errorf("the log reports it %d times, want once", n)
 	}
 }

@@ -19,8 +19,8 @@ func withoutUmask(args ...string) *exec.Cmd {
 	return exec.Command("sh", append([]string{"-c", `umask 0; exec "$0" "$@"`, binary}, args...)...)
 }
 
-// TestFilesDontRestOnTheUmask: whatever the processes make is closed to other
-// users, also where the umask would leave it open.
+// TestFilesDontRestOnTheUmask: other users can't open what the processes make,
+// even without a umask.
 func TestFilesDontRestOnTheUmask(t *testing.T) {
 	dir := openDir(t)
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -62,16 +62,16 @@ func TestFilesDontRestOnTheUmask(t *testing.T) {
 // modes returns the modes of all that is below dir, by path from there. While a
 // socket is made, a directory comes and goes.
 func modes(dir string) (map[string]fs.FileMode, error) {
-	found := map[string]fs.FileMode{}
+	all := map[string]fs.FileMode{}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || path == dir {
 			return err
 		}
 		info, err := e.Info()
 		if err == nil {
-			found[path[len(dir)+1:]] = info.Mode()
+			all[path[len(dir)+1:]] = info.Mode()
 		}
 		return err
 	})
-	return found, err
+	return all, err
 }

@@ -56,8 +56,8 @@ func runTests(m *testing.M) int {
 	args := []string{"build", "-o", binary}
 	if raced {
 		args = append(args, "-race")
-		// The race detector else waits for a second at the end of each of the
-		// plugin's commands.
+		// Otherwise the race detector waits for a second at the end of each
+		// command.
 		if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -71,7 +71,7 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// world is everything that an exchange needs. Each test has its own.
+// world is all that an exchange needs. Each test has its own.
 type world struct {
 	*testing.T
 	redis    *redistest.Server
@@ -317,11 +317,11 @@ func (w *world) refused(a answer, status int, code, outcome string) {
 	}
 	w.unstored(a)
 	if log := w.gateway.Log(); !strings.Contains(log, "outcome="+outcome) || !strings.Contains(log, id) {
-		w.Errorf("the log doesn't tell %s of request %s:\n%s", outcome, id, log)
+		w.Errorf("the log doesn't report %s of request %s:\n%s", outcome, id, log)
 	}
 }
 
-var errNotYet = errors.New("what is waited for didn't happen")
+var errNotYet = errors.New("not yet")
 
 // eventually calls check until it returns nil, and fails the test if it never
 // does.

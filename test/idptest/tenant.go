@@ -172,9 +172,9 @@ func (t *Tenant) verificationKey(token *jwt.Token) (any, error) {
 	return nil, fmt.Errorf("no key %v", token.Header["kid"])
 }
 
-// Webhook returns the body of a webhook that tells of an event of eventType,
-// such as organization.updated: a JWT of the key that signs now, which is an
-// RSA key unless Rotate made another.
+// Webhook returns the body of a webhook for an event of eventType, such as
+// organization.updated: a JWT that the current key signed, an RSA key unless
+// Rotate made another.
 func (t *Tenant) Webhook(eventType string, data map[string]any) string {
 	token, err := t.Sign(map[string]any{
 		"type": eventType, "event_id": "event_" + rand.Text(), "event_timestamp": time.Now().UTC().Format(time.RFC3339),

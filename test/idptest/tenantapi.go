@@ -48,8 +48,8 @@ func (t *Tenant) listApplications(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"code": "OK", "message": "Success", "applications": list, "next_token": orNull(next)})
 }
 
-func listProperties(w http.ResponseWriter, r *http.Request, properties map[string]any, found bool) {
-	if !found {
+func listProperties(w http.ResponseWriter, r *http.Request, properties map[string]any, exists bool) {
+	if !exists {
 		denyUnknown(w)
 		return
 	}
@@ -93,9 +93,9 @@ func (t *Tenant) getUser(w http.ResponseWriter, r *http.Request) {
 }
 
 // page returns the part of names, which are sorted, that r asks for, and the
-// next_token of the part behind it. A next_token holds the last name before
-// its page, so that what is added or removed meanwhile moves no other. If r
-// asks for what there isn't, page answers it.
+// next_token of the part behind it. A next_token is the last name before its
+// page: names that are added or removed meanwhile move no other. page answers a
+// bad request itself.
 func page(w http.ResponseWriter, r *http.Request, names []string) (part []string, next string, ok bool) {
 	size := defaultPage
 	if s := r.FormValue("page_size"); s != "" {
@@ -124,7 +124,7 @@ func page(w http.ResponseWriter, r *http.Request, names []string) (part []string
 	return names[:size], base64.RawURLEncoding.EncodeToString([]byte(names[size-1])), true
 }
 
-// orNull is how the API writes s: nothing is null.
+// orNull is how the API writes s: an empty text is null.
 func orNull(s string) any {
 	if s == "" {
 		return nil

@@ -88,20 +88,20 @@ func (t *Tenant) replacing(next http.Handler) http.Handler {
 // renew begins a window.
 func (f *faults) renew() { f.left, f.until = f.limit, time.Now().Add(f.reset) }
 
-// verdict is what becomes of one call.
-type verdict struct {
-	status  int // zero: it is answered well
+// reaction is how the API treats one call.
+type reaction struct {
+	status  int // zero: a good answer
 	cut     bool
 	delay   time.Duration
 	headers http.Header
 }
 
-func (t *Tenant) next() verdict {
+func (t *Tenant) next() reaction {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	f := &t.faults
 	f.calls++
-	v := verdict{status: f.fail[f.calls], cut: f.cut[f.calls], delay: f.delay}
+	v := reaction{status: f.fail[f.calls], cut: f.cut[f.calls], delay: f.delay}
 	if f.limit == 0 {
 		return v
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// token is the token endpoint (RFC 6749, section 4.4). Other grants are
-// answered with a user's tokens, so that what isn't M2M can be seen to pass.
+// token is the token endpoint (RFC 6749, section 4.4). It answers other grants
+// with a user's tokens: tests check that these pass.
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	fault, clients := p.state()
 	if fault.Answer != nil {

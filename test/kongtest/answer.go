@@ -66,7 +66,7 @@ func (x *exchange) send(w http.ResponseWriter) {
 	w.Write(payload)
 }
 
-// ownHeaders adds the headers by which Kong shows itself.
+// ownHeaders adds the headers of Kong itself.
 func (x *exchange) ownHeaders() {
 	h := x.header
 	if x.r.ProtoMajor == 1 && h.Get("Connection") == "" {

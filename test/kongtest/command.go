@@ -25,9 +25,9 @@ import (
 //	start -c KONG_CONF -p PREFIX
 //	stop -p PREFIX
 //
-// It shows what the tests of a real Kong rest on: as Kong, it answers before the
-// plugin listens and, where root starts it, gives itself and the plugin to the
-// user of Kong's workers, without a umask.
+// It behaves as the tests of a real Kong expect. It answers before the plugin
+// listens. If root starts it, it and the plugin run as the user of Kong's
+// workers, without a umask.
 func Command(args []string, out io.Writer) int {
 	var err error
 	switch {
@@ -64,18 +64,18 @@ func startDaemon(conf, prefix string) error {
 		}
 		cmd.SysProcAttr.Credential = user
 	}
-	said, err := cmd.StdoutPipe()
+	output, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
-	lines := bufio.NewScanner(said)
+	lines := bufio.NewScanner(output)
 	if lines.Scan() && lines.Text() == started {
 		return nil
 	}
-	rest, _ := io.ReadAll(said) // it has ended
+	rest, _ := io.ReadAll(output) // it has ended
 	return errors.Join(fmt.Errorf("%s\n%s", lines.Text(), rest), cmd.Wait())
 }
 

@@ -43,7 +43,7 @@ func (c *pluginConn) readReturn(sequence int64) (*kong_plugin_protocol.RpcReturn
 	return reply, nil
 }
 
-// usable tells whether an idle connection is still open and silent. nginx
+// usable reports whether an idle connection is still open and silent. nginx
 // notices at once when the other side closes one; this looks before use.
 func (c *pluginConn) usable() bool {
 	if c.in.Buffered() > 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 )
 
-// defaultMaxHeaders is how many headers get_headers returns unless told.
+// defaultMaxHeaders is how many headers get_headers returns by default.
 const defaultMaxHeaders = 100
 
 var requestMethods = map[string]method{
@@ -44,7 +44,7 @@ func (x *exchange) rawBody() (proto.Message, error) {
 	}, nil
 }
 
-// headersMessage returns up to limit lines of headers as Lua tables hold them: a
+// headersMessage returns up to limit lines of headers as in a Lua table: a
 // string, or a list if there are several values.
 func headersMessage(h http.Header, limit int) *structpb.Struct {
 	if limit <= 0 {

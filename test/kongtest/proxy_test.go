@@ -102,7 +102,7 @@ func TestUpstreamFailures(t *testing.T) {
 	}{
 		{"reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 			502, "An invalid response was received from the upstream server"},
-		{"silence", func(_ http.ResponseWriter, r *http.Request) { hold(r, stop) },
+		{"silence", func(_ http.ResponseWriter, r *http.Request) { block(r, stop) },
 			504, "The upstream server is timing out"},
 		{"truncated", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
@@ -111,7 +111,7 @@ func TestUpstreamFailures(t *testing.T) {
 		{"stalled", func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(200)
 			w.(http.Flusher).Flush()
-			hold(r, stop)
+			block(r, stop)
 		}, 200, "The upstream server responded with 200"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,8 +127,8 @@ func TestUpstreamFailures(t *testing.T) {
 	}
 }
 
-// hold keeps a request until its client or the test gives up.
-func hold(r *http.Request, stop <-chan struct{}) {
+// block keeps a request until its client or the test gives up.
+func block(r *http.Request, stop <-chan struct{}) {
 	select {
 	case <-r.Context().Done():
 	case <-stop:

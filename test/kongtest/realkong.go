@@ -82,7 +82,7 @@ func (k *realKong) run(ctx context.Context, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, k.bin, args...)
-	cmd.WaitDelay = time.Second // Kong's daemons may hold the pipe
+	cmd.WaitDelay = time.Second // Kong's daemons may keep the pipe open
 	out, err := cmd.CombinedOutput()
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return fmt.Errorf("kong %s: %w: %s", args[0], err, bytes.TrimSpace(out))
@@ -90,7 +90,7 @@ func (k *realKong) run(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// ready waits for the admin API, and for the plugin's socket: until it is there,
+// ready waits for the admin API, and for the plugin's socket: until it exists,
 // Kong answers requests on the plugin's routes with 500.
 func (k *realKong) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -181,7 +181,7 @@ func freePorts() (p kongPorts, err error) {
 		if err != nil {
 			return p, err
 		}
-		defer l.Close() // not before all are found: they must differ
+		defer l.Close() // not before the last one is known: they must differ
 		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil

@@ -36,13 +36,13 @@ type recording struct {
 		Headers http.Header
 		Body    string
 	}
-	UpstreamSaw  seen          `json:"upstream_saw"`
+	UpstreamSaw  received      `json:"upstream_saw"`
 	PluginFrames []frameRecord `json:"plugin_frames"`
-	ClientSaw    seen          `json:"client_saw"`
+	ClientSaw    received      `json:"client_saw"`
 }
 
-// seen is a message as one side received it.
-type seen struct {
+// received is a message as one side received it.
+type received struct {
 	Method, Path, Proto, Body string
 	Status                    int
 	Headers                   http.Header
@@ -99,7 +99,7 @@ func TestRecordings(t *testing.T) {
 }
 
 func replay(t *testing.T, rec *recording) {
-	upstreamSaw := make(chan seen, 1)
+	upstreamSaw := make(chan received, 1)
 	upstream := httptest.NewServer(rec.upstream(upstreamSaw))
 	defer upstream.Close()
 	script := newScript(t, rec.PluginFrames)
@@ -122,12 +122,12 @@ func (rec *recording) requestBody() string {
 }
 
 // upstream answers as the recorded one did.
-func (rec *recording) upstream(saw chan<- seen) http.Handler {
+func (rec *recording) upstream(saw chan<- received) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		h := r.Header.Clone()
 		h.Set("Host", r.Host)
-		saw <- seen{Method: r.Method, Path: r.URL.RequestURI(), Proto: r.Proto, Headers: h, Body: string(body)}
+		saw <- received{Method: r.Method, Path: r.URL.RequestURI(), Proto: r.Proto, Headers: h, Body: string(body)}
 		maps.Copy(w.Header(), rec.Upstream.Headers)
 		answer := []byte(rec.Upstream.Body)
 		switch rec.Name {
@@ -158,7 +158,7 @@ func (rec *recording) rawBody() (body []byte) {
 }
 
 // send plays the client and returns what it saw, and the request's id.
-func (rec *recording) send(t *testing.T, s *StandIn) (seen, string) {
+func (rec *recording) send(t *testing.T, s *StandIn) (received, string) {
 	t.Helper()
 	tr := &http.Transport{
 		DisableCompression: true, ForceAttemptHTTP2: true,
@@ -187,11 +187,11 @@ func (rec *recording) send(t *testing.T, s *StandIn) (seen, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seen{Proto: res.Proto, Status: res.StatusCode, Headers: res.Header, Body: string(answer)},
+	return received{Proto: res.Proto, Status: res.StatusCode, Headers: res.Header, Body: string(answer)},
 		res.Header.Get("X-Kong-Request-Id")
 }
 
-func (rec *recording) checkClient(t *testing.T, got seen, id string) {
+func (rec *recording) checkClient(t *testing.T, got received, id string) {
 	t.Helper()
 	want := rec.ClientSaw
 	want.Body = strings.ReplaceAll(want.Body, want.Headers.Get("X-Kong-Request-Id"), id)
@@ -210,7 +210,7 @@ func (rec *recording) checkClient(t *testing.T, got seen, id string) {
 	}
 }
 
-func (rec *recording) checkUpstream(t *testing.T, got seen, upstreamURL string, s *StandIn, id string) {
+func (rec *recording) checkUpstream(t *testing.T, got received, upstreamURL string, s *StandIn, id string) {
 	t.Helper()
 	want := rec.UpstreamSaw
 	if strings.HasPrefix(want.Body, "<") { // abridged

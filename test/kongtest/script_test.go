@@ -25,7 +25,7 @@ import (
 type script struct {
 	prefix string // of the stand-in
 	phases []scriptedPhase
-	seen   chan string // phases, as their events came
+	events chan string // phases, as their events came
 	done   chan error  // of each phase
 }
 
@@ -39,7 +39,7 @@ type scriptedPhase struct {
 // may have been recorded within the log phase, but belongs to the one before.
 func newScript(t *testing.T, frames []frameRecord) *script {
 	t.Helper()
-	sc := &script{seen: make(chan string, 10), done: make(chan error, 10)}
+	sc := &script{events: make(chan string, 10), done: make(chan error, 10)}
 	for _, f := range frames {
 		switch {
 		case f.Kind == "cmd_handle_event":
@@ -101,7 +101,7 @@ func (sc *script) converse(conn net.Conn) {
 		}
 		reply := &kong_plugin_protocol.RpcReturn{Sequence: call.Sequence}
 		if event := call.GetCmdHandleEvent(); event != nil {
-			sc.seen <- event.EventName
+			sc.events <- event.EventName
 			exited, err := sc.play(conn, in, event)
 			sc.done <- err
 			if exited || err != nil {
@@ -227,7 +227,7 @@ func (sc *script) check(t *testing.T) {
 	t.Helper()
 	for _, phase := range sc.phases {
 		select {
-		case got := <-sc.seen:
+		case got := <-sc.events:
 			if got != phase.name {
 				t.Errorf("event %s instead of %s", got, phase.name)
 			}
@@ -238,7 +238,7 @@ func (sc *script) check(t *testing.T) {
 			t.Errorf("%s: %v", phase.name, err)
 		}
 	}
-	if len(sc.seen) > 0 {
-		t.Errorf("more events than recorded: %s", <-sc.seen)
+	if len(sc.events) > 0 {
+		t.Errorf("more events than recorded: %s", <-sc.events)
 	}
 }

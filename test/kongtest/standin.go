@@ -28,11 +28,11 @@ import (
 type StandIn struct {
 	prefix  string // of Kong: the socket and large request bodies are in it
 	ports   kongPorts
-	stays   bool // the prefix, which somebody else made
+	stays   bool // whether Close leaves the prefix, which somebody else made
 	socket  string
 	info    *pluginInfo // nil without a plugin
 	workers []*worker
-	process *process // nil if someone else listens on the socket
+	process *process // nil if a test listens on the socket
 	log     tail
 	front   *front
 

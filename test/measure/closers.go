@@ -8,10 +8,10 @@ import (
 // Closers end what was started. Not for concurrent use.
 type Closers []func() error
 
-// Add adds what ends something.
+// Add adds a function that ends something.
 func (c *Closers) Add(end func() error) { *c = append(*c, end) }
 
-// Close ends all, what was started last first.
+// Close ends all, the last started first.
 func (c Closers) Close() error {
 	var errs []error
 	for _, end := range slices.Backward(c) {

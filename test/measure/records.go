@@ -47,7 +47,7 @@ func KindOfRedis() string {
 // StartRecords starts a Redis with n applications in as many organizations as
 // it says. Each application has four properties and as many more as extra says.
 func StartRecords(ctx context.Context, n, organizations, extra int) (*Records, error) {
-	logging.Disable() // of go-redis: it tells of every attempt before the server listens
+	logging.Disable() // of go-redis: it logs every attempt before the server listens
 	r := &Records{}
 	var err error
 	if KindOfRedis() == "redis-server" {

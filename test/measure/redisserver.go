@@ -11,8 +11,8 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// redisServer is a redis-server process that saves nothing until it is told to:
-// that would be work beside what is measured.
+// redisServer is a redis-server process. It saves nothing until its shutdown:
+// saving would disturb what is measured.
 type redisServer struct {
 	port    int
 	dir     string // of its data
@@ -34,7 +34,7 @@ func newRedisServer() (s *redisServer, err error) {
 	return s, nil
 }
 
-// run starts the process, which finds what the one before saved.
+// run starts the process, which finds the data that the previous one saved.
 func (s *redisServer) run() error {
 	cmd := exec.Command("redis-server", "--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
 		"--save", "", "--appendonly", "no", "--loglevel", "warning")
@@ -43,7 +43,7 @@ func (s *redisServer) run() error {
 	}
 	ended := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // killed, or told to end
+		_ = cmd.Wait() // killed, or shut down
 		close(ended)
 	}()
 	s.process, s.ended = cmd.Process, ended

@@ -26,7 +26,8 @@ func Table(rows [][]string) string {
 	return text.String()
 }
 
-// Median is a NaN of nothing, so that no goal is met by what wasn't measured.
+// Median returns the median, or a NaN if there are no values: no goal is met by
+// what wasn't measured.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

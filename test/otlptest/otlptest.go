@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Collector keeps what it is sent. Safe for concurrent use.
+// Collector keeps the traces that it gets. Safe for concurrent use.
 type Collector struct {
 	collector.UnimplementedTraceServiceServer
 
@@ -64,14 +64,14 @@ func StartGRPC(t *testing.T) *Collector {
 	return c
 }
 
-// Refuse makes it refuse what is sent from now on.
+// Refuse makes it refuse traces from now on.
 func (c *Collector) Refuse() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refuses = true
 }
 
-// Forget forgets what was sent so far.
+// Forget drops the traces so far.
 func (c *Collector) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +127,7 @@ func (c *Collector) Span(name string) *otlp.Span {
 	return nil
 }
 
-// Resource returns the texts that describe who sent.
+// Resource returns the texts that describe the sender.
 func (c *Collector) Resource() map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// audited ends the gateway, so that all is written, and returns how many tokens
-// the audit log has: a line each, or in a line that says how many are missing.
+// audited closes the gateway, which writes the rest of the audit log, and counts
+// the tokens in it. Each has a line, or is counted in a line about missing ones.
 func (s *soak) audited() (tokens int64, err error) {
 	if err := s.gateway.Close(); err != nil {
 		return 0, err
@@ -45,7 +45,7 @@ func auditedIn(file string) (tokens int64, err error) {
 			return 0, err
 		}
 		if line.Client == "" && line.Missed == 0 {
-			return 0, errors.New("a line of no token")
+			return 0, errors.New("the line is about no token")
 		}
 		tokens += max(1, line.Missed)
 	}

@@ -19,9 +19,9 @@ import (
 // unknownClient is known to the provider, but has no record.
 const unknownClient = "0f6ac7a1d2b24f0b8e1a2c3d4e5f6071"
 
-// clientOf is who asks in a turn: one after the other of the applications, and
-// in one of twenty turns each who asks for the management API and who has no
-// record.
+// clientOf is the client that asks in a turn: the applications one after the
+// other, and once in twenty turns each the client of the management API and the
+// one without a record.
 func (s *soak) clientOf(turn int64) string {
 	switch turn % 20 {
 	case 7:
@@ -32,18 +32,18 @@ func (s *soak) clientOf(turn int64) string {
 	return measure.ApplicationID(int(turn+turn/20) % s.applications) // or some would never ask
 }
 
-// expect notes what the tokens of ids must carry but for the generation:
-// exactly the provider's claims and the organization's.
+// expect notes the claims that the tokens of ids must have beside the generation:
+// exactly the provider's and the organization's.
 func (s *soak) expect(ids []string) error {
-	s.expected, s.held = map[string]map[string]any{}, map[string]*atomic.Int64{}
+	s.expected, s.served = map[string]map[string]any{}, map[string]*atomic.Int64{}
 	for i, id := range ids {
 		claims, err := claimsOf(s.provider.Tokens[id])
 		if err != nil {
 			return err
 		}
 		claims["org_code"], claims["org_name"] = measure.Organization(i), measure.OrganizationName(i)
-		s.expected[id], s.held[id] = claims, &atomic.Int64{}
-		s.held[id].Store(none)
+		s.expected[id], s.served[id] = claims, &atomic.Int64{}
+		s.served[id].Store(none)
 	}
 	return nil
 }
@@ -63,26 +63,26 @@ type exchange struct {
 	body        []byte
 	err         error // of the request; a *measure.Refusal if the status isn't 200
 	first, last int64 // the generations that may have served it
-	held        int64 // the generation that had served the application before
+	before      int64 // the generation that served the application last
 }
 
 // none is no generation.
 const none = -1
 
-// mayMiss tells whether the plugin needs Redis for x: a generation that has
-// served an application holds its records for longer than it lasts.
-func (x exchange) mayMiss() bool { return x.first != x.last || x.held != x.first }
+// mayMiss reports whether the plugin needs Redis for x. A generation that has
+// served an application keeps its records in the cache until the next one.
+func (x exchange) mayMiss() bool { return x.first != x.last || x.before != x.first }
 
-// heldBy is the generation that has served the application called id last.
-func (s *soak) heldBy(id string) int64 {
-	if held := s.held[id]; held != nil {
-		return held.Load()
+// servedBy is the generation that has served the application called id last.
+func (s *soak) servedBy(id string) int64 {
+	if last := s.served[id]; last != nil {
+		return last.Load()
 	}
 	return none
 }
 
-// check tells what is wrong with an answer. A refusal for want of a lookup is
-// errLookup, whatever the time.
+// check returns what is wrong with an answer. For a refusal because Redis doesn't
+// answer, this is errLookup at any time.
 func (s *soak) check(ctx context.Context, x exchange) error {
 	var refusal *measure.Refusal
 	switch {
@@ -101,7 +101,7 @@ func (s *soak) check(ctx context.Context, x exchange) error {
 	return s.checkToken(ctx, x)
 }
 
-// errLookup is that a refusal says that Redis doesn't answer.
+// errLookup is a refusal because Redis doesn't answer.
 var errLookup = errors.New("refused: Redis doesn't answer")
 
 func checkRefusal(id string, r *measure.Refusal) error {
@@ -138,14 +138,14 @@ func (s *soak) checkToken(ctx context.Context, x exchange) error {
 	text, _ := claims["generation"].(string)
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < x.first || generation > x.last {
-		return fmt.Errorf("generation %q, not one from %d to %d", text, x.first, x.last)
+		return fmt.Errorf("got generation %q, want one from %d to %d", text, x.first, x.last)
 	}
-	s.held[x.id].Store(generation)
+	s.served[x.id].Store(generation)
 	s.tally.tokens.Add(1)
 	want := maps.Clone(s.expected[x.id])
 	want["generation"] = text
 	if !reflect.DeepEqual(claims, want) {
-		return fmt.Errorf("claims %v, not %v", claims, want)
+		return fmt.Errorf("got the claims %v, want %v", claims, want)
 	}
 	return nil
 }

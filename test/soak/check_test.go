@@ -66,7 +66,7 @@ func TestCheck(t *testing.T) {
 		{"another one's token", id, token(other), nil, false},
 		{"another organization", id, token(id, "org_code", measure.Organization(1)), nil, false},
 		{"another name", id, token(id, "org_name", "x"), nil, false},
-		{"a claim too many", id, token(id, "x", "y"), nil, false},
+		{"one claim too many", id, token(id, "x", "y"), nil, false},
 		{"another issuer", id, token(id, "iss", "https://x.example.com"), nil, false},
 		{"an older generation", id, token(id, "generation", "1"), nil, false},
 		{"one that isn't offered", id, token(id, "generation", "4"), nil, false},
@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 	} {
 		err := s.check(t.Context(), exchange{id: tt.id, body: []byte(tt.body), err: tt.err, first: 2, last: 3})
 		if (err == nil) != tt.right || errors.Is(err, errLookup) {
-			t.Errorf("%s: %v", tt.name, err)
+			t.Errorf("%s: got %v, want it right: %t", tt.name, err, tt.right)
 		}
 	}
 	for _, id := range []string{id, unknownClient} {
@@ -95,11 +95,11 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestMayMiss: what a generation has served it holds.
+// TestMayMiss: a generation that has served an application has cached it.
 func TestMayMiss(t *testing.T) {
 	s, sign := checked(t)
 	id := measure.ApplicationID(0)
-	if x := (exchange{first: 3, last: 3, held: s.heldBy(id)}); !x.mayMiss() {
+	if x := (exchange{first: 3, last: 3, before: s.servedBy(id)}); !x.mayMiss() {
 		t.Error("nothing was served yet")
 	}
 	claims := maps.Clone(s.expected[id])
@@ -112,7 +112,7 @@ func TestMayMiss(t *testing.T) {
 		first, last int64
 		want        bool
 	}{{3, 3, false}, {3, 4, true}, {4, 4, true}} {
-		if got := (exchange{first: tt.first, last: tt.last, held: s.heldBy(id)}).mayMiss(); got != tt.want {
+		if got := (exchange{first: tt.first, last: tt.last, before: s.servedBy(id)}).mayMiss(); got != tt.want {
 			t.Errorf("from %d to %d: %t", tt.first, tt.last, got)
 		}
 	}

@@ -23,10 +23,9 @@ func (s *soak) keysCommand(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// rotate leads a new key through its life until it signs, and the one before
-// until it can't. Two steps need force, since an API may hold the published set
-// for minutes and tokens live for hours: the only API here fetches the set for
-// every key that it doesn't know, and keeps no token.
+// rotate makes a new key sign and retires the previous one. Two steps need force: APIs may cache the published set for
+// minutes, and tokens live for hours. The only API here fetches the set for every
+// key that it doesn't know, and keeps no token.
 func (s *soak) rotate(ctx context.Context) error {
 	if old, err := s.keyOf("retired"); err != nil {
 		return err
@@ -59,7 +58,7 @@ func (s *soak) rotate(ctx context.Context) error {
 	return err
 }
 
-// published fails while the gateway publishes something else than the file.
+// published fails until the gateway publishes the keys of the file.
 func (s *soak) published() error {
 	_, err := s.keysCommand("list", "--url", s.gateway.URL()+"/m2m/jwks.json", s.keyFile)
 	return err
@@ -79,7 +78,7 @@ func (s *soak) keyOf(role string) (string, error) {
 	return "", nil
 }
 
-// signs fails while another key than kid signs.
+// signs fails until the key kid signs.
 func (s *soak) signs(kid string) error {
 	c := &measure.Client{Address: measure.HostPort(s.gateway.URL())}
 	var body bytes.Buffer
@@ -92,7 +91,7 @@ func (s *soak) signs(kid string) error {
 	}
 	s.tally.tokens.Add(1)
 	if signer := stage.KeyID(token); signer != kid {
-		return fmt.Errorf("%s doesn't sign, but %s", kid, signer)
+		return fmt.Errorf("the signing key is %s, want %s", signer, kid)
 	}
 	return nil
 }

@@ -12,9 +12,8 @@ import (
 	"m2m-token-enricher/test/measure"
 )
 
-// load lets the clients ask, the operators change things and the plugin's
-// process be watched until the time is over. It returns what was seen of the
-// process.
+// load runs the clients, the operations and the watch of the plugin's process
+// until the time has passed. It returns the samples of the process.
 func (s *soak) load(ctx context.Context) (samples []sample, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.span, errOver)
 	defer cancel()
@@ -44,7 +43,7 @@ func (s *soak) load(ctx context.Context) (samples []sample, err error) {
 	return samples, nil
 }
 
-var errOver = errors.New("the time is over")
+var errOver = errors.New("the time has passed")
 
 // client asks until ctx ends. The last answer of each is awaited.
 func (s *soak) client(ctx context.Context) {
@@ -54,7 +53,7 @@ func (s *soak) client(ctx context.Context) {
 	for ctx.Err() == nil {
 		body.Reset()
 		id := s.clientOf(s.turn.Add(1))
-		x := exchange{id: id, first: s.generations.served.Load(), held: s.heldBy(id)}
+		x := exchange{id: id, first: s.generations.served.Load(), before: s.servedBy(id)}
 		begun := time.Now()
 		x.err = c.Ask(measure.TokenRequest(id), &body)
 		x.body, x.last = body.Bytes(), s.generations.offered.Load()
@@ -73,7 +72,7 @@ type tally struct {
 	first []error // the first few wrong ones
 }
 
-// complaintsKept is how many wrong answers are told of.
+// complaintsKept is how many wrong answers are reported.
 const complaintsKept = 10
 
 func (t *tally) count(wrong error, allowed bool) {

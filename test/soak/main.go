@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-// errMissed is that the soak ran and the plugin failed it.
+// errMissed: the soak ran, and the plugin failed it.
 var errMissed = errors.New("a goal is missed")
 
 func run(ctx context.Context, o options) (err error) {

@@ -20,8 +20,8 @@ type operation struct {
 // changes counts what operators did.
 type changes struct{ reloads, rotations, restarts atomic.Int64 }
 
-// operations come in the intervals of a soak of ten minutes, and more often in a
-// short one, so that each happens.
+// operations have the intervals of a soak of ten minutes. A shorter soak repeats
+// them more often: each must happen.
 func (s *soak) operations() []operation {
 	c := &s.changes
 	return []operation{
@@ -31,7 +31,7 @@ func (s *soak) operations() []operation {
 	}
 }
 
-// repeat does it until ctx ends; that it then fails is no failure.
+// repeat does it until ctx ends. A failure after that doesn't count.
 func (o operation) repeat(ctx context.Context) error {
 	begun, tick := time.Now(), time.NewTicker(o.every)
 	defer tick.Stop()
@@ -53,8 +53,8 @@ func (o operation) repeat(ctx context.Context) error {
 	}
 }
 
-// generations are those of the configuration: offered is the newest that may
-// serve, served the oldest that still may for who asks now.
+// generations are those of the configuration that may serve a request: offered
+// is the newest one, served the oldest one.
 type generations struct{ offered, served atomic.Int64 }
 
 // reload reloads the configuration with a claim changed. Whoever asks after it
@@ -81,7 +81,7 @@ const (
 	forgiven = 2 * time.Second
 )
 
-// outage is when Redis was away last. Safe for concurrent use.
+// outage is when Redis was down last. Safe for concurrent use.
 type outage struct {
 	mu         sync.Mutex
 	begun, end time.Time // end is zero while it lasts
@@ -99,15 +99,15 @@ func (o *outage) over() {
 	o.end = time.Now()
 }
 
-// touches tells whether Redis, or what is forgiven, was away at some time from
-// begun to end.
+// touches reports whether Redis was down, or its outage is still forgiven, at
+// some time from begun to end.
 func (o *outage) touches(begun, end time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !o.begun.IsZero() && end.After(o.begun) && (o.end.IsZero() || begun.Before(o.end.Add(forgiven)))
 }
 
-// restartRedis stops the server for a while. What it held it has again.
+// restartRedis stops the server for a while. It keeps its records.
 func (s *soak) restartRedis(ctx context.Context) error {
 	s.outage.begin()
 	if err := s.records.Stop(ctx); err != nil {

@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// settled is when the caches and the heap have the size that they keep.
-	settled = time.Minute
-	// window is the time whose median stands for its beginning or end: that of
-	// three reloads, each of which brings a pool of connections and ends another.
+	// warm is the time until the caches and the heap have their final size.
+	warm = time.Minute
+	// window is the time over which a median is taken: three reloads, and each
+	// replaces a pool of connections.
 	window = time.Minute
-	// telling is how long a soak must be for a growth to show.
-	telling = 3 * time.Minute
-	// growth is by how much what the process takes may grow after settled, and
-	// slack how many files or goroutines more than that are noise.
+	// shortest is the shortest soak in which growth shows.
+	shortest = 3 * time.Minute
+	// growth is the factor by which the process may grow after warm. slack is the
+	// number of files or goroutines that are noise.
 	growth, slack = 1.10, 8
 )
 
-// report is what a soak found out.
+// report is the result of a soak.
 type report struct {
 	*soak
 	samples []sample
 	audited int64 // tokens in the audit log
 }
 
-// between is the median of what was seen from one time to another.
+// between is the median of a value from one time to another.
 func (r report) between(from, to time.Duration, of func(sample) float64) float64 {
 	var values []float64
 	for _, one := range r.samples {
@@ -39,10 +39,10 @@ func (r report) between(from, to time.Duration, of func(sample) float64) float64
 	return measure.Median(values)
 }
 
-// early is what it took when it had settled, or, in a short soak, after a third
-// of the time.
+// early is the value once the process was warm, or, in a short soak, after a
+// third of the time.
 func (r report) early(of func(sample) float64) float64 {
-	from := min(settled, r.span/3)
+	from := min(warm, r.span/3)
 	return r.between(from, from+min(window, r.span/6), of)
 }
 
@@ -61,7 +61,7 @@ func (r report) table() string {
 		{fmt.Sprintf("requests, of %d clients at once", r.connections), count(r.tally.requests.Load())},
 		{"requests/s", fmt.Sprintf("%.0f", float64(r.tally.requests.Load())/r.span.Seconds())},
 		{"wrong answers", count(r.tally.wrong.Load())},
-		{"refusals while Redis was away", count(r.tally.refused.Load())},
+		{"refusals while Redis was down", count(r.tally.refused.Load())},
 		{"enriched tokens, and those in the audit log", count(r.tally.tokens.Load()) + ", " + count(r.audited)},
 		{"reloads of the configuration", count(r.changes.reloads.Load())},
 		{"rotations of the keys", count(r.changes.rotations.Load())},
@@ -72,12 +72,12 @@ func (r report) table() string {
 		of           func(sample) float64
 	}{{"RSS, MiB", "%.1f", resident}, {"file descriptors", "%.0f", files}, {"goroutines", "%.0f", goroutines}} {
 		figures := fmt.Sprintf(row.format+" → "+row.format, r.early(row.of), r.late(row.of))
-		rows = append(rows, []string{row.name + ", " + min(settled, r.span/3).Round(time.Second).String() + " → end", figures})
+		rows = append(rows, []string{row.name + ", " + min(warm, r.span/3).Round(time.Second).String() + " → end", figures})
 	}
 	return measure.Table(rows)
 }
 
-// course is how what the process takes went on, by medians of whole windows.
+// course has the medians of every whole window.
 func (r report) course() string {
 	rows := [][]string{{"from", "-RSS, MiB", "-file descriptors", "-goroutines"}}
 	for from := time.Duration(0); from+window <= r.span; from += window {
@@ -101,10 +101,10 @@ func (r report) verdicts() []measure.Verdict {
 	}
 }
 
-// flat is the goal that what the process takes doesn't grow.
+// flat is the goal that a value doesn't grow.
 func (r report) flat(goal string, of func(sample) float64, slack float64, unit string) measure.Verdict {
-	if r.span < telling {
-		return measure.Unmeasured(goal, fmt.Sprintf("growth shows only in %v or more", telling))
+	if r.span < shortest {
+		return measure.Unmeasured(goal, fmt.Sprintf("growth shows only in %v or more", shortest))
 	}
 	early := r.early(of)
 	return measure.AtMost(goal, r.late(of), max(early*growth, early+slack), unit)

@@ -21,10 +21,10 @@ func TestFlat(t *testing.T) {
 		report report
 		missed bool
 	}{
-		{"settles", grown(10*time.Minute, warm), false},
+		{"warms up", grown(10*time.Minute, warm), false},
 		{"leaks", grown(10*time.Minute, leaking), true},
 		{"too short to tell", grown(time.Minute, leaking), false},
-		{"nothing was seen", report{soak: &soak{options: options{span: 10 * time.Minute}}}, true},
+		{"no sample", report{soak: &soak{options: options{span: 10 * time.Minute}}}, true},
 	} {
 		if v := tt.report.flat("RSS", resident, 0, " MiB"); v.Missed() != tt.missed {
 			t.Errorf("%s: %v", tt.name, v)

@@ -30,7 +30,7 @@ type soak struct {
 	audit    string                    // the plugin's audit log
 	base     []byte                    // the configuration without a generation
 	expected map[string]map[string]any // claims by client id
-	held     map[string]*atomic.Int64  // the generation that served last, by client id
+	served   map[string]*atomic.Int64  // the generation that served last, by client id
 	closers  measure.Closers
 
 	turn        atomic.Int64

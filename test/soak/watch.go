@@ -12,7 +12,7 @@ import (
 	"m2m-token-enricher/test/measure"
 )
 
-// sample is what the plugin's process takes at one time.
+// sample is the size of the plugin's process at one time.
 type sample struct {
 	at                float64 // seconds since the load began
 	resident          float64 // MiB

@@ -21,7 +21,7 @@ func Verify(ctx context.Context, jwksURL, issuer, token string) (map[string]any,
 	return NewKeys(jwksURL).Verify(ctx, issuer, token)
 }
 
-// Keys is the JWK set that a gateway publishes, held as an API holds it. Safe
+// Keys is the JWK set that a gateway publishes, cached as an API caches it. Safe
 // for concurrent use.
 type Keys struct {
 	url string
@@ -32,7 +32,7 @@ type Keys struct {
 // NewKeys returns the set that is published at url.
 func NewKeys(url string) *Keys { return &Keys{url: url, set: &jose.JSONWebKeySet{}} }
 
-// Verify verifies a token with the held set, which is fetched again if it
+// Verify verifies a token with the cached set, which is fetched again if it
 // doesn't have the token's key.
 func (k *Keys) Verify(ctx context.Context, issuer, token string) (map[string]any, error) {
 	find := func(t *jwt.Token) (any, error) {

@@ -23,7 +23,7 @@ type Addresses struct {
 const Issuer = "https://example.kinde.com"
 
 // Configure returns kongYML with addresses in the places that are marked
-// EDIT. It is an error if such a place isn't there.
+// EDIT. It is an error if such a place is missing.
 func Configure(kongYML []byte, a Addresses) ([]byte, error) {
 	host, port, err := net.SplitHostPort(a.Redis)
 	if err != nil {

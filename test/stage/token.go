@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// AccessToken returns the token that the body of an answer holds (RFC 6749,
-// section 5.1).
+// AccessToken returns the token in the body of an answer (RFC 6749, section
+// 5.1).
 func AccessToken(body []byte) (string, error) {
 	var answer struct {
 		Token string `json:"access_token"`
@@ -35,8 +35,7 @@ func Unverified(token string) (header, claims []byte, err error) {
 	return header, claims, errors.Join(headErr, claimsErr)
 }
 
-// KeyID returns the kid of the key that a token says signed it, "" if it says
-// none.
+// KeyID returns the kid in the header of a token, "" if it has none.
 func KeyID(token string) string {
 	text, _, err := Unverified(token)
 	if err != nil {

@@ -23,7 +23,7 @@ func main() {
 	provider := flag.String("provider", "127.0.0.1:9001", "address of the provider")
 	api := flag.String("api", "127.0.0.1:9002", "address of the API")
 	jwks := flag.String("jwks", "http://127.0.0.1:8000/m2m/jwks.json", "the gateway's keys, which the API trusts")
-	check := flag.Bool("check", false, "only ask the provider at its address whether it serves")
+	check := flag.Bool("check", false, "only check that the provider at its address serves")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
