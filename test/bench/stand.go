@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -53,7 +51,7 @@ func (s *stand) records(ctx context.Context, n, extra int) (*measure.Records, er
 // gateway starts a stand-in. Kong itself isn't measured: it hides the process
 // of its plugin.
 func (s *stand) gateway(ctx context.Context, set setting) (*kongtest.StandIn, error) {
-	config, err := s.configure(set)
+	config, err := s.configure(ctx, set)
 	if err != nil {
 		return nil, err
 	}
@@ -68,27 +66,25 @@ func (s *stand) gateway(ctx context.Context, set setting) (*kongtest.StandIn, er
 }
 
 // keyFile makes a key for one gateway. The state before reads the same format.
-func (s *stand) keyFile(kind string) (string, error) {
+func (s *stand) keyFile(ctx context.Context, kind string) (string, error) {
 	dir, err := os.MkdirTemp(s.bench.dir, "key-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "keys.json")
-	if out, err := exec.Command(s.bench.binary, "keys", "generate", "--type", kind, path).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("generate a key: %w: %s", err, out)
-	}
-	return path, nil
+	_, err = stage.KeysCommand(ctx, s.bench.binary, "generate", "--type", kind, path)
+	return path, err
 }
 
 // configure is kong.yml for a setting.
-func (s *stand) configure(set setting) ([]byte, error) {
+func (s *stand) configure(ctx context.Context, set setting) ([]byte, error) {
 	where := stage.Addresses{
 		Provider: set.provider.URL(), JWKSURI: set.provider.JWKSURI(), Redis: set.records.Address,
 		KeyFile: "/none", API: set.provider.URL(),
 	}
 	if set.binary != "" {
 		var err error
-		if where.KeyFile, err = s.keyFile(set.key); err != nil {
+		if where.KeyFile, err = s.keyFile(ctx, set.key); err != nil {
 			return nil, err
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -114,11 +113,7 @@ func (d *demo) startGateway(ctx context.Context, binary, config string) error {
 
 // keys runs the plugin's own keys command.
 func (d *demo) keys(ctx context.Context, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, d.binary, append([]string{"keys"}, args...)...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("keys %s: %w: %s", args[0], err, out)
-	}
-	return string(out), nil
+	return stage.KeysCommand(ctx, d.binary, args...)
 }
 
 func (d *demo) close() error {

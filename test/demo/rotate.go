@@ -30,15 +30,9 @@ func (d *demo) showRotation(ctx context.Context) error {
 	if err := d.playKeys(ctx, "list", "--url", d.gateway.URL()+"/m2m/jwks.json", d.keyFile); err != nil {
 		return err
 	}
-	list, err := d.keys(ctx, "list", d.keyFile)
+	next, err := stage.KeyInRole(ctx, d.binary, d.keyFile, "next")
 	if err != nil {
 		return err
-	}
-	next := ""
-	for _, line := range strings.Split(list, "\n") {
-		if fields := strings.Fields(line); len(fields) > 2 && fields[2] == "next" {
-			next = fields[0]
-		}
 	}
 	if err := d.playKeys(ctx, "promote", "--force", d.keyFile, next); err != nil {
 		return err

@@ -56,21 +56,21 @@ func (s *soak) start(ctx context.Context) (err error) {
 	if err := s.expect(ids); err != nil {
 		return err
 	}
-	if err := s.configure(); err != nil {
+	if err := s.configure(ctx); err != nil {
 		return err
 	}
 	return s.startGateway(ctx)
 }
 
 // configure makes the key file and the configuration that is reloaded.
-func (s *soak) configure() error {
+func (s *soak) configure(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "m2m-soak-")
 	if err != nil {
 		return err
 	}
 	s.closers.Add(func() error { return os.RemoveAll(dir) })
 	s.keyFile, s.audit = filepath.Join(dir, "keys.json"), filepath.Join(dir, "audit.log")
-	if _, err := s.keysCommand("generate", "--type", "ec", s.keyFile); err != nil {
+	if _, err := stage.KeysCommand(ctx, s.binary, "generate", "--type", "ec", s.keyFile); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(s.config)
