@@ -27,13 +27,13 @@ func TestVerifyPage(t *testing.T) {
 	for name, l := range languages {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			l.prepare(t, dir)
+			command := l.prepare(t, dir)
 			for _, kind := range []string{"rsa", "ec", "ed25519"} {
 				t.Run(kind, func(t *testing.T) {
 					first, next := generated(t, kind), generated(t, kind)
 					before, after := ringOf(t, first), ringOf(t, next, first)
 					p := startPublisher(t, before)
-					api := l.start(t, dir, p, l.pause...)
+					api := l.start(t, dir, command, p, l.pause...)
 					api.expect("a good token", signed(t, before, nil), "200")
 					for what, token := range forged(t, before) {
 						api.expect(what, token, "401")
@@ -44,7 +44,7 @@ func TestVerifyPage(t *testing.T) {
 					api.expect("a token of a key that isn't published", signed(t, ringOf(t, generated(t, kind)), nil), "401")
 				})
 			}
-			t.Run("a removed key", func(t *testing.T) { l.refusesRemovedKey(t, dir) })
+			t.Run("a removed key", func(t *testing.T) { l.refusesRemovedKey(t, dir, command) })
 		})
 	}
 }

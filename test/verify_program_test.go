@@ -28,8 +28,7 @@ type language struct {
 	fence, file        string // of the page's block
 	driver, driverFile string // makes a program of it
 
-	prepare func(t *testing.T, dir string)           // installs what it needs, or skips
-	command func(t *testing.T, dir string) *exec.Cmd // starts it
+	prepare func(t *testing.T, dir string) []string // installs what it needs and returns what starts it, or skips
 
 	// How the page writes the pause between two fetches for an unknown kid, and
 	// the time for which a set is cached. Each is followed by a shorter time.
@@ -38,18 +37,16 @@ type language struct {
 
 var languages = map[string]language{
 	"Go": {
-		fence: "go", file: "api.go", driverFile: "main.go", driver: goDriver, prepare: prepareGo, command: buildGo,
+		fence: "go", file: "api.go", driverFile: "main.go", driver: goDriver, prepare: prepareGo,
 		pause: []string{"10*time.Second", "time.Millisecond"}, keep: []string{"5 * time.Minute", "time.Second"},
 	},
 	"Node": {
 		fence: "js", file: "api.mjs", driverFile: "main.mjs", driver: nodeDriver, prepare: prepareNode,
-		command: func(_ *testing.T, _ string) *exec.Cmd { return exec.Command("node", "main.mjs") },
-		pause:   []string{"10_000", "0"}, keep: []string{"300_000", "1_000"},
+		pause: []string{"10_000", "0"}, keep: []string{"300_000", "1_000"},
 	},
 	"Python": {
 		fence: "python", file: "api.py", driverFile: "main.py", driver: pythonDriver, prepare: preparePython,
-		command: func(t *testing.T, _ string) *exec.Cmd { return exec.Command(python(t), "main.py") },
-		keep:    []string{"lifespan=300", "lifespan=1"}, // and no pause
+		keep: []string{"lifespan=300", "lifespan=1"}, // and no pause
 	},
 }
 
@@ -126,39 +123,28 @@ func install(t *testing.T, dir, name string, args ...string) {
 	}
 }
 
-func prepareGo(t *testing.T, dir string) {
+func prepareGo(t *testing.T, dir string) []string {
 	t.Helper()
 	write(t, filepath.Join(dir, "go.mod"), "module api\n\ngo 1.26\n")
 	install(t, dir, "go", "get", "github.com/golang-jwt/jwt/v5@v5.3.1", "github.com/MicahParks/keyfunc/v3@v3.9.1", "golang.org/x/time@v0.15.0")
+	return []string{"sh", "-c", "go build -mod=mod -o api . && exec ./api"}
 }
 
-func buildGo(t *testing.T, dir string) *exec.Cmd {
-	t.Helper()
-	build := exec.Command("go", "build", "-mod=mod", "-o", "api", ".")
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the Go snippet: %v: %s", err, out)
-	}
-	return exec.Command(filepath.Join(dir, "api"))
-}
-
-func prepareNode(t *testing.T, dir string) {
+func prepareNode(t *testing.T, dir string) []string {
 	t.Helper()
 	install(t, dir, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "jose@6", "express@5")
+	return []string{"node", "main.mjs"}
 }
 
-func preparePython(t *testing.T, _ string) { python(t) }
-
-// python returns an interpreter that has PyJWT with cryptography.
-func python(t *testing.T) string {
+func preparePython(t *testing.T, _ string) []string {
 	t.Helper()
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import jwt, cryptography; jwt.PyJWKClient").Run() == nil {
-			return name
+	for _, python := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(python, "-c", "import jwt, cryptography; jwt.PyJWKClient").Run() == nil {
+			return []string{python, "main.py"}
 		}
 	}
 	t.Skip("PyJWT is not installed (Debian: apt-get install python3-jwt python3-cryptography)")
-	return ""
+	return nil
 }
 
 // replace replaces old, and fails the test if text doesn't have it.
@@ -171,7 +157,7 @@ func replace(t *testing.T, text, old, replacement string) string {
 }
 
 // start runs the page's snippet with the keys and the algorithm of a publisher.
-func (l language) start(t *testing.T, dir string, p *publisher, edits ...string) *program {
+func (l language) start(t *testing.T, dir string, command []string, p *publisher, edits ...string) *program {
 	t.Helper()
 	text := replace(t, block(t, verifyPage, l.fence), verifyURL, p.URL+"/m2m/jwks.json")
 	text = replace(t, text, "RS256", p.ring.Load().Algorithm())
@@ -180,10 +166,9 @@ func (l language) start(t *testing.T, dir string, p *publisher, edits ...string)
 	}
 	write(t, filepath.Join(dir, l.file), text+"\n")
 	write(t, filepath.Join(dir, l.driverFile), l.driver)
-	cmd := l.command(t, dir)
-	cmd.Dir = dir
 	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir, cmd.Stderr = dir, &stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -226,10 +211,10 @@ func (p *program) expect(what, token, status string) {
 
 // refusesRemovedKey: a removed key is refused once the cached set has expired, with
 // no unknown kid that would cause a fetch.
-func (l language) refusesRemovedKey(t *testing.T, dir string) {
+func (l language) refusesRemovedKey(t *testing.T, dir string, command []string) {
 	leaked, next := generated(t, "ec"), generated(t, "ec")
 	p := startPublisher(t, ringOf(t, leaked, next))
-	api := l.start(t, dir, p, l.keep...)
+	api := l.start(t, dir, command, p, l.keep...)
 	token := signed(t, p.ring.Load(), nil)
 	api.expect("a token of the first key", token, "200")
 	p.ring.Store(ringOf(t, next))
