@@ -122,7 +122,7 @@ func (r *syncRun) from(source reconcile.Source, checkpoint *reconcile.Checkpoint
 	run := &reconcile.Run{Source: source, Store: r.store, Mode: records.Mode(r.dryRun), MaxDelete: limit, Checkpoint: checkpoint}
 	if r.dryRun {
 		run.Checkpoint = nil
-		run.Changed, run.Gone = r.print.change, r.print.gone
+		run.Changed, run.Deleted = r.print.change, r.print.gone
 	}
 	if r.dryRun || r.once || r.every <= 0 {
 		summary, err := run.Do(r.ctx)

@@ -82,7 +82,6 @@ func (r *syncRun) kinde([]string) error {
 	return r.from(&kinde.Source{
 		Client:    client,
 		Relations: map[schema.Kind]string{schema.Organization: organization, schema.User: user},
-		Warn:      func(warning string) { r.log.Warn(warning) },
 	}, checkpoint, nil)
 }
 

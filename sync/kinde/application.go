@@ -9,38 +9,31 @@ import (
 	"strconv"
 )
 
-// pageSize is how many applications are asked for at once: the most that the
-// API gives.
+// pageSize is how many applications one request asks for, the most that the API
+// allows.
 const pageSize = 500
 
-// Application is an application of the tenant, of whatever type.
+// Application is an application of the tenant, of any type.
 type Application struct {
 	ID   string `json:"id"` // its client id
 	Name string `json:"name"`
-	Type string `json:"type"` // "m2m" for those that get tokens of their own
+	Type string `json:"type"` // "m2m" if it gets tokens of its own
 }
 
 // Page is a part of the tenant's applications.
 type Page struct {
 	Applications []Application `json:"applications"`
-	// Next is where the next page begins, for ApplicationsFrom. Empty on the
-	// last page.
-	Next string `json:"next_token"`
+	Next         string        `json:"next_token"` // where the next page begins; empty on the last one
 }
 
-// Applications returns all pages of the tenant's applications. An error is the
-// last that it gives: the pages before it are then not all.
-func (c *Client) Applications(ctx context.Context) iter.Seq2[Page, error] {
-	return c.ApplicationsFrom(ctx, "")
-}
-
-// ApplicationsFrom is Applications from the page that next, the Next of the
-// page before it, begins. Empty means the first.
-func (c *Client) ApplicationsFrom(ctx context.Context, next string) iter.Seq2[Page, error] {
+// Applications returns the pages of the tenant's applications from next, the
+// Next of an earlier page, or all if next is empty. After an error there are no
+// further pages.
+func (c *Client) Applications(ctx context.Context, next string) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
-		at, seen := next, cursors{next: true}
+		seen := cursors{next: true}
 		for {
-			page, err := c.page(ctx, at)
+			page, err := c.page(ctx, next)
 			if err == nil {
 				err = seen.add(page.Next)
 			}
@@ -51,15 +44,15 @@ func (c *Client) ApplicationsFrom(ctx context.Context, next string) iter.Seq2[Pa
 			if !yield(page, nil) || page.Next == "" {
 				return
 			}
-			at = page.Next
+			next = page.Next
 		}
 	}
 }
 
-func (c *Client) page(ctx context.Context, at string) (Page, error) {
+func (c *Client) page(ctx context.Context, next string) (Page, error) {
 	query := url.Values{"page_size": {strconv.Itoa(pageSize)}}
-	if at != "" {
-		query.Set("next_token", at)
+	if next != "" {
+		query.Set("next_token", next)
 	}
 	var page Page
 	if err := c.get(ctx, "/api/v1/applications", query, &page); err != nil {
@@ -76,15 +69,13 @@ func (c *Client) page(ctx context.Context, at string) (Page, error) {
 	return page, nil
 }
 
-// cursors are the next_tokens that were met on the way through pages.
+// cursors are the next_tokens of earlier pages.
 type cursors map[string]bool
 
-// add returns an error if next leads back, so that the pages have no end.
+// add returns an error if next leads back to an earlier page: then the pages
+// would never end.
 func (c cursors) add(next string) error {
-	if next == "" {
-		return nil
-	}
-	if c[next] {
+	if next != "" && c[next] {
 		return errors.New("the next_token is that of an earlier page")
 	}
 	c[next] = true

@@ -46,7 +46,7 @@ func TestApplication(t *testing.T) {
 	w := start(t)
 	want := idptest.Application{ID: "app_a", Name: "Nightly Job", Type: "reg"}
 	w.tenant.SetApplication(want)
-	for page, err := range w.Applications(t.Context()) {
+	for page, err := range w.Applications(t.Context(), "") {
 		if err != nil || len(page.Applications) != 1 || page.Applications[0] != (Application{want.ID, want.Name, want.Type}) {
 			t.Errorf("got %v, %v", page, err)
 		}
@@ -59,7 +59,7 @@ func TestResume(t *testing.T) {
 	w := start(t)
 	list := w.fill(700)
 	next := ""
-	for page, err := range w.Applications(t.Context()) {
+	for page, err := range w.Applications(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func TestResume(t *testing.T) {
 		t.Errorf("a page was asked for after the caller stopped: %d", hits)
 	}
 	w.tenant.RemoveApplication(list[499])
-	for page, err := range w.ApplicationsFrom(t.Context(), next) {
+	for page, err := range w.Applications(t.Context(), next) {
 		if err != nil || !slices.Equal(ids(page), list[500:]) {
 			t.Errorf("got %d applications, %v", len(page.Applications), err)
 		}
@@ -84,7 +84,7 @@ func TestErrorEndsThePages(t *testing.T) {
 	w.fill(1200)
 	w.tenant.FailCall(2, http.StatusForbidden)
 	pages, errs := 0, 0
-	for _, err := range w.Applications(t.Context()) {
+	for _, err := range w.Applications(t.Context(), "") {
 		if err != nil {
 			errs++
 			w.expectError(t, err, "applications: GET /api/v1/applications: status 403", `"FAULT"`, `"Forbidden"`)

@@ -24,7 +24,7 @@ func TestOneBadRecord(t *testing.T) {
 		spoil func(*hook)
 		bad   string // key
 	}{
-		"a property given twice":   {answering(org, 200, `{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`), "org:org_bad"},
+		"a property listed twice":  {answering(org, 200, `{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`), "org:org_bad"},
 		"a number":                 {answering(org, 200, `{"properties":[{"key":"a","value":7}]}`), "org:org_bad"},
 		"no list":                  {answering(app, 200, `{}`), "app:app_bad"},
 		"not JSON":                 {answering(app, 200, `<html>`), "app:app_bad"},

@@ -1,6 +1,6 @@
-// Package kinde asks the management API of a Kinde tenant for its applications,
-// organizations and users. It decides nothing: what it can't read is an error,
-// and never an absent record or property.
+// Package kinde reads the applications, organizations and users of a Kinde
+// tenant through its management API. What it can't read is an error, and never an
+// absent record or property.
 package kinde
 
 import (
@@ -17,12 +17,12 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// requestTimeout is how long one request may take until its answer is read.
+// requestTimeout is how long a request and its answer may take.
 const requestTimeout = 30 * time.Second
 
-// ErrNotFound means that the API itself said that it doesn't know the
-// application, organization or user. A 404 that isn't in the API's words, as a
-// proxy gives it, is another error.
+// ErrNotFound means that the API doesn't know the application, organization or
+// user. A 404 that isn't in the API's own form, such as a proxy's, is another
+// error.
 var ErrNotFound = errors.New("not found at the tenant")
 
 // Credentials are those of an M2M application that may call the management
@@ -32,15 +32,15 @@ type Credentials struct {
 	ClientSecret schema.Secret
 }
 
-// Client calls the management API of one tenant. It tries again when the
-// tenant is busy, failing or out of reach. No error shows the client secret or
-// a token. Safe for concurrent use.
+// Client calls the management API of one tenant. It tries again if the tenant is
+// busy, fails or can't be reached. No error shows the client secret or a token.
+// Safe for concurrent use.
 type Client struct {
-	// Warn is told of what the tenant has and can't be kept, by several
-	// goroutines at once. It is set before the client is used. Nil: nobody is.
+	// Warn, if not nil, is called with what is left out of the records, from
+	// several goroutines at once. Set it before the first use.
 	Warn func(string)
 
-	base        string // without a slash at its end
+	base        string // without a final slash
 	credentials Credentials
 	http        *http.Client
 	bearer      bearer
@@ -50,7 +50,7 @@ type Client struct {
 
 // New returns a client of the tenant at base, an origin such as
 // https://example.kinde.com. Plain http is for loopback only. It doesn't
-// connect; Close ends it.
+// connect. The caller must close it.
 func New(base string, credentials Credentials) (*Client, error) {
 	origin, err := originOf(base)
 	if err != nil {
@@ -61,19 +61,19 @@ func New(base string, credentials Credentials) (*Client, error) {
 	}
 	return &Client{
 		base: origin, credentials: credentials, now: time.Now, wait: wait,
-		bearer: bearer{turn: make(chan struct{}, 1)},
+		bearer: bearer{asking: make(chan struct{}, 1)},
 		http: &http.Client{
-			Transport: http.DefaultTransport.(*http.Transport).Clone(), // so that Close can close its connections
+			Transport: http.DefaultTransport.(*http.Transport).Clone(), // Close closes its connections only
 			Timeout:   requestTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error {
-				return http.ErrUseLastResponse // credentials go to the tenant only: 3xx is a bad status
+				return http.ErrUseLastResponse // credentials go to the tenant only
 			},
 		},
 	}, nil
 }
 
-// originOf returns base without the slash that may end it. Paths are appended
-// to it and the audience is derived from it, so it can have none of its own.
+// originOf returns base without a final slash. It can't have a path, because
+// paths and the audience are appended to it.
 func originOf(base string) (string, error) {
 	if err := schema.Fetchable(base); err != nil {
 		return "", err
@@ -91,23 +91,23 @@ func (c *Client) String() string { return "client of " + c.base }
 // GoString is String.
 func (c *Client) GoString() string { return c.String() }
 
-func (c *Client) warn(text string) {
+func (c *Client) warnf(format string, args ...any) {
 	if c.Warn != nil {
-		c.Warn(text)
+		c.Warn(fmt.Sprintf(format, args...))
 	}
 }
 
 // Close closes the connections that are idle.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// get reads what the API answers for path and query into the value that into
-// points to. The error wraps a *refusal if the API refused.
+// get decodes the API's answer for path and query into into. The error wraps a
+// *refusal if the API refused.
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
 	uri := c.base + path
 	if len(query) > 0 {
 		uri += "?" + query.Encode()
 	}
-	text, err := c.persist(ctx, func() ([]byte, error) { return c.authorized(ctx, uri) })
+	text, err := c.retry(ctx, func() ([]byte, error) { return c.authorized(ctx, uri) })
 	if err != nil {
 		return err
 	}
@@ -117,14 +117,14 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	return nil
 }
 
-// authorized asks for uri with a token. One that the API doesn't take, since it
-// was revoked or clocks differ, is replaced once.
+// authorized gets uri with a token. If the API refuses the token, because it was
+// revoked or clocks differ, a new one is used once.
 func (c *Client) authorized(ctx context.Context, uri string) ([]byte, error) {
 	token, err := c.token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	text, err := c.ask(ctx, uri, token)
+	text, err := c.getWith(ctx, uri, token)
 	if r, ok := errors.AsType[*refusal](err); !ok || r.status != http.StatusUnauthorized {
 		return text, err
 	}
@@ -132,10 +132,10 @@ func (c *Client) authorized(ctx context.Context, uri string) ([]byte, error) {
 	if token, err = c.token(ctx); err != nil {
 		return nil, err
 	}
-	return c.ask(ctx, uri, token)
+	return c.getWith(ctx, uri, token)
 }
 
-func (c *Client) ask(ctx context.Context, uri string, token schema.Secret) ([]byte, error) {
+func (c *Client) getWith(ctx context.Context, uri string, token schema.Secret) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
 		return nil, err
@@ -144,8 +144,8 @@ func (c *Client) ask(ctx context.Context, uri string, token schema.Secret) ([]by
 	return c.exchange(req)
 }
 
-// decode reads text, which must be one JSON object: null would leave into as
-// it is, and so look like an answer without members.
+// decode decodes text, which must be one JSON object. With null, into would look
+// like an answer without members.
 func decode(text []byte, into any) error {
 	if !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
 		return errors.New("not a JSON object")

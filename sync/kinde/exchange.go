@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Bounds in bytes: of one answer, and of what an error shows of one.
+// Limits in bytes: of an answer, and of what an error shows of it.
 const (
 	maxAnswer  = 8 << 20
 	maxMessage = 512
 )
 
-// failure is why one request failed, and whether it may be made again.
+// failure is why a request failed, and whether to try again.
 type failure struct {
 	err   error
-	again bool
-	after time.Duration // what the tenant asks to wait; zero if it doesn't say
+	retry bool
+	after time.Duration // the wait that the tenant asks for; zero if none
 }
 
 func (f *failure) Error() string { return f.err.Error() }
@@ -32,7 +32,7 @@ type refusal struct {
 	method, path  string
 	status        int
 	code, message string // the tenant's words; may be empty
-	api           bool   // code is in the form that the API has
+	api           bool   // code is in the API's own form
 }
 
 func (r *refusal) Error() string {
@@ -40,36 +40,25 @@ func (r *refusal) Error() string {
 	if r.status/100 == 3 {
 		text += ", a redirect, which isn't followed"
 	}
-	for _, said := range []string{r.code, r.message} {
+	for _, word := range []string{r.code, r.message} {
 		switch {
-		case len(said) > maxMessage: // not cut: redaction doesn't know a part of a secret
-			text += fmt.Sprintf(": [%d bytes]", len(said))
-		case said != "":
-			text += fmt.Sprintf(": %q", said)
+		case len(word) > maxMessage: // not cut, because redaction can't find a part of a secret
+			text += fmt.Sprintf(": [%d bytes]", len(word))
+		case word != "":
+			text += fmt.Sprintf(": %q", word)
 		}
 	}
 	return text
 }
 
-// errTenant is what an error is that isn't about the one record that was asked
-// for, but about the tenant or the caller: asking for another record would end in
-// the same.
+// errTenant is wrapped by an error that concerns the tenant or the caller, not
+// the one record that was asked for. Requests for other records would fail, too.
 var errTenant = errors.New("the tenant can't be asked")
 
-// ofTenant makes an error one of the tenant, with the same text.
-type ofTenant struct{ error }
+// tenantError makes an error wrap errTenant and keeps its text.
+type tenantError struct{ error }
 
-func (e ofTenant) Unwrap() error        { return e.error }
-func (e ofTenant) Is(target error) bool { return target == errTenant }
-
-// Is implements the interface of errors.Is.
-func (r *refusal) Is(target error) bool {
-	switch r.status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
-		return target == errTenant
-	}
-	return target == errTenant && r.status/100 == 3
-}
+func (e tenantError) Unwrap() []error { return []error{e.error, errTenant} }
 
 // exchange makes one request and returns the body of its answer. The error is
 // a *failure.
@@ -78,7 +67,7 @@ func (c *Client) exchange(req *http.Request) ([]byte, error) {
 	req.Header.Set("User-Agent", "m2m-token-enricher")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &failure{err: ofTenant{err}, again: true} // it names the method and the URL
+		return nil, &failure{err: tenantError{err}, retry: true} // err names the method and the URL
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -86,7 +75,7 @@ func (c *Client) exchange(req *http.Request) ([]byte, error) {
 	case resp.StatusCode != http.StatusOK:
 		return nil, c.refused(resp, text)
 	case err != nil:
-		return nil, &failure{err: ofTenant{fmt.Errorf("read the answer of %s %s: %w", req.Method, req.URL.EscapedPath(), err)}, again: true}
+		return nil, &failure{err: tenantError{fmt.Errorf("read the answer of %s %s: %w", req.Method, req.URL.EscapedPath(), err)}, retry: true}
 	case len(text) > maxAnswer:
 		return nil, &failure{err: fmt.Errorf("answer of %s %s: more than %d bytes", req.Method, req.URL.EscapedPath(), maxAnswer)}
 	}
@@ -96,19 +85,18 @@ func (c *Client) exchange(req *http.Request) ([]byte, error) {
 func (c *Client) refused(resp *http.Response, text []byte) *failure {
 	r := &refusal{method: resp.Request.Method, path: resp.Request.URL.EscapedPath(), status: resp.StatusCode}
 	r.explain(text)
-	f := &failure{err: r}
-	switch {
-	case resp.StatusCode == http.StatusTooManyRequests:
-		f.again, f.after = true, reset(resp.Header, c.now())
-	case resp.StatusCode >= http.StatusInternalServerError:
-		f.again = true
+	switch status := resp.StatusCode; {
+	case status == http.StatusTooManyRequests:
+		return &failure{tenantError{r}, true, reset(resp.Header, c.now())}
+	case status == http.StatusUnauthorized || status == http.StatusForbidden || status/100 == 3:
+		return &failure{err: tenantError{r}}
 	}
-	return f
+	return &failure{err: r, retry: resp.StatusCode >= http.StatusInternalServerError}
 }
 
-// explain takes code and message from the body of a refusal. The API has a list
-// of errors or, for what it doesn't know, a single one; the token endpoint has
-// that of RFC 6749, section 5.2.
+// explain takes code and message from the body of a refusal. The API answers
+// with a list of errors or a single one. The token endpoint answers as RFC 6749,
+// section 5.2, says.
 func (r *refusal) explain(text []byte) {
 	type reason struct{ Code, Message string }
 	var body struct {
@@ -124,7 +112,7 @@ func (r *refusal) explain(text []byte) {
 	if json.Unmarshal(body.Errors, &list) == nil && len(list) > 0 {
 		one = list[0]
 	} else {
-		_ = json.Unmarshal(body.Errors, &one) // it stays empty if this is no error of the API's
+		_ = json.Unmarshal(body.Errors, &one) // it stays empty if this isn't the API's error
 	}
 	r.code, r.message, r.api = one.Code, one.Message, one.Code != ""
 	if !r.api {
@@ -132,8 +120,8 @@ func (r *refusal) explain(text []byte) {
 	}
 }
 
-// opaque is an error that errors.Is takes for its cause, but that doesn't
-// unwrap to it.
+// opaque has another text than its cause. errors.Is finds the cause, errors.As
+// doesn't.
 type opaque struct {
 	text  string
 	cause error
@@ -144,13 +132,13 @@ func (e *opaque) Error() string { return e.text }
 // Is implements the interface of errors.Is.
 func (e *opaque) Is(target error) bool { return errors.Is(e.cause, target) }
 
-// withoutSecrets returns err, but without the client secret and the tokens if
-// the tenant, or what answers in its place, repeated them.
+// withoutSecrets returns err without the client secret and the tokens, which an
+// answer may have repeated.
 func (c *Client) withoutSecrets(err error) error {
 	text := err.Error()
 	for _, secret := range append(c.bearer.issued(), c.credentials.ClientSecret) {
 		quoted := strconv.Quote(string(secret))
-		quoted = quoted[1 : len(quoted)-1] // as it is within what %q writes
+		quoted = quoted[1 : len(quoted)-1] // as %q writes it
 		text = strings.NewReplacer(string(secret), "[redacted]", quoted, "[redacted]").Replace(text)
 	}
 	if text == err.Error() {

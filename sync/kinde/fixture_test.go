@@ -83,7 +83,7 @@ func (w *world) answer(path string, status int, body string) {
 
 // all returns the ids of all applications, page by page.
 func (w *world) all(ctx context.Context) (pages [][]string, err error) {
-	for page, err := range w.Applications(ctx) {
+	for page, err := range w.Applications(ctx, "") {
 		if err != nil {
 			return pages, err
 		}

@@ -173,18 +173,18 @@ func (o *observer) PutIfUnchanged(ctx context.Context, begun records.Timestamp, 
 
 // DeleteIfUnchanged implements [Store] and [reconcile.Store]. An organization that the
 // tenant has is deleted, too, when no application names it any more.
-func (o *observer) DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error) {
+func (o *observer) DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (deleted, conflicts []string, err error) {
 	o.storeMu.Lock()
 	defer o.storeMu.Unlock()
-	gone, overtaken, err = o.Store.DeleteIfUnchanged(ctx, begun, kind, ids, mode)
+	deleted, conflicts, err = o.Store.DeleteIfUnchanged(ctx, begun, kind, ids, mode)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, id := range gone {
+	for _, id := range deleted {
 		if revision, told := o.absent[kind.Key("", id)]; told {
 			o.applied(kind.Key("", id), revision)
 		}
 	}
-	return gone, overtaken, err
+	return deleted, conflicts, err
 }
 
 // run makes one run.
@@ -193,7 +193,6 @@ func (h *history) synchronize() error {
 	run := h.run()
 	run.Store = o
 	run.Source.(*Source).Client = client
-	run.Source.(*Source).Warn = func(string) {}
 	_, err := run.Do(h.Context())
 	return err
 }
@@ -259,7 +258,7 @@ func (h *history) setOrganization(code string) {
 func (h *history) said() map[string]schema.Record {
 	all := map[string]schema.Record{}
 	client, _ := h.observe()
-	for page, err := range client.Applications(h.Context()) {
+	for page, err := range client.Applications(h.Context(), "") {
 		if err != nil {
 			h.Fatal(err)
 		}

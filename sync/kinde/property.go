@@ -11,23 +11,14 @@ import (
 	"m2m-token-enricher/schema"
 )
 
+// maxPropertyPages is how many pages the properties of one record may have. They
+// are read into memory, so they must end.
+const maxPropertyPages = 100
+
 // propertyPage is a part of the properties of one record.
 type propertyPage struct {
-	Properties propertyList `json:"properties"`
-	Next       string       `json:"next_token"`
-}
-
-// propertyList is the list in a page. One that is null has nothing in it; one
-// that isn't there says nothing.
-type propertyList struct {
-	given bool
-	all   []property
-}
-
-// UnmarshalJSON implements [json.Unmarshaler]. It is called for null, too.
-func (l *propertyList) UnmarshalJSON(text []byte) error {
-	l.given = true
-	return json.Unmarshal(text, &l.all)
+	Properties json.RawMessage `json:"properties"` // a list, or null if there are none
+	Next       string          `json:"next_token"`
 }
 
 type property struct {
@@ -35,8 +26,7 @@ type property struct {
 	Value any    `json:"value"` // a string or null
 }
 
-// properties returns the properties of what id names in collection, from all
-// their pages.
+// properties returns the properties of id in collection, from all their pages.
 func (c *Client) properties(ctx context.Context, collection, id string) (schema.Record, error) {
 	path := "/api/v1/" + collection + "/" + url.PathEscape(id) + "/properties"
 	record, seen, query := schema.Record{}, cursors{}, url.Values{}
@@ -45,14 +35,11 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 		if err := c.get(ctx, path, query, &page); err != nil {
 			return nil, err
 		}
-		if !page.Properties.given {
-			return nil, errors.New("the answer doesn't list the properties")
-		}
-		left, err := page.addTo(record)
+		tooLong, err := page.addTo(record)
 		if err != nil {
 			return nil, err
 		}
-		for _, key := range left {
+		for _, key := range tooLong {
 			c.warnLeftOut(strings.TrimSuffix(collection, "s"), id, key)
 		}
 		if page.Next == "" {
@@ -66,12 +53,19 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 	return nil, fmt.Errorf("properties: more than %d pages", maxPropertyPages)
 }
 
-// addTo adds the properties to record, without those that are null or empty, as
-// absent ones are, and those whose key or value is too long, whose keys it
-// returns: whoever may set one property mustn't stop the others. An error names
-// the key, and never shows the value.
-func (p *propertyPage) addTo(record schema.Record) (left []string, err error) {
-	for i, property := range p.Properties.all {
+// addTo adds the properties to record, without those that are null or empty. It
+// returns the keys of those that are too long instead of adding them: whoever can
+// set one property mustn't stop the others. An error names the key and never
+// shows the value.
+func (p *propertyPage) addTo(record schema.Record) (tooLong []string, err error) {
+	if p.Properties == nil {
+		return nil, errors.New("the answer doesn't list the properties")
+	}
+	var list []property
+	if err := json.Unmarshal(p.Properties, &list); err != nil {
+		return nil, fmt.Errorf("properties: %w", err)
+	}
+	for i, property := range list {
 		value, isText := property.Value.(string)
 		earlier, twice := record[property.Key]
 		switch {
@@ -80,12 +74,12 @@ func (p *propertyPage) addTo(record schema.Record) (left []string, err error) {
 		case !isText && property.Value != nil:
 			return nil, fmt.Errorf("property %.300q: the value is neither a string nor null", property.Key)
 		case len(value) > schema.MaxPropertySize || len(property.Key) > schema.MaxNameSize:
-			left = append(left, property.Key)
+			tooLong = append(tooLong, property.Key)
 		case twice && earlier != value:
-			return nil, fmt.Errorf("property %q: given twice, and not alike", property.Key)
+			return nil, fmt.Errorf("property %q: listed twice with different values", property.Key)
 		case value != "":
 			record[property.Key] = value
 		}
 	}
-	return left, nil
+	return tooLong, nil
 }

@@ -14,35 +14,29 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// maxPropertyPages is how many pages the properties of one record may have.
-// They are read into memory, so that a tenant mustn't go on for ever.
-const maxPropertyPages = 100
-
-// ApplicationProperties returns the properties of the application with the
-// client id id. The error wraps ErrNotFound if there is no such application.
+// ApplicationProperties returns the properties of the application whose client
+// id is id. The error wraps ErrNotFound if it doesn't exist.
 func (c *Client) ApplicationProperties(ctx context.Context, id string) (schema.Record, error) {
 	return c.record("application", id, func() (schema.Record, error) { return c.properties(ctx, "applications", id) })
 }
 
-// Organization returns the organization that code names: its fields code,
-// name, handle, external_id and is_suspended, and its properties. A property
-// never stands for a field of its name, not even for one that is absent. The
-// error wraps ErrNotFound if there is no such organization.
+// Organization returns the organization with code: its fields code, name, handle,
+// external_id and is_suspended, and its properties. A property never replaces a
+// field of its name, not even an absent one. The error wraps ErrNotFound if the
+// organization doesn't exist.
 func (c *Client) Organization(ctx context.Context, code string) (schema.Record, error) {
 	return c.record("organization", code, func() (schema.Record, error) { return c.organization(ctx, code) })
 }
 
-// User returns the user that id names: its fields id, email, first_name,
-// last_name and, if the tenant says, is_suspended, and its properties. A
-// property never stands for a field of its name, not even for one that is
-// absent. The error wraps ErrNotFound if there is no such user.
+// User returns the user with id: its fields id, email, first_name, last_name and,
+// if the tenant has it, is_suspended, and its properties, as Organization does.
 func (c *Client) User(ctx context.Context, id string) (schema.Record, error) {
 	return c.record("user", id, func() (schema.Record, error) { return c.user(ctx, id) })
 }
 
-// record returns what read reads: the record of kind that id names.
+// record calls read, and adds kind and id to its error.
 func (c *Client) record(kind, id string, read func() (schema.Record, error)) (schema.Record, error) {
-	if id == "" || leadsElsewhere(id) {
+	if id == "" || isDots(id) {
 		return nil, fmt.Errorf("%s %q: not an identifier", kind, id)
 	}
 	record, err := read()
@@ -55,8 +49,8 @@ func (c *Client) record(kind, id string, read func() (schema.Record, error)) (sc
 	return nil, c.withoutSecrets(fmt.Errorf("%s %q: %w", kind, id, err))
 }
 
-// leadsElsewhere tells whether id, in a path, would be another path.
-func leadsElsewhere(id string) bool { return id == "." || id == ".." }
+// isDots reports whether id would change the path that it is in.
+func isDots(id string) bool { return id == "." || id == ".." }
 
 func (c *Client) organization(ctx context.Context, code string) (schema.Record, error) {
 	var answer struct {
@@ -72,7 +66,7 @@ func (c *Client) organization(ctx context.Context, code string) (schema.Record, 
 	switch {
 	case answer.Code != code:
 		return nil, errors.New("the answer isn't about it")
-	case answer.IsSuspended == nil: // no guess: its applications would get tokens
+	case answer.IsSuspended == nil: // a wrong guess would give its applications tokens
 		return nil, errors.New("the answer doesn't say is_suspended")
 	}
 	return c.complete(ctx, "organizations", code, fields{
@@ -111,30 +105,29 @@ func (c *Client) user(ctx context.Context, id string) (schema.Record, error) {
 	})
 }
 
-// fields are all the fields of its own that a record can have. Those that are
-// empty are absent, which is why they are here.
+// fields are all fields of a record apart from its properties. An empty one is
+// absent.
 type fields map[string]string
 
-// complete returns the properties of a record together with its own fields.
+// complete returns a record's properties and its own fields.
 func (c *Client) complete(ctx context.Context, collection, id string, own fields) (schema.Record, error) {
 	record, err := c.properties(ctx, collection, id)
 	if err != nil {
 		return nil, &unreadProperties{err, own[schema.IsSuspended]}
 	}
-	return c.fit(strings.TrimSuffix(collection, "s"), id, record, own, slices.Sorted(maps.Keys(own))), nil
+	return c.withinLimits(strings.TrimSuffix(collection, "s"), id, record, own, slices.Sorted(maps.Keys(own))), nil
 }
 
-// unreadProperties is why a record can't be read of which is known whether it is
-// suspended.
+// unreadProperties is the error of a record whose properties can't be read.
 type unreadProperties struct {
 	error
-	suspended string // "true", "false", or "" if that isn't known
+	suspended string // "true", "false", or "" if unknown
 }
 
 func (e *unreadProperties) Unwrap() error { return e.error }
 
-// knownOf returns what is known of a record that couldn't be read because of err.
-func knownOf(err error) schema.Record {
+// knownProperties returns what is known of a record despite err.
+func knownProperties(err error) schema.Record {
 	if u, ok := errors.AsType[*unreadProperties](err); ok && u.suspended != "" && !errors.Is(err, errTenant) {
 		return schema.Record{schema.IsSuspended: u.suspended}
 	}

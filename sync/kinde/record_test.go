@@ -153,7 +153,7 @@ func TestHostileProperties(t *testing.T) {
 		"a boolean":         {`{"properties":[{"key":"seats","value":true}]}`, `property "seats"`},
 		"an object":         {`{"properties":[{"key":"seats","value":{"a":"b"}}]}`, `property "seats"`},
 		"no key":            {`{"properties":[{"value":"a"}]}`, "properties[0] has no key"},
-		"two values":        {`{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`, `property "a": given twice`},
+		"two values":        {`{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`, `property "a": listed twice`},
 		"no list":           {`{"code":"OK"}`, "doesn't list the properties"},
 		"null":              {`null`, "not a JSON object"},
 		"a list of texts":   {`{"properties":["a"]}`, "properties"},

@@ -10,51 +10,50 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// How often, and after which pause, an organization is asked for again whose
-// record somebody else wrote meanwhile. The first time is at once; then the
-// pause doubles.
+// An organization whose record somebody else wrote meanwhile is asked for again:
+// at once, and then after a pause that doubles.
 const (
 	refreshes    = 5
 	refreshPause = 100 * time.Millisecond
 )
 
-// refresh makes the record of an organization what the tenant says now.
-func (h *Webhook) refresh(ctx context.Context, code string) (what string, err error) {
+// refresh makes the record of an organization equal to the tenant's answer.
+func (h *Webhook) refresh(ctx context.Context, code string) (result string, err error) {
 	for n := range refreshes {
 		if n > 1 {
 			if err := h.client.wait(ctx, refreshPause<<(n-2)); err != nil {
 				return "", err
 			}
 		}
-		what, err = h.refreshOnce(ctx, code)
+		result, err = h.refreshOnce(ctx, code)
 		if !errors.Is(err, records.ErrConflict) {
-			return what, err
+			return result, err
 		}
 	}
 	return "", err
 }
 
-// refreshOnce is refresh, unless somebody else writes the record meanwhile: then
+// refreshOnce is refresh, unless somebody else writes the record meanwhile. Then
 // the error wraps records.ErrConflict, and the record stays as it is.
-func (h *Webhook) refreshOnce(ctx context.Context, code string) (what string, err error) {
+func (h *Webhook) refreshOnce(ctx context.Context, code string) (result string, err error) {
 	if exists, err := h.exists(ctx, code); err != nil || !exists {
 		return "has no record", err
 	}
-	begun, err := h.store.Now(ctx)
+	asked, err := h.store.Now(ctx)
 	if err != nil {
 		return "", err
 	}
 	properties, err := h.client.Organization(ctx, code)
 	if errors.Is(err, ErrNotFound) {
-		return "deleted", h.delete(ctx, begun, code)
+		return "deleted", h.delete(ctx, asked, code)
 	}
-	if known := knownOf(err); known != nil {
-		return "", errors.Join(h.store.UpdateIfUnchanged(ctx, begun, schema.Organization, code, known), err)
+	if known := knownProperties(err); known != nil {
+		return "", errors.Join(h.store.UpdateIfUnchanged(ctx, asked, schema.Organization, code, known), err)
 	}
 	if err != nil {
 		return "", err
 	}
-	results, err := h.store.PutIfUnchanged(ctx, begun, schema.Organization, []records.Entry{{ID: code, Properties: properties}}, records.Write)
+	results, err := h.store.PutIfUnchanged(ctx, asked, schema.Organization, []records.Entry{{ID: code, Properties: properties}}, records.Write)
 	switch {
 	case err != nil:
 		return "", err
@@ -66,9 +65,9 @@ func (h *Webhook) refreshOnce(ctx context.Context, code string) (what string, er
 	return "updated", nil
 }
 
-// exists reports whether the organization has a record. One without is none that
-// an application names. But a run may have asked for it before the event, to
-// write its first record: after exists, that answer no longer counts.
+// exists reports whether the organization has a record. No application names one
+// without a record. But a run may have asked for it before the event, to write
+// its first record. The new timestamp makes that answer a conflict.
 func (h *Webhook) exists(ctx context.Context, code string) (bool, error) {
 	for n := range 2 {
 		_, err := h.store.Get(ctx, schema.Organization, code)
@@ -76,7 +75,7 @@ func (h *Webhook) exists(ctx context.Context, code string) (bool, error) {
 		case errors.Is(err, schema.ErrUnavailable):
 			return false, err
 		case !errors.Is(err, schema.ErrNoRecord):
-			return true, nil // also a record that is invalid
+			return true, nil // even if the record is invalid
 		case n > 0:
 			return false, nil
 		}
@@ -87,9 +86,9 @@ func (h *Webhook) exists(ctx context.Context, code string) (bool, error) {
 	return false, nil
 }
 
-func (h *Webhook) delete(ctx context.Context, begun records.Timestamp, code string) error {
-	_, overtaken, err := h.store.DeleteIfUnchanged(ctx, begun, schema.Organization, []string{code}, records.Write)
-	if err == nil && len(overtaken) > 0 {
+func (h *Webhook) delete(ctx context.Context, asked records.Timestamp, code string) error {
+	_, conflicts, err := h.store.DeleteIfUnchanged(ctx, asked, schema.Organization, []string{code}, records.Write)
+	if err == nil && len(conflicts) > 0 {
 		err = fmt.Errorf("organization %s: %w", code, records.ErrConflict)
 	}
 	return err

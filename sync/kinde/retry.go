@@ -10,28 +10,26 @@ import (
 	"time"
 )
 
-// attempts is how often one request is made until its failure is final.
+// attempts is how often a request is made until its failure is final.
 const attempts = 6
 
-// Waits before a request is made again. Those of the backoff are 15.5 s at most
-// in all.
+// Waits before a request is made again. The backoff takes at most 15.5 s in all.
 const (
 	firstBackoff = 500 * time.Millisecond // it doubles with each attempt
-	maxReset     = 5 * time.Minute        // however long the tenant asks to wait
+	maxReset     = 5 * time.Minute        // even if the tenant asks for more
 )
 
-// persist makes a request until it succeeds, fails for good or has failed
-// attempts times. The context ends it at once. Only a *failure can be tried
-// again; it is no longer one in the error that is returned, so that a caller
-// doesn't do it all again.
-func (c *Client) persist(ctx context.Context, request func() ([]byte, error)) ([]byte, error) {
+// retry makes a request until it succeeds, fails for good, has failed attempts
+// times, or ctx ends. Only a *failure is tried again. The error that it returns
+// isn't one, because a caller must not retry it, too.
+func (c *Client) retry(ctx context.Context, request func() ([]byte, error)) ([]byte, error) {
 	for n := 1; ; n++ {
 		text, err := request()
 		f, failed := errors.AsType[*failure](err)
 		switch {
 		case !failed:
 			return text, err
-		case !f.again || ctx.Err() != nil:
+		case !f.retry || ctx.Err() != nil:
 			return nil, f.err
 		case n == attempts:
 			return nil, fmt.Errorf("after %d attempts: %w", n, f.err)
@@ -46,16 +44,16 @@ func (c *Client) persist(ctx context.Context, request func() ([]byte, error)) ([
 	}
 }
 
-// backoff returns how long to wait after the n-th attempt. A random half keeps
-// clients that failed together from coming back together.
+// backoff returns how long to wait after the n-th attempt. Half of it is random,
+// so clients that failed together don't return together.
 func backoff(n int) time.Duration {
 	d := firstBackoff << (n - 1)
 	return d/2 + rand.N(d/2)
 }
 
-// reset returns how long the tenant asks to wait, or zero if it doesn't say:
-// in seconds by RateLimit-Reset, or by Retry-After (RFC 9110, section 10.2.3).
-// A wait of zero would only use up the attempts, so it counts as not said.
+// reset returns how long the tenant asks to wait, in RateLimit-Reset or in
+// Retry-After (RFC 9110, section 10.2.3), or zero for the backoff. A wait of zero
+// would only use up the attempts.
 func reset(header http.Header, now time.Time) time.Duration {
 	for _, value := range []string{header.Get("RateLimit-Reset"), header.Get("Retry-After")} {
 		if n, err := strconv.ParseUint(value, 10, 31); err == nil && n > 0 {
@@ -68,12 +66,10 @@ func reset(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// wait lets d pass, or returns the error of ctx as soon as that has ended.
+// wait waits for d, or returns the error of ctx as soon as it ends.
 func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

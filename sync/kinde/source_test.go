@@ -199,15 +199,16 @@ func TestSyncsAtOnce(t *testing.T) {
 	var runs sync.WaitGroup
 	for range 3 {
 		runs.Go(func() {
-			run := s.run()
-			run.Source.(*Source).Warn = func(w string) { t.Error(w) }
-			if _, err := run.Do(t.Context()); err != nil {
+			if _, err := s.run().Do(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	runs.Wait()
 	s.expect(want)
+	if len(s.warned) > 0 {
+		t.Errorf("warned of %q", s.warned)
+	}
 }
 
 // TestSuspendedDuringARun: what a webhook writes while a run has an answer from

@@ -22,12 +22,17 @@ type synced struct {
 	*testing.T
 	server *redistest.Server
 	store  *records.Store
-	warned []string // a test with the race detector sees calls at once
+	warned []string
 }
 
 func startSynced(t *testing.T) *synced {
 	s := &synced{world: start(t), T: t, server: redistest.Start(t)}
 	s.store = s.open(s.server.Port())
+	s.Warn = func(warning string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.warned = append(s.warned, warning)
+	}
 	return s
 }
 
@@ -49,7 +54,6 @@ func (s *synced) run() *reconcile.Run {
 		Source: &Source{
 			Client:    s.Client,
 			Relations: map[schema.Kind]string{schema.Organization: "org_code", schema.User: "user_id"},
-			Warn:      func(warning string) { s.warned = append(s.warned, warning) },
 		},
 	}
 }

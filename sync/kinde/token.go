@@ -14,51 +14,49 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// Of a token's lifetime: how long before its end it is replaced, at most, and
-// how long one is held, however long the tenant says that it lives.
 const (
-	maxMargin   = time.Minute
-	maxLifetime = 24 * time.Hour
+	maxMargin   = time.Minute    // a token is replaced at most this long before it expires
+	maxLifetime = 24 * time.Hour // and after this time, even if it would live longer
 )
 
-// bearer is the token that is held for the API.
+// bearer is the cached token for the API.
 type bearer struct {
-	turn chan struct{} // full while one caller asks for a token
+	asking chan struct{} // full while one caller asks for a token
 
-	mu     sync.Mutex
-	token  schema.Secret
-	until  time.Time     // zero: dropped, or none yet
-	former schema.Secret // the token before, which some requests may still have
+	mu       sync.Mutex
+	token    schema.Secret
+	until    time.Time     // zero: dropped, or none yet
+	previous schema.Secret // some requests may still have it
 }
 
 // token returns a token for the API. One caller asks for it while the others
-// wait, each until the end of its own ctx; if asking failed, the next one asks.
+// wait, each until its own ctx ends. If that fails, the next one asks.
 func (c *Client) token(ctx context.Context) (schema.Secret, error) {
 	if token, ok := c.bearer.valid(c.now()); ok {
 		return token, nil
 	}
 	select {
-	case c.bearer.turn <- struct{}{}:
+	case c.bearer.asking <- struct{}{}:
 	case <-ctx.Done():
-		return "", ofTenant{fmt.Errorf("wait for a token: %w", ctx.Err())}
+		return "", tenantError{fmt.Errorf("wait for a token: %w", ctx.Err())}
 	}
-	defer func() { <-c.bearer.turn }()
+	defer func() { <-c.bearer.asking }()
 	if token, ok := c.bearer.valid(c.now()); ok {
-		return token, nil // another caller asked meanwhile
+		return token, nil // another caller has it now
 	}
 	token, lifetime, err := c.requestToken(ctx)
 	if err != nil {
-		return "", ofTenant{fmt.Errorf("get a token: %w", err)}
+		return "", tenantError{fmt.Errorf("get a token: %w", err)}
 	}
-	c.bearer.hold(token, c.now().Add(lifetime-min(maxMargin, lifetime/10)))
+	c.bearer.set(token, c.now().Add(lifetime-min(maxMargin, lifetime/10)))
 	return token, nil
 }
 
 // requestToken asks the token endpoint (RFC 6749, section 4.4).
 func (c *Client) requestToken(ctx context.Context) (schema.Secret, time.Duration, error) {
-	text, err := c.persist(ctx, func() ([]byte, error) { return c.grant(ctx) })
+	text, err := c.retry(ctx, func() ([]byte, error) { return c.grant(ctx) })
 	if err != nil {
-		return "", 0, &opaque{err.Error(), err} // or a refusal would count as the API's
+		return "", 0, &opaque{err.Error(), err} // it must not count as the API's refusal
 	}
 	var answer struct {
 		AccessToken string `json:"access_token"`
@@ -74,7 +72,7 @@ func (c *Client) requestToken(ctx context.Context) (schema.Secret, time.Duration
 	case !strings.EqualFold(answer.TokenType, "bearer"):
 		return "", 0, errors.New("token_type: not bearer")
 	case answer.ExpiresIn <= 0:
-		return "", 0, errors.New("expires_in: not a time to come")
+		return "", 0, errors.New("expires_in: not in the future")
 	}
 	lifetime := time.Duration(min(answer.ExpiresIn, int64(maxLifetime/time.Second))) * time.Second
 	return schema.Secret(answer.AccessToken), lifetime, nil
@@ -95,7 +93,7 @@ func (c *Client) grant(ctx context.Context) ([]byte, error) {
 	return c.exchange(req)
 }
 
-// isToken tells whether s can be a token in a header (RFC 6750, section 2.1).
+// isToken reports whether s can be a token in a header (RFC 6750, section 2.1).
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
@@ -106,13 +104,13 @@ func (b *bearer) valid(now time.Time) (schema.Secret, bool) {
 	return b.token, now.Before(b.until)
 }
 
-func (b *bearer) hold(token schema.Secret, until time.Time) {
+func (b *bearer) set(token schema.Secret, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.token, b.until, b.former = token, until, b.token
+	b.token, b.until, b.previous = token, until, b.token
 }
 
-// drop ends the use of token, unless another caller has replaced it already.
+// drop drops token, unless another caller has replaced it already.
 func (b *bearer) drop(token schema.Secret) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,5 +123,5 @@ func (b *bearer) drop(token schema.Secret) {
 func (b *bearer) issued() []schema.Secret {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.DeleteFunc([]schema.Secret{b.token, b.former}, func(s schema.Secret) bool { return s == "" })
+	return slices.DeleteFunc([]schema.Secret{b.token, b.previous}, func(s schema.Secret) bool { return s == "" })
 }

@@ -17,48 +17,48 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// Bounds of what a webhook receives.
+// Limits of what a webhook receives.
 const (
 	maxEvent      = 64 << 10         // bytes
-	knownEvents   = 10_000           // that are remembered as done
-	eventTimeout  = 20 * time.Second // for one event, the tenant's answer included
+	maxHandled    = 10_000           // events that are remembered
+	eventTimeout  = 20 * time.Second // for one event, including the tenant's answer
 	eventOfUpdate = "organization.updated"
 	eventOfDelete = "organization.deleted"
 )
 
-// Webhook receives the tenant's events of organizations. An event only says
-// what to look at: the record becomes what the tenant's API answers now. So
-// events may come late, again and in any order. Safe for concurrent use.
+// Webhook receives the tenant's events of organizations. An event only says which
+// organization to read: the record becomes the API's current answer. So events
+// may come late, again and in any order. Safe for concurrent use.
 type Webhook struct {
-	client *Client
-	store  Store
-	verify func(ctx context.Context, event string) (payload []byte, err error)
-	log    func(string)
-	done   *lru.Cache[string, struct{}]
-	turns  turns
+	client  *Client
+	store   Store
+	verify  func(ctx context.Context, event string) (payload []byte, err error)
+	log     func(string)
+	handled *lru.Cache[string, struct{}] // by event_id
+	locks   locks
 
-	strangers strangers
-	receiving chan struct{} // a place for each request that is read and verified
+	unverified unverifiedLog
+	receiving  chan struct{} // full if the maximum of requests is being read
 }
 
-// turns let one event at a time ask for an organization and write its record, so
-// that events of one receiver needn't be made again. Organizations share them.
-type turns struct {
+// locks let one event at a time read an organization and write its record.
+// Without them, events of one receiver would be conflicts. Organizations share
+// the locks.
+type locks struct {
 	seed  maphash.Seed
 	locks [64]chan struct{}
 }
 
-func newTurns() turns {
-	t := turns{seed: maphash.MakeSeed()}
-	for i := range t.locks {
-		t.locks[i] = make(chan struct{}, 1)
+func newLocks() locks {
+	l := locks{seed: maphash.MakeSeed()}
+	for i := range l.locks {
+		l.locks[i] = make(chan struct{}, 1)
 	}
-	return t
+	return l
 }
 
-// take waits for the turn of code; done ends it.
-func (t *turns) take(ctx context.Context, code string) (done func(), err error) {
-	lock := t.locks[maphash.String(t.seed, code)%uint64(len(t.locks))]
+func (l *locks) lock(ctx context.Context, code string) (unlock func(), err error) {
+	lock := l.locks[maphash.String(l.seed, code)%uint64(len(l.locks))]
 	select {
 	case lock <- struct{}{}:
 		return func() { <-lock }, nil
@@ -72,26 +72,27 @@ func (t *turns) take(ctx context.Context, code string) (done func(), err error) 
 type Store interface {
 	Get(ctx context.Context, kind schema.Kind, id string) (schema.Record, error)
 	Now(ctx context.Context) (records.Timestamp, error)
-	PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
-	UpdateIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, id string, set schema.Record) error
-	DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
+	PutIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	UpdateIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, id string, set schema.Record) error
+	DeleteIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (deleted, conflicts []string, err error)
 	Touch(ctx context.Context, kind schema.Kind, id string) error
 }
 
 // NewWebhook returns a webhook. verify returns the payload of an event that the
-// tenant signed; its error wraps schema.ErrUnavailable if it can't tell now. log is told of each event, without any secret.
+// tenant signed; its error wraps schema.ErrUnavailable if the tenant's keys can't
+// be fetched. log writes a line for each event, without any secret.
 func NewWebhook(client *Client, store Store, verify func(context.Context, string) ([]byte, error), log func(string)) *Webhook {
-	done, err := lru.New[string, struct{}](knownEvents)
+	handled, err := lru.New[string, struct{}](maxHandled)
 	if err != nil {
 		panic(err) // only a size below one is an error
 	}
 	return &Webhook{
-		client: client, store: store, verify: verify, log: log, done: done, turns: newTurns(),
-		strangers: strangers{now: client.now}, receiving: make(chan struct{}, maxReceiving),
+		client: client, store: store, verify: verify, log: log, handled: handled, locks: newLocks(),
+		unverified: unverifiedLog{now: client.now}, receiving: make(chan struct{}, maxReceiving),
 	}
 }
 
-// event is what the payload of an event says.
+// event is the payload of an event.
 type event struct {
 	ID   string `json:"event_id"`
 	Type string `json:"type"`
@@ -102,8 +103,8 @@ type event struct {
 	} `json:"data"`
 }
 
-// ServeHTTP answers 204 if there is nothing more to do about the event, and
-// what makes the tenant send it again otherwise.
+// ServeHTTP answers 204 if the event is handled. With any other status, the tenant
+// sends it again.
 func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -114,7 +115,7 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	e, status, err := h.receive(ctx, w, r)
 	if err != nil {
-		if line := h.strangers.line(status, err); line != "" {
+		if line := h.unverified.line(status, err); line != "" {
 			h.log(line)
 		}
 		http.Error(w, http.StatusText(status), status)
@@ -128,8 +129,8 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// receive returns the event in a request, or an error unless the tenant signed
-// it. Who sends one is a stranger until then.
+// receive returns the event in a request, or an error if the tenant didn't sign
+// it.
 func (h *Webhook) receive(ctx context.Context, w http.ResponseWriter, r *http.Request) (e event, status int, err error) {
 	select {
 	case h.receiving <- struct{}{}:
@@ -138,9 +139,9 @@ func (h *Webhook) receive(ctx context.Context, w http.ResponseWriter, r *http.Re
 		return e, http.StatusServiceUnavailable, fmt.Errorf("%d others are being read", maxReceiving)
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // where that can't be set, the server's own limit counts
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // if it can't be set, the server's own limit counts
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxEvent+1))
-	_ = control.SetReadDeadline(time.Time{}) // or the request would end with it
+	_ = control.SetReadDeadline(time.Time{}) // or it would end the request
 	switch {
 	case err != nil:
 		return e, http.StatusBadRequest, errors.New("the body can't be read")
@@ -162,28 +163,28 @@ func (h *Webhook) receive(ctx context.Context, w http.ResponseWriter, r *http.Re
 
 func (h *Webhook) handle(ctx context.Context, e event) (status int, err error) {
 	if e.Type != eventOfUpdate && e.Type != eventOfDelete {
-		h.log(fmt.Sprintf("event %q: %q isn't for the records", e.ID, e.Type))
+		h.log(fmt.Sprintf("event %q: %q doesn't concern the records", e.ID, e.Type))
 		return 0, nil
 	}
 	code := e.Data.Organization.Code
 	if !schema.ValidID(code) {
 		return http.StatusBadRequest, errors.New("it names no organization")
 	}
-	if h.done.Contains(e.ID) {
+	if h.handled.Contains(e.ID) {
 		return 0, nil
 	}
-	finish, err := h.turns.take(ctx, code)
+	unlock, err := h.locks.lock(ctx, code)
 	if err != nil {
 		return http.StatusServiceUnavailable, err
 	}
-	defer finish()
-	what, err := h.refresh(ctx, code)
+	defer unlock()
+	result, err := h.refresh(ctx, code)
 	if err != nil {
 		return http.StatusServiceUnavailable, err
 	}
 	if e.ID != "" {
-		h.done.Add(e.ID, struct{}{})
+		h.handled.Add(e.ID, struct{}{})
 	}
-	h.log(fmt.Sprintf("event %q: %s: organization %s %s", e.ID, e.Type, code, what))
+	h.log(fmt.Sprintf("event %q: %s: organization %s %s", e.ID, e.Type, code, result))
 	return 0, nil
 }

@@ -269,9 +269,9 @@ func TestWebhookInTrouble(t *testing.T) {
 	}
 }
 
-// TestWebhookOvertaken: of two events of one organization, the later answer of
+// TestWebhookConflict: of two events of one organization, the later answer of
 // the tenant stays.
-func TestWebhookOvertaken(t *testing.T) {
+func TestWebhookConflict(t *testing.T) {
 	h := startHook(t)
 	const path = "/api/v1/organizations/org_a/properties"
 	reached, leave := make(chan struct{}), make(chan struct{})
@@ -315,10 +315,10 @@ func TestWebhookAtOnce(t *testing.T) {
 // TestWebhookRemembers so many events, and no more.
 func TestWebhookRemembers(t *testing.T) {
 	h := startHook(t)
-	for i := range knownEvents + 10 {
-		h.done.Add(fmt.Sprint("event_", i), struct{}{})
+	for i := range maxHandled + 10 {
+		h.handled.Add(fmt.Sprint("event_", i), struct{}{})
 	}
-	if n := h.done.Len(); n != knownEvents {
+	if n := h.handled.Len(); n != maxHandled {
 		t.Errorf("%d events are remembered", n)
 	}
 }

@@ -14,85 +14,110 @@ import (
 // putBatch is how many records are read and written together.
 const putBatch = 500
 
-// How often, and after which pause, records are read again that somebody else
-// wrote meanwhile. The first time is at once; then the pause doubles.
+// A record that somebody else wrote meanwhile is read again: at once, and then
+// after a pause that doubles.
 const (
-	tries      = 4
+	maxRereads = 4
 	firstPause = 100 * time.Millisecond
 )
 
-// apply writes page, for which the source was asked after asked. A record that
-// somebody wrote since then is read again: which answer is the newer one can't
-// be known. So is each organization that the page changed, because a redis-cli
-// or an older webhook may have written it, and they leave no time. Afterwards
-// the page has what the source said last, and its failures are those that stay
-// as they are.
-func (t *turn) apply(ctx context.Context, page *Page, asked records.Timestamp) error {
-	t.again = page.Again
-	page.own()
-	late, changed, err := t.put(ctx, page, asked, nil)
+// apply writes page, for which the source was asked after asked, and returns it
+// with the latest answers of the source.
+//
+// A record that somebody wrote since is read again, because it isn't known which
+// answer is newer. So is each organization that the page changed: redis-cli may
+// have written it, and that leaves no timestamp.
+func (p *progress) apply(ctx context.Context, page Page, asked records.Timestamp) (Page, error) {
+	p.reread = page.Reread
+	page = page.clone()
+	conflicts, changed, err := p.put(ctx, &page, asked, nil)
 	if err != nil {
-		return err
+		return page, err
 	}
-	again := late.with(schema.Organization, changed)
-	for try := 0; len(again) > 0 && page.Again != nil && t.Mode == records.Write && try < tries; try++ {
-		if err := t.pause(ctx, try); err != nil {
-			return err
+	if page.Reread != nil && p.Mode == records.Write {
+		ids := idLists{schema.Organization: changed}
+		for kind, list := range conflicts {
+			ids[kind] = append(ids[kind], list...) // a record is changed or a conflict, never both
 		}
-		if asked, err = t.Store.Now(ctx); err != nil {
-			return err
+		if conflicts, err = p.readAgain(ctx, &page, ids, changed); err != nil {
+			return page, err
 		}
-		more, err := page.Again(ctx, again)
-		if err != nil {
-			return err
-		}
-		more.own()
-		if late, _, err = t.put(ctx, &more, asked, changed); err != nil {
-			return err
-		}
-		page.replace(again, more)
-		again = late
 	}
-	for kind, ids := range late {
+	for kind, ids := range conflicts {
 		for _, id := range ids {
 			page.fail(kind, id, records.ErrConflict)
 		}
 	}
-	t.settle(page)
-	return nil
+	p.inSource.addPage(page)
+	for _, kind := range writeOrder {
+		for _, f := range page.Failed[kind] {
+			p.failed = append(p.failed, kindFailure{kind, f})
+		}
+	}
+	return page, nil
 }
 
-// settle remembers what page has.
-func (t *turn) settle(page *Page) {
-	t.seen.addPage(*page)
-	for _, kind := range written {
-		for _, f := range page.Failed[kind] {
-			t.failed = append(t.failed, kindFailure{kind, f})
+// readAgain reads the records of ids again and writes them, until nobody else
+// writes them meanwhile. It returns the conflicts that are left. changed are the
+// organizations that were counted as changed already.
+func (p *progress) readAgain(ctx context.Context, page *Page, ids idLists, changed []string) (conflicts idLists, err error) {
+	for n := 0; !ids.empty() && n < maxRereads; n++ {
+		if err := pause(ctx, n); err != nil {
+			return nil, err
 		}
+		asked, err := p.Store.Now(ctx)
+		if err != nil {
+			return nil, err
+		}
+		reread, err := page.Reread(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		reread = reread.clone()
+		conflicts, _, err := p.put(ctx, &reread, asked, changed)
+		if err != nil {
+			return nil, err
+		}
+		page.replace(ids, reread)
+		ids = conflicts
+	}
+	return ids, nil
+}
+
+// pause waits before the records are read again for the n-th time, from 0.
+func pause(ctx context.Context, n int) error {
+	if n == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(firstPause << (n - 1)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-// put writes the records of page and returns those that somebody else wrote
+// put writes the records of page. It returns those that somebody else wrote
 // meanwhile, and the organizations that it changed. A record that can't be
-// written becomes a failure of the page. counted are organizations that count
-// as changed already.
-func (t *turn) put(ctx context.Context, page *Page, asked records.Timestamp, counted []string) (late idsByKind, changed []string, err error) {
-	late = idsByKind{}
-	for _, kind := range written {
+// written becomes a failure of the page. counted are the organizations that were
+// counted as changed already.
+func (p *progress) put(ctx context.Context, page *Page, asked records.Timestamp, counted []string) (conflicts idLists, changed []string, err error) {
+	conflicts = idLists{}
+	for _, kind := range writeOrder {
 		for entries := range slices.Chunk(slices.Clone(page.Records[kind]), putBatch) {
-			results, err := t.Store.PutIfUnchanged(ctx, asked, kind, entries, t.Mode)
+			results, err := p.Store.PutIfUnchanged(ctx, asked, kind, entries, p.Mode)
 			if err != nil {
 				return nil, nil, fmt.Errorf("write %s records: %w", kind, err)
 			}
 			for _, result := range results {
 				switch {
 				case errors.Is(result.Err, records.ErrConflict):
-					late[kind] = append(late[kind], result.ID)
+					conflicts[kind] = append(conflicts[kind], result.ID)
 				case result.Err != nil:
 					page.fail(kind, result.ID, result.Err)
 				case result.Unchanged() && kind == schema.Organization && slices.Contains(counted, result.ID):
 				default:
-					if err := t.count(kind, result.Change); err != nil {
+					if err := p.count(kind, result.Change); err != nil {
 						return nil, nil, err
 					}
 					if kind == schema.Organization && len(result.Before) > 0 && !result.Unchanged() {
@@ -101,23 +126,24 @@ func (t *turn) put(ctx context.Context, page *Page, asked records.Timestamp, cou
 				}
 			}
 		}
-		if err := t.amend(ctx, kind, page, asked, late); err != nil {
+		if err := p.updateFailed(ctx, kind, page, asked, conflicts); err != nil {
 			return nil, nil, err
 		}
 	}
-	return late, changed, nil
+	return conflicts, changed, nil
 }
 
-// amend sets what is known of the page's failures, such as a suspension.
-func (t *turn) amend(ctx context.Context, kind schema.Kind, page *Page, asked records.Timestamp, late idsByKind) error {
+// updateFailed sets the known properties of the page's failures, such as a
+// suspension.
+func (p *progress) updateFailed(ctx context.Context, kind schema.Kind, page *Page, asked records.Timestamp, conflicts idLists) error {
 	for _, f := range page.Failed[kind] {
-		if len(f.Known) == 0 || t.Mode == records.DryRun {
+		if len(f.Known) == 0 || p.Mode == records.DryRun {
 			continue
 		}
-		err := t.Store.UpdateIfUnchanged(ctx, asked, kind, f.ID, f.Known)
+		err := p.Store.UpdateIfUnchanged(ctx, asked, kind, f.ID, f.Known)
 		switch {
 		case errors.Is(err, records.ErrConflict):
-			late[kind] = append(late[kind], f.ID)
+			conflicts[kind] = append(conflicts[kind], f.ID)
 		case err != nil && !errors.Is(err, schema.ErrInvalidRecord):
 			return fmt.Errorf("write %s records: %w", kind, err)
 		}
@@ -125,8 +151,8 @@ func (t *turn) amend(ctx context.Context, kind schema.Kind, page *Page, asked re
 	return nil
 }
 
-func (t *turn) count(kind schema.Kind, c records.Change) error {
-	counts := t.summary[kind]
+func (p *progress) count(kind schema.Kind, c records.Change) error {
+	counts := p.summary[kind]
 	switch {
 	case c.Unchanged():
 		counts.Unchanged++
@@ -136,26 +162,8 @@ func (t *turn) count(kind schema.Kind, c records.Change) error {
 	default:
 		counts.Changed++
 	}
-	if t.Changed != nil {
-		return t.Changed(kind, c)
+	if p.Changed != nil {
+		return p.Changed(kind, c)
 	}
 	return nil
-}
-
-func (t *turn) pause(ctx context.Context, try int) error {
-	if try == 0 {
-		return nil
-	}
-	pause := firstPause << (try - 1)
-	if t.wait != nil {
-		return t.wait(ctx, pause)
-	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -7,105 +7,102 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"m2m-token-enricher/records"
 )
 
-// staleAfter is how old a checkpoint may be. A run that goes on after it trusts
-// what was read before.
+// staleAfter is how old a checkpoint may be. A run that resumes doesn't read the
+// earlier pages again.
 const staleAfter = time.Hour
 
-// Checkpoint keeps in a file how far a run came, so that one that ended early
-// can go on there. A nil checkpoint keeps nothing. Not for concurrent use.
+// Checkpoint keeps in a file how far a run came, so that the next one can resume
+// there. A nil checkpoint keeps nothing. Not for concurrent use.
 type Checkpoint struct {
-	path   string
-	source string // what the run is of; the checkpoint of another is not used
-	now    func() time.Time
-	file   *os.File // nil before the first page of a run
-	goesOn bool     // the run goes on after what is in the file
-	size   int64    // of what is in the file, but for a line that was cut off
+	path    string
+	source  string   // what the run reads; the checkpoint of another source isn't used
+	file    *os.File // nil before the first page of a run
+	resumed bool     // the run adds to what is in the file
+	size    int64    // of the complete lines in the file
 }
 
 // NewCheckpoint returns the checkpoint in the file at path for runs from
 // source.
 func NewCheckpoint(path, source string) *Checkpoint {
-	return &Checkpoint{path: path, source: source, now: time.Now}
+	return &Checkpoint{path: path, source: source}
 }
 
-// line is one line of the file: the first says what the run is of, each other
-// that a page was written.
+// line is one line of the file: the first describes the run, each other a page
+// that is written.
 type line struct {
-	Source string            `json:"source,omitempty"`
-	Begun  time.Time         `json:"begun,omitzero"`
-	Moment records.Timestamp `json:"moment,omitempty"` // the same by Redis's clock
-	Next   string            `json:"next,omitempty"`
-	IDs    idsByKind         `json:"ids,omitempty"`
-	Failed idsByKind         `json:"failed,omitempty"` // in the source, but not written
+	Source    string            `json:"source,omitempty"`
+	Started   time.Time         `json:"started,omitzero"`
+	Timestamp records.Timestamp `json:"timestamp,omitempty"` // Started by Redis's clock
+	Next      string            `json:"next,omitempty"`
+	IDs       idLists           `json:"ids,omitempty"`
+	Failed    idLists           `json:"failed,omitempty"` // in the source, but not written
 }
 
-// progress is what a file says of the run that wrote it.
-type progress struct {
-	begun           records.Timestamp
-	written, failed seen
+// saved is the content of a file.
+type saved struct {
+	started         records.Timestamp
+	written, failed idSets
 	next            string
 }
 
-// resume returns the progress of a run that ended early, the zero progress if
-// there is none to continue. That a file can't be read is no reason to stop: the
-// run begins anew. So it does if Redis has lost what was written; there is what
-// it has.
-func (c *Checkpoint) resume(there seen) progress {
+// resume returns what an earlier run saved, or the zero value to start over: if
+// the file can't be used, or if Redis has lost what the run wrote.
+func (c *Checkpoint) resume(inRedis idSets) saved {
 	if c == nil {
-		return progress{}
+		return saved{}
 	}
 	if c.file != nil {
-		_ = c.file.Close() // of a run that failed; what it wrote counts
+		_ = c.file.Close() // of a run that failed; its complete lines count
 		c.file = nil
 	}
 	earlier := c.read()
-	if c.goesOn = earlier.next != "" && there.has(earlier.written); !c.goesOn {
-		return progress{}
+	if c.resumed = earlier.next != "" && inRedis.contains(earlier.written); !c.resumed {
+		return saved{}
 	}
 	return earlier
 }
 
-func (c *Checkpoint) read() (p progress) {
+func (c *Checkpoint) read() (s saved) {
 	file, err := os.Open(c.path)
 	if err != nil {
-		return p
+		return s
 	}
 	defer file.Close()
 	dec := json.NewDecoder(bufio.NewReader(file))
 	var head line
-	if dec.Decode(&head) != nil || head.Source != c.source || head.Moment == 0 ||
-		c.now().Sub(head.Begun) >= staleAfter || c.now().Before(head.Begun) {
-		return p
+	if dec.Decode(&head) != nil || head.Source != c.source || head.Timestamp == 0 {
+		return s
 	}
-	p = progress{begun: head.Moment, written: seen{}, failed: seen{}}
+	if age := time.Since(head.Started); age < 0 || age >= staleAfter {
+		return s
+	}
+	s = saved{started: head.Timestamp, written: idSets{}, failed: idSets{}}
 	for {
 		var page line
-		if dec.Decode(&page) != nil { // the end, or a line that was cut off
-			return p
+		if dec.Decode(&page) != nil { // the end, or an incomplete line
+			return s
 		}
-		for _, kind := range written {
-			p.written.add(kind, page.IDs[kind]...)
-			p.failed.add(kind, page.Failed[kind]...)
+		for _, kind := range writeOrder {
+			s.written.add(kind, page.IDs[kind]...)
+			s.failed.add(kind, page.Failed[kind]...)
 		}
-		p.next, c.size = page.Next, dec.InputOffset()
+		s.next, c.size = page.Next, dec.InputOffset()
 	}
 }
 
-// reached says that page is written, by a run that began at begun.
-func (c *Checkpoint) reached(page Page, begun records.Timestamp) error {
+// add saves that page is written, by a run that started at started.
+func (c *Checkpoint) add(page Page, started records.Timestamp) error {
 	if c == nil || page.Next == "" {
 		return nil
 	}
-	if err := c.open(begun); err != nil {
-		return fmt.Errorf("keep the checkpoint: %w", err)
-	}
-	l := line{Next: page.Next, IDs: idsByKind{}, Failed: idsByKind{}}
-	for _, kind := range written {
+	l := line{Next: page.Next, IDs: idLists{}, Failed: idLists{}}
+	for _, kind := range writeOrder {
 		for _, e := range page.Records[kind] {
 			l.IDs[kind] = append(l.IDs[kind], e.ID)
 		}
@@ -113,47 +110,51 @@ func (c *Checkpoint) reached(page Page, begun records.Timestamp) error {
 			l.Failed[kind] = append(l.Failed[kind], f.ID)
 		}
 	}
-	if err := json.NewEncoder(c.file).Encode(l); err != nil {
-		return fmt.Errorf("keep the checkpoint: %w", err)
+	err := c.open(started)
+	if err == nil {
+		err = json.NewEncoder(c.file).Encode(l)
+	}
+	if err != nil {
+		return fmt.Errorf("save the checkpoint: %w", err)
 	}
 	return nil
 }
 
-// open opens the file to go on in it, or begins a new one.
-func (c *Checkpoint) open(begun records.Timestamp) (err error) {
+// open opens the file to add to it, or creates a new one.
+func (c *Checkpoint) open(started records.Timestamp) (err error) {
 	if c.file != nil {
 		return nil
 	}
-	if c.goesOn {
+	if c.resumed {
 		if c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 			return err
 		}
 		return c.file.Truncate(c.size)
 	}
-	// Not the file that is there: it may be another's, or be read by others.
+	// A new file, because the old one may be a link, or others may read it.
 	if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if c.file, err = os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
 		return err
 	}
-	return json.NewEncoder(c.file).Encode(line{Source: c.source, Begun: c.now(), Moment: begun})
+	return json.NewEncoder(c.file).Encode(line{Source: c.source, Started: time.Now(), Timestamp: started})
 }
 
-// failed drops a checkpoint from which the source can't go on.
+// ErrCantResume is wrapped by the error of a source that no longer knows the page
+// to continue after.
+var ErrCantResume = errors.New("the source can't continue from the checkpoint")
+
+// failed removes a checkpoint from which the source can't continue.
 func (c *Checkpoint) failed(err error) error {
-	if c == nil || !errors.Is(err, ErrCantResume) {
+	if !errors.Is(err, ErrCantResume) {
 		return nil
 	}
-	return c.done()
+	return c.remove()
 }
 
-// ErrCantResume is wrapped by the error of a source that doesn't know the page
-// to go on after any more.
-var ErrCantResume = errors.New("the source can't go on from the checkpoint")
-
-// done says that the run came to its end.
-func (c *Checkpoint) done() error {
+// remove removes the file.
+func (c *Checkpoint) remove() error {
 	if c == nil {
 		return nil
 	}
@@ -166,4 +167,28 @@ func (c *Checkpoint) done() error {
 		return errors.Join(closing, fmt.Errorf("remove the checkpoint: %w", err))
 	}
 	return closing
+}
+
+// ErrInUse says that another run uses the file of the checkpoint.
+var ErrInUse = errors.New("another run uses this file")
+
+// lock keeps other runs away from the checkpoint until unlock is called or the
+// process ends. It doesn't wait: the error wraps ErrInUse if another run has it.
+// It locks a second file, which stays, because the first one is replaced.
+func (c *Checkpoint) lock() (unlock func(), err error) {
+	if c == nil {
+		return func() {}, nil
+	}
+	file, err := os.OpenFile(c.path+".lock", os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the checkpoint: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close() // nothing was written to it
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("checkpoint %s: %w", c.path, ErrInUse)
+		}
+		return nil, fmt.Errorf("lock the checkpoint %s: %w", c.path, err)
+	}
+	return func() { _ = file.Close() }, nil // this ends the lock
 }

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -18,75 +17,68 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// maxFileSize is the number of bytes that a file of a directory may have.
+// maxFileSize is the most bytes of a file in a directory.
 const maxFileSize = 256 << 20
 
 // Directory is a source in files, such as a checkout of a Git repository or a
-// mounted ConfigMap: DIR/app, DIR/org and DIR/user hold the records of a kind,
-// one in a .json file, one a line in a .jsonl file, in the form that export
-// writes. Other files don't count, nor does what begins with a dot.
+// mounted ConfigMap. DIR/app, DIR/org and DIR/user hold the records of a kind: one
+// in a .json file, or one a line in a .jsonl file, as export writes them. Other
+// files are ignored, and names that begin with a dot.
 type Directory string
 
 // folders are those of a directory.
 var folders = map[string]schema.Kind{"app": schema.Application, "org": schema.Organization, "user": schema.User}
 
-// Pages implements [Source] with a single page. A mistake in any file is an
-// error before anything is written; the error joins all. So it is if a file
-// changes while they are read.
+// Pages implements [Source] with a single page. The error joins those of all
+// files, so nothing is written unless every file is good. It is also an error if
+// a file changes while they are read.
 func (d Directory) Pages(ctx context.Context, _ string) iter.Seq2[Page, error] {
-	return func(yield func(Page, error) bool) {
-		version, err := d.Version()
-		if err != nil {
-			yield(Page{}, err)
-			return
-		}
-		files, err := d.files()
-		if err != nil {
-			yield(Page{}, err)
-			return
-		}
-		all := collection{page: Page{Records: map[schema.Kind][]records.Entry{}}, from: map[string]string{}}
-		for _, f := range files {
-			if err := ctx.Err(); err != nil {
-				yield(Page{}, err)
-				return
-			}
-			all.add(f)
-		}
-		if now, err := d.Version(); err != nil || now != version {
-			all.mistakes = append(all.mistakes, err, fmt.Errorf("%s changed while it was read", string(d)))
-		}
-		if err := errors.Join(all.mistakes...); err != nil {
-			yield(Page{}, err)
-			return
-		}
-		yield(all.page, nil)
-	}
+	return func(yield func(Page, error) bool) { yield(d.read(ctx)) }
 }
 
-// Version changes when a file does, comes or goes: it covers names, sizes and
-// times.
-func (d Directory) Version() (string, error) {
+func (d Directory) read(ctx context.Context) (Page, error) {
 	files, err := d.files()
 	if err != nil {
-		return "", err
+		return Page{}, err
 	}
-	sum := sha256.New()
+	all := collection{page: Page{Records: map[schema.Kind][]records.Entry{}}, places: map[string]string{}}
 	for _, f := range files {
-		fmt.Fprintf(sum, "%q %d %d\n", f.path, f.info.Size(), f.info.ModTime().UnixNano())
+		if err := ctx.Err(); err != nil {
+			return Page{}, err
+		}
+		all.add(f)
 	}
-	return fmt.Sprintf("%x", sum.Sum(nil)), nil
+	if now, err := d.Version(); err != nil || now != version(files) {
+		all.errs = append(all.errs, err, fmt.Errorf("%s changed while it was read", string(d)))
+	}
+	if err := errors.Join(all.errs...); err != nil {
+		return Page{}, err
+	}
+	return all.page, nil
+}
+
+// Version returns a text that changes with the name, size or time of any file.
+func (d Directory) Version() (string, error) {
+	files, err := d.files()
+	return version(files), err
+}
+
+func version(files []sourceFile) string {
+	var text []byte
+	for _, f := range files {
+		text = fmt.Appendf(text, "%q %d %d\n", f.path, f.info.Size(), f.info.ModTime().UnixNano())
+	}
+	return string(text)
 }
 
 // sourceFile is a file with records of kind.
 type sourceFile struct {
 	kind schema.Kind
 	path string
-	info fs.FileInfo // of what a link leads to
+	info fs.FileInfo // of a link's target
 }
 
-// maxDepth is how deep folders may lie in each other; links can lie in
-// themselves.
+// maxDepth is how deep folders may be nested. Links can form a loop.
 const maxDepth = 16
 
 // files lists the files with records, sorted by their paths.
@@ -113,11 +105,11 @@ func (d Directory) files() ([]sourceFile, error) {
 	return files, nil
 }
 
-// list calls add with every file below folder that counts. It follows links, of
-// which Kubernetes makes a mounted ConfigMap; one that leads nowhere is an error.
+// list calls add with every file with records below folder. It follows links,
+// because Kubernetes mounts a ConfigMap with them. A broken link is an error.
 func list(folder string, depth int, add func(path string, info fs.FileInfo)) error {
 	if depth == 0 {
-		return fmt.Errorf("%s: more than %d folders in each other", folder, maxDepth)
+		return fmt.Errorf("%s: folders are nested more than %d deep", folder, maxDepth)
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -144,7 +136,7 @@ func list(folder string, depth int, add func(path string, info fs.FileInfo)) err
 	return nil
 }
 
-// format returns how a file is written, "" if it doesn't count.
+// format returns the format of a file, "" if it is ignored.
 func format(path string) string {
 	switch extension := filepath.Ext(path); extension {
 	case ".json", ".jsonl":
@@ -155,20 +147,24 @@ func format(path string) string {
 
 // collection is what was read of a directory.
 type collection struct {
-	page     Page
-	from     map[string]string // where each record is, by kind and identifier
-	mistakes []error
+	page   Page
+	places map[string]string // where each record is, by kind and identifier
+	errs   []error
 }
 
 func (c *collection) add(f sourceFile) {
-	text, err := readBounded(f.path)
+	if f.info.Size() > maxFileSize {
+		c.errs = append(c.errs, fmt.Errorf("%s has more than %d bytes", f.path, maxFileSize))
+		return
+	}
+	text, err := os.ReadFile(f.path)
 	if err != nil {
-		c.mistakes = append(c.mistakes, err)
+		c.errs = append(c.errs, err)
 		return
 	}
 	if format(f.path) == ".json" {
 		e, err := records.ParseEntry(bytes.TrimSpace(text))
-		c.take(f, f.path, e, err)
+		c.addEntry(f, f.path, e, err)
 		return
 	}
 	rows := records.JSONRows(bytes.NewReader(text))
@@ -177,46 +173,30 @@ func (c *collection) add(f sourceFile) {
 		if errors.Is(err, io.EOF) {
 			return
 		}
-		var bad *records.RowError
-		if errors.As(err, &bad) {
+		bad, isBad := errors.AsType[*records.RowError](err)
+		if isBad {
 			err = bad.Cause
 		}
-		c.take(f, fmt.Sprintf("%s:%d", f.path, line), e, err)
-		if err != nil && bad == nil {
-			return // it can't be read any further
+		c.addEntry(f, fmt.Sprintf("%s:%d", f.path, line), e, err)
+		if err != nil && !isBad {
+			return // the rest of the file can't be read
 		}
 	}
 }
 
-// take adds the record at where.
-func (c *collection) take(f sourceFile, where string, e records.Entry, err error) {
+// addEntry adds the record at place, or its error.
+func (c *collection) addEntry(f sourceFile, place string, e records.Entry, err error) {
 	if err == nil {
 		e.Properties, err = f.kind.Complete(e.ID, e.Properties)
 	}
 	key := f.kind.Key("", e.ID)
-	if before, twice := c.from[key]; err == nil && twice {
-		err = fmt.Errorf("%s %q is in %s already", f.kind, e.ID, before)
+	if first, twice := c.places[key]; err == nil && twice {
+		err = fmt.Errorf("%s %q is in %s already", f.kind, e.ID, first)
 	}
 	if err != nil {
-		c.mistakes = append(c.mistakes, fmt.Errorf("%s: %w", where, err))
+		c.errs = append(c.errs, fmt.Errorf("%s: %w", place, err))
 		return
 	}
-	c.from[key] = where
+	c.places[key] = place
 	c.page.Records[f.kind] = append(c.page.Records[f.kind], e)
-}
-
-func readBounded(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(text) > maxFileSize:
-		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFileSize)
-	}
-	return text, nil
 }

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"m2m-token-enricher/schema"
@@ -13,13 +14,13 @@ import (
 type Failure struct {
 	ID  string
 	Err error
-	// Known are properties that are known all the same. They are set if the record
-	// exists.
+	// Known are properties that could be read all the same. They are set if the
+	// record exists.
 	Known schema.Record
 }
 
-// ErrIncomplete says that a run came to its end, but some records aren't what
-// the source says.
+// ErrIncomplete says that a run completed, but some records differ from the
+// source.
 var ErrIncomplete = errors.New("some records stay as they were")
 
 // failures are the records that a run couldn't bring up to date.
@@ -30,29 +31,24 @@ type kindFailure struct {
 	Failure
 }
 
-// named is how many failures are told each; the others are counted.
-const named = 10
+// maxListed is how many failures an error lists; the others are counted.
+const maxListed = 10
 
-// err returns them as one error, nil if there is none.
+// err returns them as one error, nil if there are none.
 func (f failures) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	var told []string
-	for _, one := range f[:min(named, len(f))] {
-		told = append(told, fmt.Sprintf("%s %.80q: %v", one.kind, one.ID, one.Err))
+	var list []string
+	for _, one := range f[:min(maxListed, len(f))] {
+		list = append(list, fmt.Sprintf("%s %.80q: %v", one.kind, one.ID, one.Err))
 	}
-	if more := len(f) - named; more > 0 {
-		told = append(told, fmt.Sprintf("and %d more", more))
+	if more := len(f) - maxListed; more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("%w: %d, all others are up to date: %s", ErrIncomplete, len(f), strings.Join(told, "; "))
+	return fmt.Errorf("%w: %d, all others are up to date: %s", ErrIncomplete, len(f), strings.Join(list, "; "))
 }
 
 func (f failures) of(kind schema.Kind) bool {
-	for _, one := range f {
-		if one.kind == kind {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f, func(one kindFailure) bool { return one.kind == kind })
 }

@@ -7,14 +7,14 @@ import (
 )
 
 // Limit is how many records of one kind a run may delete: a number, or a share
-// of those that are there. The zero value allows none.
+// of those in Redis. The zero value allows none.
 type Limit struct {
 	count   int
 	percent float64
-	none    bool // there is no limit
+	none    bool // no limit
 }
 
-// Unlimited is no limit.
+// Unlimited allows any number.
 var Unlimited = Limit{none: true}
 
 // ParseLimit reads "20" or "10%".
@@ -43,8 +43,7 @@ func (l Limit) String() string {
 	return strconv.Itoa(l.count)
 }
 
-// rounding is more than the product of a share misses the exact one by: 0.57 %
-// of 10,000 would be 56.99999999999999.
+// rounding makes up for inexact products: 0.57 % of 10,000 is 56.99999999999999.
 const rounding = 1e-6
 
 func (l Limit) allows(n, of int) bool {

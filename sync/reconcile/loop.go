@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// Loop repeats a run until its context ends, and says how it does. Its zero
-// value with Every and Run set is ready.
+// Loop repeats a run until its context ends, and serves its health. Set Every
+// and Run.
 type Loop struct {
 	Every time.Duration
-	// Run is one run. Its error is told and doesn't end the loop.
+	// Run is one run. Its error is shown in the health, and doesn't end the loop.
 	Run func(context.Context) error
 
 	mu     sync.Mutex
 	health health
-	took   time.Duration // by the last run
+	took   time.Duration // the last run
 }
 
-// health is what the health endpoint answers.
+// health is the answer of the health endpoint.
 type health struct {
 	Healthy     bool      `json:"healthy"`
 	LastSuccess time.Time `json:"last_success,omitzero"`
@@ -32,14 +32,14 @@ type health struct {
 	Failures    int       `json:"failures"`
 }
 
-// jitter spreads the runs of daemons that were started together.
+// jitter spreads the runs of daemons that start together.
 const jitter = 0.1
 
-// Until runs at once, and then again every time, until ctx ends.
+// Until runs at once, and then about every interval, until ctx ends.
 func (l *Loop) Until(ctx context.Context) {
 	for ctx.Err() == nil {
-		begun := time.Now()
-		l.note(begun, l.Run(ctx))
+		started := time.Now()
+		l.record(started, l.Run(ctx))
 		pause := time.Duration(float64(l.Every) * (1 - jitter + 2*jitter*rand.Float64()))
 		select {
 		case <-ctx.Done():
@@ -48,31 +48,31 @@ func (l *Loop) Until(ctx context.Context) {
 	}
 }
 
-func (l *Loop) note(begun time.Time, err error) {
+func (l *Loop) record(started time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.health.Runs++
 	l.health.LastRun = now
-	l.took = now.Sub(begun)
+	l.took = now.Sub(started)
 	l.health.LastError = ""
 	if err != nil {
 		l.health.Failures++
 		l.health.LastError = err.Error()
 	}
-	// A run that came to its end is one, also if single records stay as they were:
-	// whoever can spoil a record must not have the daemon restarted.
+	// A run that completed is a success, even if single records stay as they were:
+	// one bad record mustn't make somebody restart the daemon.
 	if err == nil || errors.Is(err, ErrIncomplete) {
 		l.health.LastSuccess = now
 	}
 }
 
-// unhealthyAfter is how many times the interval, or the time that the last run
-// took if that is longer, may pass without a success.
+// unhealthyAfter is how many intervals may pass without a success. The time of
+// the last run counts instead of the interval if it was longer.
 const unhealthyAfter = 3
 
-// ServeHTTP answers 200 while the last success is recent, and 503 otherwise,
-// before the first too; the body says more.
+// ServeHTTP answers 200 while the last success is recent, and 503 otherwise. The
+// body has details.
 func (l *Loop) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	l.mu.Lock()
 	h, period := l.health, max(l.Every, l.took)

@@ -1,4 +1,4 @@
-// Package reconcile makes the records in Redis what a source says they are.
+// Package reconcile makes the records in Redis equal to those of a source.
 package reconcile
 
 import (
@@ -8,47 +8,43 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"time"
 
 	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
 
-// Source is where records are kept.
+// Source is where the records come from.
 type Source interface {
-	// Pages returns all records, page by page, each page complete in itself:
-	// what its applications name is in it or in an earlier one. from is the
-	// Next of the page to go on after, "" to begin. A page is read when it is
-	// asked for, and not before. After an error there are no further pages.
+	// Pages returns all records, page by page. What the applications of a page name
+	// is in it or in an earlier one. from is the Next of the page to continue after,
+	// "" to begin. A page is read only when it is asked for. After an error there
+	// are no further pages.
 	Pages(ctx context.Context, from string) iter.Seq2[Page, error]
 }
 
 // Store is what a run needs of the records in Redis; [records.Store] is one.
 type Store interface {
 	Now(ctx context.Context) (records.Timestamp, error)
-	PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
-	UpdateIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, id string, set schema.Record) error
-	DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error)
+	PutIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error)
+	UpdateIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, id string, set schema.Record) error
+	DeleteIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (deleted, conflicts []string, err error)
 	IDs(ctx context.Context, kind schema.Kind, match string, page func(ids []string) bool) error
 }
 
-// Run makes the records what the source says. It can end at any point and be
-// repeated: what is as it should be isn't written again. Any number of runs and
-// others may write at the same time: a run replaces no record that was written
-// after it asked the source for it.
+// Run makes the records equal to those of the source. It can end at any point
+// and be repeated: it writes only what differs. Others may write at the same
+// time: a run replaces no record that was written after it asked the source.
 type Run struct {
 	Source     Source
 	Store      Store
 	Mode       records.Mode
 	MaxDelete  Limit
-	Checkpoint *Checkpoint // nil: a run that ended early begins anew
+	Checkpoint *Checkpoint // nil: a run that ended early starts over
 
-	// Changed is told of every record that isn't as it was, Gone of every one
-	// that is deleted; an error ends the run. Nil: nobody is.
+	// Changed is called with every record that changes, Deleted with every one that
+	// is deleted. An error ends the run. Either may be nil.
 	Changed func(schema.Kind, records.Change) error
-	Gone    func(kind schema.Kind, id string) error
-
-	wait func(context.Context, time.Duration) error // nil: by the clock
+	Deleted func(kind schema.Kind, id string) error
 }
 
 // Counts are what a run did to the records of one kind.
@@ -62,111 +58,106 @@ type Counts struct {
 // Summary counts what a run did.
 type Summary map[schema.Kind]*Counts
 
-// ErrTooManyDeletions says that a source has lost so much that nothing was
-// deleted. What it has is written.
+// ErrTooManyDeletions says that the source lost so many records that none was
+// deleted. The records that it has are written.
 var ErrTooManyDeletions = errors.New("too many records would be deleted, so none is")
 
-// Do runs it. The summary says what was done until an error, too. The error
-// wraps ErrIncomplete if single records stay as they were: all others are
-// applied then.
+// Do runs it. The summary is also valid after an error. The error wraps
+// ErrIncomplete if single records stay as they were and all others are applied.
 func (r *Run) Do(ctx context.Context) (Summary, error) {
-	t := &turn{Run: r, summary: Summary{}, seen: seen{}}
-	for _, kind := range written {
-		t.summary[kind] = &Counts{}
+	p := &progress{Run: r, summary: Summary{}, inSource: idSets{}}
+	for _, kind := range writeOrder {
+		p.summary[kind] = &Counts{}
 	}
 	checkpoint := r.Checkpoint
 	if r.Mode == records.DryRun {
-		checkpoint = nil // nothing is written that one could go on after
+		checkpoint = nil // nothing is written, so nothing can be resumed
 	}
-	release, err := checkpoint.lock()
+	unlock, err := checkpoint.lock()
 	if err != nil {
-		return t.summary, err
+		return p.summary, err
 	}
-	defer release()
-	return t.summary, t.do(ctx, checkpoint)
+	defer unlock()
+	return p.summary, p.do(ctx, checkpoint)
 }
 
-// turn is one run on its way.
-type turn struct {
+// progress is the state of a run.
+type progress struct {
 	*Run
-	summary Summary
-	before  seen              // what was there
-	seen    seen              // what the source has, also what can't be read
-	begun   records.Timestamp // when the first page was asked for, or earlier
-	failed  failures
-	again   func(context.Context, map[schema.Kind][]string) (Page, error) // of the last page
+	summary  Summary
+	inRedis  idSets            // before the run
+	inSource idSets            // so far, including records that can't be read
+	started  records.Timestamp // before the first page was asked for
+	failed   failures
+	reread   func(context.Context, map[schema.Kind][]string) (Page, error) // of the last page
 }
 
-func (t *turn) do(ctx context.Context, checkpoint *Checkpoint) (err error) {
-	if t.begun, err = t.Store.Now(ctx); err != nil {
+func (p *progress) do(ctx context.Context, checkpoint *Checkpoint) (err error) {
+	if p.started, err = p.Store.Now(ctx); err != nil {
 		return err
 	}
-	if t.before, err = t.list(ctx); err != nil {
+	if p.inRedis, err = p.listRecords(ctx); err != nil {
 		return err
 	}
-	from := t.resume(checkpoint.resume(t.before))
-	asked, err := t.Store.Now(ctx)
+	from := p.resume(checkpoint.resume(p.inRedis))
+	asked, err := p.Store.Now(ctx)
 	if err != nil {
 		return err
 	}
-	for page, err := range t.Source.Pages(ctx, from) {
+	for page, err := range p.Source.Pages(ctx, from) {
 		if err != nil {
 			return errors.Join(err, checkpoint.failed(err))
 		}
-		if err := t.apply(ctx, &page, asked); err != nil {
+		if page, err = p.apply(ctx, page, asked); err != nil {
 			return err
 		}
-		if err := checkpoint.reached(page, t.begun); err != nil {
+		if err := checkpoint.add(page, p.started); err != nil {
 			return err
 		}
-		if asked, err = t.Store.Now(ctx); err != nil { // before the next page is asked for
+		if asked, err = p.Store.Now(ctx); err != nil { // before the next page is asked for
 			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return err // the pages may have ended because of it
+		return err // it may have ended the pages
 	}
-	// Everything is written. A run after this one shall ask again what is there,
-	// also if this one deletes nothing.
-	if err := checkpoint.done(); err != nil {
+	// Everything is written. The next run reads the source from the beginning, even
+	// if this one deletes nothing.
+	if err := checkpoint.remove(); err != nil {
 		return err
 	}
-	return errors.Join(t.deleteOthers(ctx), t.failed.err())
+	return errors.Join(p.deleteOthers(ctx), p.failed.err())
 }
 
-// resume continues a run that ended early and made progress, and returns from
-// where.
-func (t *turn) resume(earlier progress) (from string) {
+// resume continues an earlier run, if it wrote a page, and returns from where.
+func (p *progress) resume(earlier saved) (from string) {
 	if earlier.next == "" {
 		return ""
 	}
-	t.begun = earlier.begun // or what others wrote since would be deleted
-	t.seen.addAll(earlier.written)
-	t.seen.addAll(earlier.failed)
-	for _, kind := range written {
+	p.started = earlier.started // or the run would delete what others have written since
+	p.inSource.addAll(earlier.written)
+	p.inSource.addAll(earlier.failed)
+	for _, kind := range writeOrder {
 		for _, id := range slices.Sorted(maps.Keys(earlier.failed[kind])) {
-			t.failed = append(t.failed, kindFailure{kind, Failure{ID: id, Err: errFailedBefore}})
+			p.failed = append(p.failed, kindFailure{kind, Failure{ID: id, Err: errFailedEarlier}})
 		}
 	}
 	return earlier.next
 }
 
-var errFailedBefore = errors.New("failed before the run was interrupted; the next run reads it again")
+var errFailedEarlier = errors.New("failed before the run was interrupted; the next run reads it again")
 
-// list returns the records that are there.
-func (t *turn) list(ctx context.Context) (seen, error) {
-	there := seen{}
-	for _, kind := range written {
-		there[kind] = map[string]struct{}{}
-		err := t.Store.IDs(ctx, kind, "*", func(ids []string) bool {
-			for _, id := range ids {
-				there[kind][id] = struct{}{}
-			}
+// listRecords returns the records that are in Redis.
+func (p *progress) listRecords(ctx context.Context) (idSets, error) {
+	all := idSets{}
+	for _, kind := range writeOrder {
+		err := p.Store.IDs(ctx, kind, "*", func(ids []string) bool {
+			all.add(kind, ids...)
 			return true
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list %s records: %w", kind, err)
 		}
 	}
-	return there, nil
+	return all, nil
 }

@@ -49,7 +49,7 @@ func TestRun(t *testing.T) {
 		changed = append(changed, kind.Key("", c.ID))
 		return nil
 	}
-	r.Gone = func(kind schema.Kind, id string) error { gone = append(gone, kind.Key("", id)); return nil }
+	r.Deleted = func(kind schema.Kind, id string) error { gone = append(gone, kind.Key("", id)); return nil }
 	w.expectCounts(w.do(r), Counts{New: 5, Changed: 1, Deleted: 2}, Counts{New: 2, Changed: 1, Deleted: 1}, Counts{New: 3, Deleted: 1})
 	w.expectKeys(allKeys()...)
 	slices.Sort(changed)
@@ -101,7 +101,7 @@ func TestRunDry(t *testing.T) {
 	r.Mode = records.DryRun
 	told := 0
 	r.Changed = func(schema.Kind, records.Change) error { told++; return nil }
-	r.Gone = func(schema.Kind, string) error { told++; return nil }
+	r.Deleted = func(schema.Kind, string) error { told++; return nil }
 	w.expectCounts(w.do(r), Counts{New: 5, Changed: 1, Deleted: 1}, Counts{New: 3, Deleted: 1}, Counts{New: 3})
 	if told != 14 {
 		t.Errorf("%d changes were told", told)
@@ -196,7 +196,7 @@ func TestTellingFails(t *testing.T) {
 	if _, err := r.Do(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	r.Changed, r.Gone = nil, func(schema.Kind, string) error { return broken }
+	r.Changed, r.Deleted = nil, func(schema.Kind, string) error { return broken }
 	if summary, err := r.Do(t.Context()); !errors.Is(err, broken) || summary[schema.Application].Deleted != 1 {
 		t.Errorf("got %v", err)
 	}

@@ -27,9 +27,9 @@ func (h *hook) meanwhile(f func()) {
 	})
 }
 
-// TestOvertaken: what the webhook learnt while a run, or another receiver, had an
+// TestConflict: what the webhook learnt while a run, or another receiver, had an
 // earlier answer stays in Redis.
-func TestOvertaken(t *testing.T) {
+func TestConflict(t *testing.T) {
 	run := func(h *hook) { h.sync() }
 	receive := func(h *hook) { h.post(h.event(eventOfUpdate, "org_a"), 204) }
 	suspend := func(h *hook) { h.organization("before", true) }
@@ -79,9 +79,9 @@ func TestOvertaken(t *testing.T) {
 	}
 }
 
-// TestAlwaysOvertaken: who is overtaken each time gives up, and leaves what the
+// TestAlwaysConflict: who is overtaken each time gives up, and leaves what the
 // others wrote. A run says so, and the tenant sends the event again.
-func TestAlwaysOvertaken(t *testing.T) {
+func TestAlwaysConflict(t *testing.T) {
 	h := startHook(t)
 	h.job("app_1", "org_code", "org_a")
 	h.organization("of the tenant", false)
@@ -108,9 +108,9 @@ func (h *hook) expectName(want string) {
 	}
 }
 
-// TestApplicationOvertaken: an application is read again with its name, which
+// TestApplicationConflict: an application is read again with its name, which
 // only the list has, and with the organization that it names then.
-func TestApplicationOvertaken(t *testing.T) {
+func TestApplicationConflict(t *testing.T) {
 	h := startHook(t)
 	h.job("app_1", "org_code", "org_a")
 	h.tenant.SetOrganization(idptest.Organization{Code: "org_b", Name: "b"})

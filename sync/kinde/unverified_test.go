@@ -14,21 +14,21 @@ import (
 	"m2m-token-enricher/test/await"
 )
 
-// TestStrangersLines: whoever floods the webhook without a signature gets ten
+// TestUnverifiedLines: whoever floods the webhook without a signature gets ten
 // lines of the log a minute, short ones, and the rest is counted. The tenant's
 // own events are logged all the same.
-func TestStrangersLines(t *testing.T) {
+func TestUnverifiedLines(t *testing.T) {
 	h := startHook(t)
-	h.strangers.now = h.clock
+	h.unverified.now = h.clock
 	forged := strings.Repeat("x", 60<<10) + ".e30.e30"
 	for range 100 {
 		h.post(forged, 401)
 	}
-	if n := len(h.logs); n != strangerLines {
+	if n := len(h.logs); n != unverifiedLines {
 		t.Errorf("%d lines", n)
 	}
 	for _, line := range h.logs {
-		if len(line) > 2*strangerSize {
+		if len(line) > 2*unverifiedReason {
 			t.Errorf("a line has %d bytes", len(line))
 		}
 	}
@@ -45,9 +45,9 @@ func TestStrangersLines(t *testing.T) {
 	}
 }
 
-// TestStrangersAtOnce: so many requests are read at once, and no more; the
+// TestUnverifiedAtOnce: so many requests are read at once, and no more; the
 // tenant sends its event again.
-func TestStrangersAtOnce(t *testing.T) {
+func TestUnverifiedAtOnce(t *testing.T) {
 	h := startHook(t)
 	h.organization("after", true)
 	var strangers sync.WaitGroup
@@ -70,8 +70,8 @@ func TestStrangersAtOnce(t *testing.T) {
 	h.expectRecord("after", true)
 }
 
-// TestStrangersKeys: unsigned events cost the tenant one request for its keys.
-func TestStrangersKeys(t *testing.T) {
+// TestUnverifiedKeys: unsigned events cost the tenant one request for its keys.
+func TestUnverifiedKeys(t *testing.T) {
 	h := startHook(t)
 	h.post(h.event(eventOfUpdate, "org_a"), 204)
 	before := h.tenant.Hits("/.well-known/jwks")
