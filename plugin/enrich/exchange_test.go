@@ -43,23 +43,21 @@ func TestNeedsDetails(t *testing.T) {
 // TestPartialDecidesAlike: what a decision doesn't ask for doesn't change it, and
 // a caller that forgets to ask lets nothing out that would be refused.
 func TestPartialDecidesAlike(t *testing.T) {
-	for _, tt := range outcomes {
-		f := newFixture(t)
-		tt.spoil(f)
+	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
 		whole := f.run(context.Background())
 		f.exchange = partial(f.exchange)
 		forgotten := f.run(context.Background())
 		if forgotten.Action != Refuse && forgotten.Action != whole.Action {
-			t.Errorf("%s: action %s without the question, want refuse or %s", tt.name, forgotten.Action, whole.Action)
+			t.Errorf("action %s without the question, want refuse or %s", forgotten.Action, whole.Action)
 		}
 		x := f.complete()
 		if x.NeedsDetails() {
-			continue
+			return
 		}
 		if r := f.enricher().Enrich(context.Background(), x); r.Outcome != whole.Outcome || r.Action != whole.Action || r.Status != whole.Status {
-			t.Errorf("%s: outcome %s of a part, %s of the whole", tt.name, r.Outcome, whole.Outcome)
+			t.Errorf("outcome %s of a part, want that of the whole, %s", r.Outcome, whole.Outcome)
 		}
-	}
+	})
 }
 
 // TestOneRing: the ring that is asked whether a token is the gateway's own is the

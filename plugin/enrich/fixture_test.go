@@ -44,8 +44,10 @@ var providerKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-var gatewayRing = sync.OnceValue(func() *jws.Ring {
-	text, err := jws.Generate("ec")
+var gatewayRing = sync.OnceValue(func() *jws.Ring { return newRing("ec") })
+
+func newRing(kind string) *jws.Ring {
+	text, err := jws.Generate(kind)
 	if err != nil {
 		panic(err)
 	}
@@ -54,7 +56,7 @@ var gatewayRing = sync.OnceValue(func() *jws.Ring {
 		panic(err)
 	}
 	return ring
-})
+}
 
 // staticKeys is a provider whose keys are known, or a provider that is down.
 type staticKeys struct {
@@ -179,6 +181,27 @@ func (f *fixture) enricher() *Enricher {
 
 // run sends the exchange through the pipeline.
 func (f *fixture) run(ctx context.Context) Result { return f.enricher().Enrich(ctx, f.complete()) }
+
+// want is run, and fails the test unless the outcome is want.
+func (f *fixture) want(want Outcome) Result {
+	f.t.Helper()
+	r := f.run(context.Background())
+	if r.Outcome != want {
+		f.t.Fatalf("outcome %s, want %s: %v", r.Outcome, want, r.Cause)
+	}
+	return r
+}
+
+// wantOutcomes tests each input, which set puts into the exchange.
+func wantOutcomes(t *testing.T, outcomes map[string]Outcome, set func(f *fixture, input string)) {
+	for input, want := range outcomes {
+		t.Run(input, func(t *testing.T) {
+			f := newFixture(t)
+			set(f, input)
+			f.want(want)
+		})
+	}
+}
 
 // complete is the exchange with the provider's answer.
 func (f *fixture) complete() Exchange {

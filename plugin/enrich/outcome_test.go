@@ -12,16 +12,18 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// outcomes has at least one way into each row of the design's table, in its
-// order. Each also spoils what a later row is about where that is possible, so
-// that the order is held too.
-var outcomes = []struct {
+// outcomeTest is an exchange with one outcome.
+type outcomeTest struct {
 	name    string
 	spoil   func(*fixture)
 	outcome Outcome
 	status  int
 	code    string
-}{
+}
+
+// outcomes has at least one exchange for each rule, in their order. Each also
+// spoils what a later rule is about where that is possible, to test the order.
+var outcomes = []outcomeTest{
 	{"upstream 401", func(f *fixture) { f.exchange.Response.Status = 401 }, UpstreamError, 0, ""},
 	{"upstream 503", func(f *fixture) { f.exchange.Response.Status = 503; f.exchange.Request.Body = nil }, UpstreamError, 0, ""},
 	{"307", func(f *fixture) { f.exchange.Response.Status = 307; f.exchange.Request.Body = nil }, BadTokenResponse, 502, "server_error"},
@@ -119,10 +121,10 @@ var outcomes = []struct {
 	{"suspended", func(f *fixture) {
 		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"}
 	}, SuspendedOrganization, 400, "unauthorized_client"},
-	{"held suspension during an outage", func(f *fixture) {
+	{"cached suspension during an outage", func(f *fixture) {
 		f.records["org:"+testOrg] = outdated{"code": testOrg, "is_suspended": "true"}
 	}, SuspendedOrganization, 400, "unauthorized_client"},
-	{"held suspension while nothing answers", func(f *fixture) {
+	{"cached suspension while nothing answers", func(f *fixture) {
 		f.records["app:"+testClient] = outdated{"org_code": testOrg}
 		f.records["org:"+testOrg] = outdated{"code": testOrg, "is_suspended": "true"}
 	}, SuspendedOrganization, 400, "unauthorized_client"},
@@ -180,30 +182,37 @@ func addClaim(f *fixture, name, from string, more ...string) {
 	f.config["claims"] = append(f.config["claims"].([]any), claim)
 }
 
-func TestOutcomes(t *testing.T) {
+// eachOutcome calls check with the fixture of each of outcomes.
+func eachOutcome(t *testing.T, check func(t *testing.T, f *fixture, tt outcomeTest)) {
 	for _, tt := range outcomes {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
 			tt.spoil(f)
-			r := f.run(context.Background())
-			if r.Outcome != tt.outcome || r.Status != tt.status {
-				t.Fatalf("outcome %s, status %d: %v", r.Outcome, r.Status, r.Cause)
-			}
-			want := map[bool]Action{true: Pass, false: Refuse}[tt.status == 0]
-			if tt.outcome == Enriched {
-				want = Replace
-			}
-			if r.Action != want {
-				t.Errorf("action %d, not %d", r.Action, want)
-			}
-			if r.Action != Replace && r.Body != nil {
-				t.Error("a body beside an answer that has another")
-			}
-			if want == Refuse {
-				checkRefusal(t, r, tt.code)
-			}
+			check(t, f, tt)
 		})
 	}
+}
+
+func TestOutcomes(t *testing.T) {
+	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
+		r := f.want(tt.outcome)
+		want := Refuse
+		switch {
+		case tt.outcome == Enriched:
+			want = Replace
+		case tt.status == 0:
+			want = Pass
+		}
+		if r.Action != want || r.Status != tt.status {
+			t.Errorf("action %s, status %d, want %s, %d", r.Action, r.Status, want, tt.status)
+		}
+		if r.Failed() != (want == Refuse) || (r.Body != nil) != (want == Replace) {
+			t.Errorf("failed: %v, a body: %v, with action %s", r.Failed(), r.Body != nil, want)
+		}
+		if want == Refuse {
+			checkRefusal(t, r, tt.code)
+		}
+	})
 }
 
 func checkRefusal(t *testing.T, r Result, code string) {
@@ -212,7 +221,7 @@ func checkRefusal(t *testing.T, r Result, code string) {
 	must(t, json.Unmarshal(r.OAuthError("req-1"), &body))
 	description := body["error_description"]
 	if body["error"] != code || !strings.Contains(description, string(r.Outcome)) || !strings.Contains(description, "req-1") {
-		t.Errorf("refused with %v", body)
+		t.Errorf("refused with %v, want %s with the outcome and req-1", body, code)
 	}
 	for _, content := range []string{"Acme", testOrg, testClient} {
 		if strings.Contains(description, content) {
@@ -220,7 +229,7 @@ func checkRefusal(t *testing.T, r Result, code string) {
 		}
 	}
 	if r.Retry() != (r.Status == 503) {
-		t.Errorf("retry: %v", r.Retry())
+		t.Errorf("Retry() = %v with status %d", r.Retry(), r.Status)
 	}
 }
 
@@ -241,60 +250,43 @@ func TestEveryOutcomeIsTested(t *testing.T) {
 
 func TestPolicyContinue(t *testing.T) {
 	continues := []Outcome{OpaqueToken, UnknownApplication, MissingProperty, LookupUnavailable, TokenTooLarge}
-	for _, tt := range outcomes {
-		t.Run(tt.name, func(t *testing.T) {
-			f := newFixture(t)
-			f.set("", "failure_policy", "continue")
-			tt.spoil(f)
-			r := f.run(context.Background())
-			if r.Outcome != tt.outcome {
-				t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
-			}
-			passes := r.Action == Pass
-			if want := tt.status == 0 || slices.Contains(continues, tt.outcome); passes != want {
-				t.Errorf("passes: %v, want %v", passes, want)
-			}
-		})
-	}
+	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
+		f.set("", "failure_policy", "continue")
+		got := f.want(tt.outcome).Action == Pass
+		if want := tt.status == 0 || slices.Contains(continues, tt.outcome); got != want {
+			t.Errorf("passes: %v, want %v", got, want)
+		}
+	})
 }
 
 func TestObserve(t *testing.T) {
-	for _, tt := range outcomes {
-		t.Run(tt.name, func(t *testing.T) {
-			f := newFixture(t)
-			f.set("", "mode", "observe")
-			tt.spoil(f)
-			if r := f.run(context.Background()); r.Outcome != tt.outcome || r.Action != Pass || r.Body != nil {
-				t.Errorf("outcome %s, action %d", r.Outcome, r.Action)
-			}
-		})
-	}
+	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
+		f.set("", "mode", "observe")
+		if r := f.want(tt.outcome); r.Action != Pass || r.Body != nil {
+			t.Errorf("action %s, a body: %v, want pass without a body", r.Action, r.Body != nil)
+		}
+	})
 }
 
 func TestDeadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if r := newFixture(t).run(ctx); r.Outcome != InternalError || r.Action != Refuse {
-		t.Errorf("outcome %s, action %d", r.Outcome, r.Action)
+		t.Errorf("outcome %s, action %s, want %s, refuse", r.Outcome, r.Action, InternalError)
 	}
 }
 
 // TestCausesHoldNoSecret: what an operator's log shows must not hold what the
 // exchange is about.
 func TestCausesHoldNoSecret(t *testing.T) {
-	for _, tt := range outcomes {
-		f := newFixture(t)
-		tt.spoil(f)
-		r := f.run(context.Background())
-		if r.Cause == nil {
-			continue
-		}
+	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
+		r := f.want(tt.outcome)
 		for _, secret := range []string{f.token, f.token[:min(40, len(f.token))], "s3cret", "Acme"} {
-			if strings.Contains(r.Cause.Error(), secret) {
-				t.Errorf("%s: the cause holds a secret", tt.name)
+			if r.Cause != nil && strings.Contains(r.Cause.Error(), secret) {
+				t.Error("the cause holds a secret")
 			}
 		}
-	}
+	})
 }
 
 func TestDecidesNothingByDefault(t *testing.T) {

@@ -1,9 +1,7 @@
 package enrich
 
 import (
-	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,15 +21,23 @@ func signPayload(t testing.TB, header, payload string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-func enrichPayload(t testing.TB, f *fixture, header, text string) (token string, r Result) {
-	t.Helper()
-	f.token = signPayload(t, header, text)
+// answer makes the provider answer with a token of header and claims as they are
+// written.
+func (f *fixture) answer(header, claims string) {
+	f.t.Helper()
+	f.token = signPayload(f.t, header, claims)
 	f.body = fmt.Appendf(nil, `{"access_token":%q}`, f.token)
-	r = f.run(context.Background())
-	if r.Outcome != Enriched {
-		return "", r
-	}
-	return between(t, r.Body, `"access_token":"`, `"`), r
+}
+
+func accessToken(t testing.TB, r Result) string {
+	t.Helper()
+	return between(t, r.Body, `"access_token":"`, `"`)
+}
+
+// enriched returns the claims of the enriched token as they are written.
+func (f *fixture) enriched() string {
+	f.t.Helper()
+	return payload(f.t, f.ring, accessToken(f.t, f.want(Enriched)))
 }
 
 const goodHeader = `{"alg":"RS256","kid":"idp","typ":"JWT"}`
@@ -43,18 +49,21 @@ func goodPayload(more string) string {
 // TestTokenKeepsItsBytes: the provider's claims stay as they were written and
 // in their order, and the new ones follow.
 func TestTokenKeepsItsBytes(t *testing.T) {
-	f := newFixture(t)
-	const more = `,  "big":9007199254740993, "exact":1.10e1,"text":"\u00e9\/é" ,"cnf":{"x5t#S256":"a"},"Jti":"A","jti":"b","scp":["a" , "b"],"n":null `
-	token, r := enrichPayload(t, f, goodHeader, goodPayload(more))
-	if token == "" {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
-	}
-	want := strings.TrimSuffix(goodPayload(more), "}") + `,"org_code":"org_8ed648340ea9","org_name":"Acme Inc"}`
-	if got := payload(t, f.ring, token); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	if r.ClientID != testClient {
-		t.Errorf("client %q", r.ClientID)
+	const many = `,  "big":9007199254740993, "exact":1.10e1,"text":"\u00e9\/é" ,"cnf":{"x5t#S256":"a"},"Jti":"A","jti":"b","scp":["a" , "b"],"n":null `
+	const equal = `,"org_name":"Acme\u0020Inc","org_code":"org_8ed648340ea9","tags":[ "a" ]`
+	for name, tt := range map[string]struct{ before, after string }{
+		"other claims": {many, many + `,"org_code":"org_8ed648340ea9","org_name":"Acme Inc","tags":["a"]`},
+		"equal claims": {equal, equal},
+		"a null claim": {`,"org_code":null,"x":1`, `,"org_code":"org_8ed648340ea9","x":1,"org_name":"Acme Inc","tags":["a"]`}, // the provider knows none
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.config["claims"] = append(f.config["claims"].([]any), map[string]any{"name": "tags", "value": "a", "type": "strings"})
+			f.answer(goodHeader, goodPayload(tt.before))
+			if got, want := f.enriched(), goodPayload(tt.after); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
 	}
 }
 
@@ -66,11 +75,8 @@ func TestHeader(t *testing.T) {
 		`{"alg":"RS256","kid":"idp"}`:                                                             `{"alg":"ES256","kid":"KID"}`,
 	} {
 		f := newFixture(t)
-		token, r := enrichPayload(t, f, before, goodPayload(""))
-		if token == "" {
-			t.Fatalf("%s: outcome %s: %v", before, r.Outcome, r.Cause)
-		}
-		header, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
+		f.answer(before, goodPayload(""))
+		header, err := base64.RawURLEncoding.DecodeString(strings.Split(accessToken(t, f.want(Enriched)), ".")[0])
 		must(t, err)
 		if got := strings.Replace(string(header), f.ring.Keys()[0].ID, "KID", 1); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -78,43 +84,18 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-func TestEqualClaimsAreKept(t *testing.T) {
-	f := newFixture(t)
-	const more = `,"org_name":"Acme\u0020Inc","org_code":"org_8ed648340ea9"`
-	token, r := enrichPayload(t, f, goodHeader, goodPayload(more))
-	if token == "" {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
-	}
-	if got := payload(t, f.ring, token); got != goodPayload(more) {
-		t.Errorf("got %s", got)
-	}
-}
-
-// TestNullClaimIsAbsent: the provider says that it knows none.
-func TestNullClaimIsAbsent(t *testing.T) {
-	f := newFixture(t)
-	token, r := enrichPayload(t, f, goodHeader, goodPayload(`,"org_code":null,"x":1`))
-	if token == "" {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
-	}
-	if got, want := payload(t, f.ring, token), goodPayload(`,"org_code":"org_8ed648340ea9","x":1,"org_name":"Acme Inc"`); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
+// TestGatewayClaims: the gateway's own claims are rewritten in place.
 func TestGatewayClaims(t *testing.T) {
 	f := newFixture(t)
 	f.set("signing", "issuer", "https://gateway.example.com")
 	f.set("signing", "max_ttl", 60)
-	f.claims["exp"] = testNow.Unix() + 86399
-	r := f.run(context.Background())
-	claims := map[string]any{}
-	parts := strings.Split(between(t, r.Body, `"access_token":"`, `"`), ".")
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	f.answer(goodHeader, goodPayload(""))
+	r := f.want(Enriched)
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(accessToken(t, r), ".")[1])
 	must(t, err)
-	must(t, json.Unmarshal(text, &claims))
-	if claims["iss"] != "https://gateway.example.com" || claims["exp"] != float64(testNow.Unix()+60) {
-		t.Errorf("claims %v", claims)
+	want := fmt.Sprintf(`{"azp":%q,"iss":"https://gateway.example.com","exp":%d,`, testClient, testNow.Unix()+60)
+	if !strings.HasPrefix(string(text), want) || r.ClientID != testClient {
+		t.Errorf("got %s for the client %s, want %s… for %s", text, r.ClientID, want, testClient)
 	}
 }
 
@@ -150,15 +131,9 @@ func TestClaimTypes(t *testing.T) {
 			f := newFixture(t)
 			f.records["app:"+testClient] = schema.Record{"org_code": testOrg, "p": tt.text}
 			addClaim(f, "c", "application.p", "type", tt.typ)
-			r := f.run(context.Background())
 			if tt.want == "" {
-				if r.Outcome != MissingProperty {
-					t.Errorf("outcome %s", r.Outcome)
-				}
-				return
-			}
-			got := payload(t, f.ring, between(t, r.Body, `"access_token":"`, `"`))
-			if !strings.HasSuffix(got, `,"c":`+tt.want+`}`) {
+				f.want(MissingProperty)
+			} else if got := f.enriched(); !strings.HasSuffix(got, `,"c":`+tt.want+`}`) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -176,11 +151,9 @@ func TestDefaultsAndValues(t *testing.T) {
 		map[string]any{"name": "region", "from": "application.region"},
 		map[string]any{"name": "email", "from": "user.email"},
 	}
-	r := f.run(context.Background())
-	got := payload(t, f.ring, between(t, r.Body, `"access_token":"`, `"`))
 	const want = `,"plan":"free","empty":"","tags":[],"issued_via":"gateway","v":2,"region":"eu","email":"ops@acme.example"}`
-	if !strings.HasSuffix(got, want) {
-		t.Errorf("got %s", got)
+	if got := f.enriched(); !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want …%s", got, want)
 	}
 }
 
@@ -188,12 +161,8 @@ func TestOptionalOrganization(t *testing.T) {
 	f := newFixture(t)
 	f.config["claims"] = []any{map[string]any{"name": "plan", "from": "organization.plan", "default": "free"}}
 	f.records["app:"+testClient] = schema.Record{"region": "eu"}
-	r := f.run(context.Background())
-	if r.Outcome != Enriched {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
-	}
-	if got := payload(t, f.ring, between(t, r.Body, `"access_token":"`, `"`)); !strings.HasSuffix(got, `,"plan":"free"}`) {
-		t.Errorf("got %s", got)
+	if got, want := f.enriched(), `,"plan":"free"}`; !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want …%s", got, want)
 	}
 }
 
@@ -233,40 +202,36 @@ func TestManagementAudience(t *testing.T) {
 		t.Run(audience, func(t *testing.T) {
 			f := newFixture(t)
 			f.claims["aud"] = audience
-			r := f.run(context.Background())
-			if got := r.Outcome == ManagementAudience; got != management {
-				t.Errorf("outcome %s: %v", r.Outcome, r.Cause)
-			}
-			if management && (r.Action != Pass || !r.Token) {
-				t.Error("it doesn't leave untouched and unstored")
+			want := map[bool]Outcome{true: ManagementAudience, false: Enriched}[management]
+			if r := f.want(want); management && (r.Action != Pass || !r.Token) {
+				t.Errorf("action %s, token %t, want pass and true: it must pass unchanged and not be cached", r.Action, r.Token)
 			}
 		})
 	}
 }
 
-// Only verified audiences decide: what the client asked for doesn't.
+// TestRequestedManagementAudience: the verified audiences decide, not those that the
+// client asked for.
 func TestRequestedManagementAudience(t *testing.T) {
 	f := newFixture(t)
 	f.exchange.Request.Body = []byte("grant_type=client_credentials&audience=https%3A%2F%2Fexample.kinde.com%2Fapi")
-	if r := f.run(context.Background()); r.Outcome != Enriched {
-		t.Errorf("outcome %s", r.Outcome)
-	}
+	f.want(Enriched)
 }
 
-// TestIssued: what is written down of a token is what it was made of.
+// TestIssued: the audit log describes the token that was issued.
 func TestIssued(t *testing.T) {
 	f := newFixture(t)
 	f.set("signing", "issuer", "https://gateway.example.com")
 	f.set("signing", "max_ttl", 60)
-	_, r := enrichPayload(t, f, goodHeader, goodPayload(`,"jti":"t-1","org_code":"org_8ed648340ea9","org_name":null`))
-	got := r.Issued()
+	f.answer(goodHeader, goodPayload(`,"jti":"t-1","org_code":"org_8ed648340ea9","org_name":null`))
+	got := f.want(Enriched).Issued()
 	if got.TokenID != "t-1" || got.Organization != testOrg || got.KeyID != f.ring.KeyID() || !slices.Equal(got.Claims, []string{"org_name"}) {
-		t.Errorf("got %+v", got)
+		t.Errorf("Issued() = %+v, want t-1, %s, org_name and the signing key", got, testOrg)
 	}
 	f.set("organization", "from", "application.team")
 	f.config["claims"] = []any{map[string]any{"name": "via", "value": "gateway"}}
-	_, r = enrichPayload(t, f, goodHeader, goodPayload(`,"via":"gateway"`))
-	if got := r.Issued(); r.Outcome != Enriched || got.TokenID != "" || got.Organization != "" || got.Claims == nil || len(got.Claims) != 0 {
-		t.Errorf("%s, %+v: %v", r.Outcome, got, r.Cause)
+	f.answer(goodHeader, goodPayload(`,"via":"gateway"`))
+	if got := f.want(Enriched).Issued(); got.TokenID != "" || got.Organization != "" || got.Claims == nil || len(got.Claims) != 0 {
+		t.Errorf("Issued() = %+v, want an empty list of claims alone", got)
 	}
 }
