@@ -10,6 +10,11 @@ import (
 )
 
 func TestParseRefuses(t *testing.T) {
+	for _, text := range []string{`[]`, `[{"a":1}]`, `"{}"`, `1`, `-1e9`, `true`, `false`, ` null `} {
+		if _, err := Parse([]byte(text)); !errors.Is(err, ErrNotObject) {
+			t.Errorf("Parse(%s) = %v, want ErrNotObject", text, err)
+		}
+	}
 	tests := map[string]string{
 		"nothing":                        "",
 		"white space":                    " \n\t",
@@ -45,22 +50,8 @@ func TestParseRefuses(t *testing.T) {
 		"unfinished and isn't an object": `[`,
 	}
 	for name, text := range tests {
-		t.Run(name, func(t *testing.T) {
-			o, err := Parse([]byte(text))
-			if err == nil || errors.Is(err, ErrNotObject) {
-				t.Errorf("Parse = %v, want a syntax error", err)
-			}
-			if o != nil {
-				t.Error("Parse returned an object beside the error")
-			}
-		})
-	}
-}
-
-func TestParseNotObject(t *testing.T) {
-	for _, text := range []string{`[]`, `[{"a":1}]`, `"{}"`, `1`, `-1e9`, `true`, `false`, ` null `} {
-		if _, err := Parse([]byte(text)); !errors.Is(err, ErrNotObject) {
-			t.Errorf("Parse(%s) = %v, want ErrNotObject", text, err)
+		if o, err := Parse([]byte(text)); o != nil || err == nil || errors.Is(err, ErrNotObject) {
+			t.Errorf("%s: Parse = %v, %v, want no object and a syntax error", name, o, err)
 		}
 	}
 }
@@ -219,6 +210,39 @@ func TestText(t *testing.T) {
 	for _, tt := range tests {
 		if got, ok := Text(jsontext.Value(tt.value)); got != tt.want || ok != tt.ok {
 			t.Errorf("Text(%s) = %q, %v, want %q, %v", tt.value, got, ok, tt.want, tt.ok)
+		}
+		if tt.value == "" {
+			continue
+		}
+		o := parsed(t, `{"a":`+tt.value+`,"o":{"a":`+tt.value+`}}`)
+		for _, path := range [][]string{{"a"}, {"o", "a"}} {
+			if got, ok := o.TextAt(path); got != tt.want || ok != tt.ok {
+				t.Errorf("TextAt(%q) of %s = %q, %v, want %q, %v", path, o.Bytes(), got, ok, tt.want, tt.ok)
+			}
+		}
+	}
+	if got, ok := parsed(t, "{}").Text("a"); got != "" || ok {
+		t.Errorf("Text of no member = %q, %v, want none", got, ok)
+	}
+}
+
+func TestElements(t *testing.T) {
+	for value, want := range map[string][]string{
+		`[]`: {}, ` [ "a" , 1.0,[{"b":2}] ] `: {`"a"`, "1.0", `[{"b":2}]`}, `["a","\u0062"]`: {`"a"`, `"\u0062"`},
+		`{}`: nil, `"a"`: nil, `["a"`: nil, `[1]x`: nil, `[1,]`: nil, ``: nil,
+	} {
+		elements, err := Elements(jsontext.Value(value))
+		got := []string{}
+		for _, e := range elements {
+			got = append(got, string(e))
+		}
+		if (err == nil) != (want != nil) || err == nil && !slices.Equal(got, want) {
+			t.Errorf("Elements(%s) = %q, %v, want %q", value, got, err, want)
+		}
+	}
+	for value, want := range map[string][]string{`["a","\u0062"]`: {"a", "b"}, `[]`: {}, `["a",1]`: nil, `"a"`: nil} {
+		if got, ok := Texts(jsontext.Value(value)); ok != (want != nil) || !slices.Equal(got, want) {
+			t.Errorf("Texts(%s) = %q, %v, want %q", value, got, ok, want)
 		}
 	}
 }
