@@ -4,152 +4,162 @@
 package schema
 
 import (
-	"cmp"
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"hash/fnv"
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 )
 
-// Config is one complete configuration of the plugin: defaults are filled in
-// and every rule holds. It must not be modified; it may be shared.
+// Config is one complete configuration of the plugin: defaults are filled in and
+// every rule holds. It must not be modified; it may be shared.
 type Config struct {
-	Mode          string `json:"mode"`           // ModeEnforce or ModeObserve
-	EnforceShare  int    `json:"enforce_share"`  // percent of the applications that ModeEnforce is for
-	FailurePolicy string `json:"failure_policy"` // PolicyStop or PolicyContinue
-	Timeout       int    `json:"timeout"`        // ms, everything that a handler waits for together
+	// Mode is ModeEnforce or ModeObserve. ModeObserve decides and logs everything,
+	// but the client gets the provider's answer. Unset means ModeEnforce.
+	Mode string `json:"mode"`
 
-	Issuer                   string   `json:"issuer"`                // compared exactly with iss
-	JWKSURI                  string   `json:"jwks_uri"`              // empty: from the issuer's discovery document
-	Algorithms               []string `json:"algorithms"`            // accepted from the provider
-	Leeway                   int      `json:"leeway"`                // s
-	ClientIDClaim            []string `json:"client_id_claim"`       // path into the verified token
-	ManagementAudiences      []string `json:"management_audiences"`  // derived for a *.kinde.com issuer
-	RejectMixedAudience      bool     `json:"reject_mixed_audience"` // with a management audience
-	MaxTokenSize             int      `json:"max_token_size"`        // bytes of the compact token
-	Signing                  Signing  `json:"signing"`
-	Redis                    Redis    `json:"redis"`
-	Prefix                   string   `json:"prefix"` // of every key; derived from the issuer's host
-	Cache                    Cache    `json:"cache"`
-	Organization             Relation `json:"organization"`
-	User                     Relation `json:"user"`
-	AllowAuthorizationClaims bool     `json:"allow_authorization_claims"` // roles, groups and the like may be set
-	Claims                   []Claim  `json:"claims"`
+	// EnforceShare is the percentage of applications for which ModeEnforce applies.
+	// The others are only observed. Unset means 100, zero means none.
+	EnforceShare int `json:"enforce_share"`
 
-	// Fingerprint names the configuration, also where everybody reads it: it
-	// covers no field that may have a secret, because a secret could be guessed
-	// by it. Two that are written alike have the same.
+	// FailurePolicy is PolicyStop or PolicyContinue. PolicyContinue answers with the
+	// provider's token for the outcomes that allow it. Unset means PolicyStop.
+	FailurePolicy string `json:"failure_policy"`
+
+	// Timeout limits all that a handler waits for, in milliseconds. Unset means 1000.
+	Timeout int `json:"timeout"`
+
+	// Issuer is the provider. The iss claim of every token must be exactly this.
+	Issuer string `json:"issuer"`
+
+	// JWKSURI is where the provider publishes its keys. Empty means the place that its
+	// discovery document names.
+	JWKSURI string `json:"jwks_uri"`
+
+	// Algorithms are the signature algorithms that are accepted from the provider.
+	// Unset means RS256.
+	Algorithms []string `json:"algorithms"`
+
+	// Leeway is the tolerated difference of the clocks, in seconds. Unset means 60,
+	// zero means none.
+	Leeway int `json:"leeway"`
+
+	// ClientIDClaim is the path to the claim that names the application. Unset means
+	// azp.
+	ClientIDClaim []string `json:"client_id_claim"`
+
+	// ManagementAudiences are the audiences whose tokens pass unchanged. Unset means
+	// https://HOST/api of a *.kinde.com issuer, empty means none.
+	ManagementAudiences []string `json:"management_audiences"`
+
+	// RejectMixedAudience refuses a token that has a management audience and another
+	// one. False lets it pass unchanged.
+	RejectMixedAudience bool `json:"reject_mixed_audience"`
+
+	// MaxTokenSize limits an enriched token, in bytes. Unset means 7168.
+	MaxTokenSize int `json:"max_token_size"`
+
+	Signing Signing `json:"signing"`
+	Redis   Redis   `json:"redis"`
+
+	// Prefix is the start of every key in Redis. Unset means "m2m:", the host of the
+	// issuer, and a colon.
+	Prefix string `json:"prefix"`
+
+	Cache        Cache    `json:"cache"`
+	Organization Relation `json:"organization"`
+	User         Relation `json:"user"`
+
+	// AllowAuthorizationClaims allows claims by which APIs decide what a caller may do,
+	// such as roles. False refuses them.
+	AllowAuthorizationClaims bool `json:"allow_authorization_claims"`
+
+	// Claims are the claims to add, at least one.
+	Claims []Claim `json:"claims"`
+
+	// Fingerprint names the configuration in public. It covers no field that may have
+	// a secret, because one could guess the secret by it. Two configurations that
+	// differ only in secrets have the same.
 	Fingerprint [sha256.Size]byte `json:"-"`
 
-	// Identity covers the secrets, too: two that aren't written alike have
-	// another one. It must not be shown.
+	// Identity covers the secrets, too. It differs between any two configurations, and
+	// must not be shown.
 	Identity [sha256.Size]byte `json:"-"`
 }
 
-// Signing says with which keys tokens are signed and how the keys are
-// published.
+// Signing is about the gateway's own keys.
 type Signing struct {
-	JWKSFile   string `json:"jwks_file"` // private JWK set or PEM; one of JWKSFile and JWKS
-	JWKS       Secret `json:"jwks"`      // the same, inline
-	Issuer     string `json:"issuer"`    // empty: the provider's iss stays
-	MaxTTL     int    `json:"max_ttl"`   // s; 0: the provider's exp stays
-	JWKSPath   string `json:"jwks_path"`
-	JWKSMaxAge int    `json:"jwks_max_age"` // s
+	// JWKSFile is a file with a private JWK set or PEM keys. The first key signs, all
+	// are published. Exactly one of JWKSFile and JWKS is set.
+	JWKSFile string `json:"jwks_file"`
+
+	// JWKS is the content of such a file.
+	JWKS Secret `json:"jwks"`
+
+	// Issuer is the iss of enriched tokens. Empty means that the provider's stays.
+	Issuer string `json:"issuer"`
+
+	// MaxTTL limits the life of an enriched token, in seconds. Zero means that the
+	// provider's exp stays.
+	MaxTTL int `json:"max_ttl"`
+
+	// JWKSPath is where the public keys are published. Unset means /m2m/jwks.json.
+	JWKSPath string `json:"jwks_path"`
+
+	// JWKSMaxAge is how long APIs may cache the published keys, in seconds. Unset means
+	// 300.
+	JWKSMaxAge int `json:"jwks_max_age"`
 }
 
-// Redis is Kong's record of Redis: one server, the master that Sentinel names,
-// or a cluster. Times are in milliseconds.
-type Redis struct {
-	Host string `json:"host"`
-	Port int    `json:"port"`
-
-	SentinelMaster   string `json:"sentinel_master"`
-	SentinelNodes    []Node `json:"sentinel_nodes"`
-	SentinelUsername string `json:"sentinel_username"`
-	SentinelPassword Secret `json:"sentinel_password"`
-
-	ClusterNodes           []ClusterNode `json:"cluster_nodes"` // some of them; the others are found
-	ClusterMaxRedirections int           `json:"cluster_max_redirections"`
-
-	Username string `json:"username"`
-	Password Secret `json:"password"`
-	Database int    `json:"database"`
-
-	Timeout        int `json:"timeout"`         // of each of the three that is unset
-	ConnectTimeout int `json:"connect_timeout"` // TLS included
-	SendTimeout    int `json:"send_timeout"`
-	ReadTimeout    int `json:"read_timeout"`
-	PoolSize       int `json:"keepalive_pool_size"` // connections in use at once
-
-	SSL         bool   `json:"ssl"`
-	SSLVerify   bool   `json:"ssl_verify"`
-	ServerName  string `json:"server_name"`   // empty: the host that is connected to
-	SSLCAFile   string `json:"ssl_ca_file"`   // PEM; empty: the system's
-	SSLCertFile string `json:"ssl_cert_file"` // PEM; empty: no client certificate
-	SSLKeyFile  string `json:"ssl_key_file"`
-}
-
-// DefaultRedis is a server on this machine with every default.
-func DefaultRedis() Redis {
-	complete, _ := redisField().Complete("redis", map[string]any{"host": "127.0.0.1"})
-	text, _ := json.Marshal(complete)
-	var r Redis
-	_ = json.Unmarshal(text, &r) // the schema is what the type is, which a test holds
-	r.derive()
-	return r
-}
-
-// derive fills the timeouts that are unset.
-func (r *Redis) derive() {
-	r.ConnectTimeout = cmp.Or(r.ConnectTimeout, r.Timeout)
-	r.SendTimeout = cmp.Or(r.SendTimeout, r.Timeout)
-	r.ReadTimeout = cmp.Or(r.ReadTimeout, r.Timeout)
-}
-
-// Node is the address of a sentinel.
-type Node struct {
-	Host string `json:"host"`
-	Port int    `json:"port"`
-}
-
-// ClusterNode is the address of a server of a cluster. Kong calls it so.
-type ClusterNode struct {
-	IP   string `json:"ip"`
-	Port int    `json:"port"`
-}
-
-// Cache bounds the in-process tier in front of Redis. Times are in seconds.
+// Cache limits the cache of records in the plugin's process. Times are in seconds.
 type Cache struct {
-	TTL         int `json:"ttl"`          // a record is served without asking Redis
-	NegativeTTL int `json:"negative_ttl"` // "no such record" likewise
-	StaleTTL    int `json:"stale_ttl"`    // beyond TTL, while Redis doesn't answer
-	MaxEntries  int `json:"max_entries"`
-	MaxBytes    int `json:"max_bytes"` // of all records together, keys and names included
+	// TTL is how long a record is served without asking Redis. Unset means 30, zero
+	// asks for every token.
+	TTL int `json:"ttl"`
 
-	// Invalidation makes Redis tell of every change to a record.
+	// NegativeTTL is how long a record counts as missing without asking again. Unset
+	// means 5.
+	NegativeTTL int `json:"negative_ttl"`
+
+	// StaleTTL is how much longer a record is served while Redis is down. Unset means
+	// 300, zero stops at TTL.
+	StaleTTL int `json:"stale_ttl"`
+
+	// MaxEntries and MaxBytes limit all records together. Unset means 10,000 records
+	// and 64 MiB.
+	MaxEntries int `json:"max_entries"`
+	MaxBytes   int `json:"max_bytes"`
+
+	// Invalidation makes Redis report every change, so that it takes effect at once.
+	// False means that it takes effect after TTL.
 	Invalidation bool `json:"invalidation"`
 }
 
-// Relation says which property of the application names a related record, and
-// which claim of the provider's token must agree with it if it is there.
+// Relation leads from the application to its organization or its user.
 type Relation struct {
-	From       string   `json:"from"`        // application.KEY
-	TokenClaim []string `json:"token_claim"` // path; empty: none
+	// From is the property that names the record, as application.KEY.
+	From string `json:"from"`
+
+	// TokenClaim is the path to a claim of the provider's token. If the token has it,
+	// it must agree. Empty means none.
+	TokenClaim []string `json:"token_claim"`
 }
 
-// Claim is one claim to add: from a property of a record or with a fixed
-// value, exactly one of the two.
+// Claim is one claim to add. Exactly one of From and Value is set.
 type Claim struct {
-	Name    string  `json:"name"`
-	From    string  `json:"from"` // application.KEY, organization.KEY or user.KEY
-	Value   string  `json:"value"`
-	Type    string  `json:"type"`
-	Default *string `json:"default"` // nil: the property is required
+	Name string `json:"name"`
+
+	// From is a property of a record, as application.KEY, organization.KEY or user.KEY.
+	From string `json:"from"`
+
+	// Value is a fixed value.
+	Value string `json:"value"`
+
+	// Type is what the text becomes in the token. Unset means TypeString.
+	Type string `json:"type"`
+
+	// Default is the value if the property is missing. Nil means that the property is
+	// required.
+	Default *string `json:"default"`
 }
 
 // Modes and failure policies.
@@ -160,7 +170,7 @@ const (
 	PolicyContinue = "continue"
 )
 
-// Algorithms are those that a provider may sign with: asymmetric ones only.
+// Algorithms are the algorithms that a provider may sign with, all asymmetric.
 var Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
 // Types of a claim.
@@ -172,81 +182,13 @@ const (
 	TypeJSON    = "json"
 )
 
-// ParseInstance decodes a configuration as Kong delivers it in start_instance:
-// complete but for what the operator left unset, and with members of Kong's
-// own beside it, which are ignored. The error joins every mistake.
-func ParseInstance(data []byte) (*Config, error) {
-	var given map[string]any
-	if err := json.Unmarshal(data, &given); err != nil {
-		return nil, fmt.Errorf("decode the configuration: %w", err)
-	}
-	known := Fields(root().Fields)
-	maps.DeleteFunc(given, func(name string, _ any) bool {
-		return !slices.ContainsFunc(known, func(f Field) bool { return f.Name == name })
-	})
-	dropKongs(given)
-	return Parse(given)
-}
-
-// dropKongs removes what Kong puts beside the operator's fields, such as the
-// "$refs" of vault references.
-func dropKongs(record map[string]any) {
-	maps.DeleteFunc(record, func(name string, _ any) bool {
-		return strings.HasPrefix(name, "$") || strings.HasPrefix(name, "__")
-	})
-	for _, v := range record {
-		if sub, ok := v.(map[string]any); ok {
-			dropKongs(sub)
-		}
-	}
-}
-
-// Parse decodes a configuration as an operator writes it. given has the shapes
-// that encoding/json gives to an any. The error joins every error, each a
-// [*FieldError]. With an error, the configuration must not be used. It has the
-// zero value where a field can't be read, and is nil only if nothing can.
-func Parse(given any) (*Config, error) {
-	r := &report{}
-	complete := r.field(root(), "config", given)
-	canonical, err := json.Marshal(complete) // map keys are sorted
-	if err != nil {
-		return nil, errors.Join(r.err(), fmt.Errorf("encode the configuration: %w", err))
-	}
-	public, err := json.Marshal(root().public(complete))
-	if err != nil {
-		return nil, errors.Join(r.err(), fmt.Errorf("encode the configuration: %w", err))
-	}
-	cfg := &Config{Fingerprint: sha256.Sum256(public), Identity: sha256.Sum256(canonical)}
-	if err := json.Unmarshal(canonical, cfg); err != nil {
-		return nil, errors.Join(r.err(), fmt.Errorf("decode the configuration: %w", err))
-	}
-	cfg.derive()
-	cfg.validate(r)
-	return cfg, r.err()
-}
-
-// derive fills what has a default that depends on another field.
-func (c *Config) derive() {
-	c.Redis.derive()
-	u, err := url.Parse(c.Issuer)
-	if err != nil || u.Host == "" {
-		return
-	}
-	if c.Prefix == "" {
-		c.Prefix = derivedPrefix(u)
-	}
-	if c.ManagementAudiences == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".kinde.com") {
-		c.ManagementAudiences = []string{"https://" + strings.ToLower(u.Host) + "/api"}
-	}
-}
-
-// EnforcesAll tells whether every application is enforced, so that a request
-// whose application isn't known yet can be refused.
+// EnforcesAll reports whether every application is enforced. Then a request can be
+// refused before its application is known.
 func (c *Config) EnforcesAll() bool { return c.Mode == ModeEnforce && c.EnforceShare == 100 }
 
-// Enforces tells whether the application that clientID names is enforced, not
-// only observed. A share has the same applications at every gateway, and a
-// larger one has those of a smaller one too.
+// Enforces reports whether the application clientID is enforced, not only observed.
+// A share has the same applications at every gateway, and a larger share has those
+// of a smaller one, too.
 func (c *Config) Enforces(clientID string) bool {
 	if c.Mode != ModeEnforce || c.EnforceShare == 100 {
 		return c.Mode == ModeEnforce
@@ -259,7 +201,7 @@ func (c *Config) Enforces(clientID string) bool {
 	return int(hash.Sum32()%100) < c.EnforceShare
 }
 
-// Uses tells whether a claim is taken from a record of kind.
+// Uses reports whether a claim is taken from a record of kind.
 func (c *Config) Uses(kind Kind) bool {
 	return slices.ContainsFunc(c.Claims, func(claim Claim) bool {
 		return strings.HasPrefix(claim.From, string(kind)+".")

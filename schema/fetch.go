@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Fetchable returns an error if keys must not be fetched from s, which isn't
-// an https URL nor an http URL on loopback.
+// Fetchable returns an error unless s is an https URL, or an http URL on loopback.
+// Keys are fetched from no other.
 func Fetchable(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil {
@@ -26,23 +26,21 @@ func Fetchable(s string) error {
 	return errors.New("not an https URL, nor http on loopback")
 }
 
-// FetchableFor returns an error if keys must not be fetched from s because the
-// metadata of issuer names it: if s isn't [Fetchable], or is on the gateway's
-// own host while issuer isn't. A stranger's document must not choose what the
-// gateway asks there. Any other https URL may be named: its server has to prove
-// the name by a certificate that the gateway trusts.
+// FetchableFor returns an error if issuer's metadata must not send the gateway to
+// s: if s isn't [Fetchable], or is on the gateway's own host and issuer isn't. A
+// stranger's document must not choose requests to that host. Every other https URL
+// is allowed, because its server needs a certificate that the gateway trusts.
 func FetchableFor(issuer, s string) error {
 	if err := Fetchable(s); err != nil {
 		return err
 	}
 	if ownHost(s) && !ownHost(issuer) {
-		return errors.New("on loopback, where only an issuer on loopback may lead")
+		return errors.New("on loopback, but the issuer isn't")
 	}
 	return nil
 }
 
-// ownHost reports whether the host of s is, by its name alone, the one that the
-// gateway runs on: loopback addresses, those that stand for any address, and
+// ownHost reports whether the host of s, by its name alone, is the gateway's own: loopback addresses, those that stand for any address, and
 // localhost with all names below it (RFC 6761, section 6.3).
 func ownHost(s string) bool {
 	u, err := url.Parse(s)

@@ -9,8 +9,8 @@ import (
 
 // Field describes one value of the configuration in Kong's schema language.
 // It marshals to what Kong reads from the query command and unmarshals from
-// it. Only attributes that a real Kong 3.9 was seen to honour exist here, so
-// that a schema which decodes strictly is a schema that Kong starts with.
+// it. It has only attributes that a real Kong 3.9 honours. Kong starts with every
+// schema that decodes strictly.
 type Field struct {
 	Name          string        `json:"-"` // the key under which a record lists it
 	Type          string        `json:"type"`
@@ -52,8 +52,8 @@ func (fs Fields) MarshalJSON() ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. An attribute that Field doesn't
-// have is an error, as it is for Kong.
+// UnmarshalJSON implements [json.Unmarshaler]. An unknown attribute is an error, as
+// for Kong.
 func (fs *Fields) UnmarshalJSON(data []byte) error {
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal(data, &list); err != nil {

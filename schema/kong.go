@@ -8,8 +8,8 @@ type PluginSchema struct {
 	Fields Fields `json:"fields"`
 }
 
-// ForKong returns the schema of the plugin called name. It can't be attached to
-// a consumer (a token route is asked before anyone is authenticated) and
+// ForKong returns the schema of the plugin called name. The plugin can't be
+// attached to a consumer, because nobody is authenticated on a token route yet. It
 // serves HTTP only.
 func ForKong(name string) PluginSchema {
 	return PluginSchema{Name: name, Fields: Fields{
@@ -24,19 +24,18 @@ const (
 	day  = 86400
 	year = 365 * day
 
-	maxNodes = 100 // sentinels, or servers of a cluster, that may be written
+	maxNodes = 100 // in a list of sentinels or of servers of a cluster
 )
 
-// root is the config record: the one place where a field's default and its
-// native rules are written.
+// root is the config record, with the default and Kong's own rules of each field.
 func root() Field {
 	return Field{Name: "config", Type: "record", Required: true, Fields: Fields{
 		{Name: "mode", Type: "string", Default: ModeEnforce, OneOf: []string{ModeEnforce, ModeObserve},
-			Description: "With observe everything is done and logged, but the client receives the provider's own answer."},
+			Description: "With observe, the plugin decides and logs everything, but the client receives the provider's own answer."},
 		{Name: "enforce_share", Type: "integer", Default: 100, Between: []int{0, 100},
-			Description: "Percent of the applications that enforce is for, chosen by their client ids; the others are observed."},
+			Description: "Percentage of the applications that are enforced, chosen by client id; the others are only observed."},
 		{Name: "failure_policy", Type: "string", Default: PolicyStop, OneOf: []string{PolicyStop, PolicyContinue},
-			Description: "What a client receives when its token can't be enriched: an OAuth error, or the provider's token as it is."},
+			Description: "What a client receives when its token can't be enriched: an OAuth error, or the provider's token unchanged."},
 		{Name: "timeout", Type: "integer", Default: 1000, Between: []int{1, 50000},
 			Description: "Milliseconds that one request may wait for lookups and the provider's keys, all together."},
 		{Name: "issuer", Type: "string", Required: true,
@@ -52,12 +51,12 @@ func root() Field {
 			Description: "Path to the claim of the verified token that names the application.",
 			Elements:    &Field{Type: "string"}},
 		{Name: "management_audiences", Type: "array",
-			Description: "Audiences whose tokens leave untouched. Unset: https://HOST/api for a *.kinde.com issuer, otherwise required; [] for none.",
+			Description: "Audiences whose tokens pass unchanged. Unset: https://HOST/api for a *.kinde.com issuer, otherwise required; [] for none.",
 			Elements:    &Field{Type: "string"}},
 		{Name: "reject_mixed_audience", Type: "boolean", Default: false,
-			Description: "Refuse a token for the management API and another audience at once, instead of letting it leave untouched."},
+			Description: "Refuse a token for both the management API and another audience, instead of passing it unchanged."},
 		{Name: "max_token_size", Type: "integer", Default: 7168, Between: []int{512, 65536},
-			Description: "Bytes that an enriched token may have. A header line of most servers ends at 8 kB."},
+			Description: "Largest size of an enriched token, in bytes. Most servers accept header lines up to 8 kB."},
 		signingField(), redisField(),
 		{Name: "prefix", Type: "string", LenMax: 256,
 			Description: "Start of every key in Redis. Ends in a separator such as a colon; no part before a colon is app, org, user or written. Unset: m2m:, the issuer's host and a colon."},
@@ -79,21 +78,21 @@ func signingField() Field {
 			{Name: "jwks_file", Type: "string",
 				Description: "File with a private JWK set or PEM keys: the first signs, all are published. Readable by the user that Kong runs as."},
 			{Name: "jwks", Type: "string", Referenceable: true, Encrypted: true,
-				Description: "The same as the content of jwks_file, for a vault reference."},
+				Description: "The content of such a file, for a vault reference."},
 			{Name: "issuer", Type: "string",
 				Description: "The iss of enriched tokens. Unset: the provider's stays."},
 			{Name: "max_ttl", Type: "integer", Between: []int{1, year},
-				Description: "Seconds that an enriched token may live at most. It never lives longer than the provider's."},
+				Description: "Longest life of an enriched token, in seconds. It never outlives the provider's. Unset: the provider's exp stays."},
 			{Name: "jwks_path", Type: "string", Default: "/m2m/jwks.json", StartsWith: "/",
 				Description: "Path at which the gateway's public keys are published."},
 			{Name: "jwks_max_age", Type: "integer", Default: 300, Between: []int{0, day},
-				Description: "Seconds for which APIs may keep the published keys."},
+				Description: "Seconds for which APIs may cache the published keys."},
 		}}
 }
 
 func redisField() Field {
 	return Field{Name: "redis", Type: "record", Required: true,
-		Description: "The Redis that holds the records: one server, a master that Sentinel names, or a cluster.",
+		Description: "The Redis that has the records: one server, a master that Sentinel names, or a cluster.",
 		EntityChecks: []EntityCheck{
 			{OnlyOneOf: []string{"host", "sentinel_master", "cluster_nodes"}},
 			{MutuallyRequired: []string{"sentinel_master", "sentinel_nodes"}},
@@ -110,16 +109,16 @@ func redisAddressFields() Fields {
 	}
 	return Fields{
 		host, port,
-		{Name: "sentinel_master", Type: "string", Description: "Name under which the sentinels know the master. Unset: no Sentinel."},
+		{Name: "sentinel_master", Type: "string", Description: "Name of the master at the sentinels. Unset: no Sentinel."},
 		{Name: "sentinel_nodes", Type: "array", LenMin: atLeast(1), LenMax: maxNodes, Elements: node("host"),
-			Description: "The sentinels; those that they know themselves are found."},
+			Description: "Some of the sentinels; they name the others."},
 		{Name: "sentinel_username", Type: "string", Referenceable: true, Description: "ACL user at the sentinels. Unset: the default user."},
 		{Name: "sentinel_password", Type: "string", Referenceable: true, Encrypted: true, LenMin: atLeast(0),
 			Description: "Password at the sentinels. Unset: none is sent."},
 		{Name: "cluster_nodes", Type: "array", LenMin: atLeast(1), LenMax: maxNodes, Elements: node("ip"),
-			Description: "Some servers of a cluster; the others are found."},
+			Description: "Some servers of a cluster; they name the others."},
 		{Name: "cluster_max_redirections", Type: "integer", Default: 5, Between: []int{1, 16},
-			Description: "How often one lookup in a cluster may be sent to another server."},
+			Description: "How often a lookup in a cluster may be redirected to another server."},
 	}
 }
 
@@ -140,7 +139,7 @@ func redisTimeoutFields() Fields {
 		{Name: "send_timeout", Type: "integer", Between: limits, Description: "Milliseconds to send a command. Unset: timeout."},
 		{Name: "read_timeout", Type: "integer", Between: limits, Description: "Milliseconds to receive an answer. Unset: timeout."},
 		{Name: "keepalive_pool_size", Type: "integer", Default: 64, Between: []int{1, 65535},
-			Description: "Connections to each server that may be in use at once, and that are kept when they aren't."},
+			Description: "Largest number of connections to each server, in use or kept open."},
 	}
 }
 
@@ -157,20 +156,20 @@ func redisTLSFields() Fields {
 
 func cacheField() Field {
 	return Field{Name: "cache", Type: "record", Required: true,
-		Description: "The records held in the plugin's process.",
+		Description: "The cache of records in the plugin's process.",
 		Fields: Fields{
 			{Name: "ttl", Type: "integer", Default: 30, Between: []int{0, day},
 				Description: "Seconds for which a record is served without asking Redis."},
 			{Name: "negative_ttl", Type: "integer", Default: 5, Between: []int{0, day},
-				Description: "Seconds for which a missing record is known to be missing."},
+				Description: "Seconds for which a missing record counts as missing."},
 			{Name: "stale_ttl", Type: "integer", Default: 300, Between: []int{0, day},
-				Description: "Further seconds for which a record is served while Redis doesn't answer."},
+				Description: "Further seconds for which a record is served while Redis is down."},
 			{Name: "max_entries", Type: "integer", Default: 10000, Between: []int{1, 10000000},
-				Description: "Records that are held at most."},
+				Description: "Largest number of cached records."},
 			{Name: "max_bytes", Type: "integer", Default: 64 << 20, Between: []int{1 << 16, 1 << 40},
-				Description: "Bytes of memory that the held records may take."},
+				Description: "Memory for the cached records, in bytes."},
 			{Name: "invalidation", Type: "boolean", Default: false,
-				Description: "Let Redis tell of every change to a record, so that it is served at once. Needs Redis 6 or later."},
+				Description: "Have Redis report every change to a record, so it takes effect at once. Needs Redis 6 or later."},
 		}}
 }
 
@@ -181,7 +180,7 @@ func relationField(name, from string, tokenClaim []any) Field {
 			{Name: "from", Type: "string", Default: from, StartsWith: "application.",
 				Description: "Property of the application that names its " + name + "."},
 			{Name: "token_claim", Type: "array", Default: tokenClaim, Elements: &Field{Type: "string"},
-				Description: "Path to a claim of the provider's token that must be the same if it is there; [] for none."},
+				Description: "Path to a claim of the provider's token that must agree if the token has it; [] for none."},
 		}}
 }
 

@@ -7,18 +7,17 @@ import (
 	"strings"
 )
 
-// segments are what may follow a prefix in a key, up to the first colon: the
-// kinds of records, and what synchronizations remember beside them.
+// segments are what may follow a prefix in a key, up to the first colon: one for
+// each kind of records, and one for synchronizations.
 var segments = []string{"app", "org", "user", "written"}
 
 var errPrefixEnd = errors.New("must end in a separator, such as a colon: any character except letters, digits, '-', '.' and '_'")
 
-// ValidPrefix returns an error if a key below prefix could be a key below
-// another valid prefix, too. Each valid prefix ends in a separator, and none has
-// a segment of a key between a separator and a colon. So a key has one reading:
-// its first such segment ends the prefix, and the rest is an identifier, in
-// which everything may come again. What a host name may consist of separates
-// nothing, or the prefix that is derived from a host could be refused.
+// ValidPrefix returns an error if a key below prefix could also be a key below
+// another valid prefix. A valid prefix ends in a separator, and has no segment
+// between a separator and a colon. So a key has one reading: its first segment
+// ends the prefix, and the rest is an identifier. The characters of host names
+// aren't separators, because a prefix that is derived from a host must be valid.
 func ValidPrefix(prefix string) error {
 	if prefix == "" || !separator(prefix[len(prefix)-1]) {
 		return errPrefixEnd
@@ -29,7 +28,7 @@ func ValidPrefix(prefix string) error {
 		}
 		for _, segment := range segments {
 			if strings.HasPrefix(prefix[i:], segment+":") {
-				return fmt.Errorf("must not have the part %q, with which the key of a record goes on below the prefix %q; choose another word", segment, prefix[:i])
+				return fmt.Errorf("must not have the part %q, because records below the prefix %q have it in their keys; choose another word", segment, prefix[:i])
 			}
 		}
 	}
@@ -45,9 +44,8 @@ func separator(c byte) bool {
 	return c != '-' && c != '.' && c != '_'
 }
 
-// derivedPrefix returns the prefix of a configuration that names none. A host
-// that would read as the segment of a key gets the dot that ends every complete
-// name in the DNS.
+// derivedPrefix returns the prefix of a configuration without one. A host that is
+// called like a segment gets the dot that ends every complete name in the DNS.
 func derivedPrefix(issuer *url.URL) string {
 	host := strings.ToLower(issuer.Hostname())
 	if prefix := "m2m:" + host + ":"; ValidPrefix(prefix) == nil {

@@ -45,7 +45,7 @@ const (
 	UserID           = "id"           // must be the identifier in the record's key
 )
 
-// What a record may have.
+// Limits of a record.
 const (
 	MaxIDSize       = 256  // bytes of a client id, an organization's code or a user's identifier
 	MaxPropertySize = 4096 // bytes of a value
@@ -53,7 +53,7 @@ const (
 	MaxProperties   = 256
 )
 
-// ValidID tells whether id can be part of a key in Redis and of a log line:
+// ValidID reports whether id can be part of a key in Redis and of a log line:
 // printable ASCII without spaces.
 func ValidID(id string) bool {
 	for _, c := range []byte(id) {
@@ -64,47 +64,47 @@ func ValidID(id string) bool {
 	return id != "" && len(id) <= MaxIDSize
 }
 
-// Complete returns the record of kind that id names as it is kept: without
-// empty properties, and with the one that repeats id. given isn't modified, but
-// may be what is returned. The error joins every
-// reason why it can't be kept; it wraps ErrInvalidRecord and shows no value.
+// Complete returns the record id of kind as it is stored: without empty properties,
+// and with the property that repeats id. given isn't modified, but may be returned.
+// The error joins all errors in the record. It wraps ErrInvalidRecord and shows no
+// value.
 func (k Kind) Complete(id string, given Record) (Record, error) {
-	var mistakes []error
-	mistake := func(format string, args ...any) {
-		mistakes = append(mistakes, fmt.Errorf("%w: "+format, append([]any{ErrInvalidRecord}, args...)...))
+	var errs []error
+	invalid := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrInvalidRecord}, args...)...))
 	}
 	if !ValidID(id) {
-		mistake("the identifier %.300q is not 1 to %d printable ASCII characters", id, MaxIDSize)
+		invalid("the identifier %.300q is not 1 to %d printable ASCII characters", id, MaxIDSize)
 	}
-	r := k.kept(id, given)
+	r := k.stored(id, given)
 	if own := k.ownProperty(); own != "" && r[own] != id {
-		mistake("%s must be the identifier %q", own, id)
+		invalid("%s must be the identifier %q", own, id)
 	}
 	if s := r[IsSuspended]; k == Organization && s != "" && s != "true" && s != "false" {
-		mistake("%s must be true or false", IsSuspended)
+		invalid("%s must be true or false", IsSuspended)
 	}
 	switch {
 	case len(r) == 0:
-		mistake("no property, and Redis keeps no empty record")
+		invalid("no property, and Redis stores no empty record")
 	case len(r) > MaxProperties:
-		mistake("%d properties, more than %d", len(r), MaxProperties)
+		invalid("%d properties, more than %d", len(r), MaxProperties)
 	}
 	for name, value := range r {
 		switch {
 		case name == "" || len(name) > MaxNameSize || !utf8.ValidString(name):
-			mistake("a property's name is not 1 to %d bytes of UTF-8", MaxNameSize)
+			invalid("a property's name is not 1 to %d bytes of UTF-8", MaxNameSize)
 		case len(value) > MaxPropertySize:
-			mistake("%q has more than %d bytes", name, MaxPropertySize)
+			invalid("%q has more than %d bytes", name, MaxPropertySize)
 		case !utf8.ValidString(value):
-			mistake("%q isn't UTF-8", name)
+			invalid("%q isn't UTF-8", name)
 		}
 	}
-	slices.SortFunc(mistakes, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return r, errors.Join(mistakes...)
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return r, errors.Join(errs...)
 }
 
-// kept returns given as it is kept, which is given itself if that is so.
-func (k Kind) kept(id string, given Record) Record {
+// stored returns given as it is stored, or given itself if nothing changes.
+func (k Kind) stored(id string, given Record) Record {
 	own := k.ownProperty()
 	asIs := own == "" || given[own] != ""
 	for _, value := range given {
@@ -136,7 +136,7 @@ func (k Kind) ownProperty() string {
 	return ""
 }
 
-// Why there is no record. "There is none" is never "the answer is unknown".
+// Why there is no record. "No such record" never means "the answer is unknown".
 var (
 	ErrNoRecord      = errors.New("no such record")
 	ErrInvalidRecord = errors.New("invalid record")

@@ -1,0 +1,73 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Parse decodes a configuration as an operator writes it. given has the shapes
+// that encoding/json gives to an any. The error joins every error, each a
+// [*FieldError]. With an error, the configuration must not be used. It has the
+// zero value where a field can't be read, and is nil only if nothing can.
+func Parse(given any) (*Config, error) {
+	r := &report{}
+	complete := r.field(root(), "config", given)
+	canonical, err := json.Marshal(complete) // map keys are sorted
+	public, publicErr := json.Marshal(root().public(complete))
+	cfg := &Config{Fingerprint: sha256.Sum256(public), Identity: sha256.Sum256(canonical)}
+	if err = errors.Join(err, publicErr, json.Unmarshal(canonical, cfg)); err != nil {
+		return nil, errors.Join(r.err(), fmt.Errorf("decode the configuration: %w", err))
+	}
+	cfg.derive()
+	cfg.validate(r)
+	return cfg, r.err()
+}
+
+// ParseInstance is [Parse] for a configuration as Kong sends it with
+// start_instance. Members of Kong's own beside the fields are ignored.
+func ParseInstance(data []byte) (*Config, error) {
+	var given map[string]any
+	if err := json.Unmarshal(data, &given); err != nil {
+		return nil, fmt.Errorf("decode the configuration: %w", err)
+	}
+	known := Fields(root().Fields)
+	maps.DeleteFunc(given, func(name string, _ any) bool {
+		return !slices.ContainsFunc(known, func(f Field) bool { return f.Name == name })
+	})
+	dropKongs(given)
+	return Parse(given)
+}
+
+// dropKongs removes what Kong adds to a record, such as the "$refs" of vault
+// references.
+func dropKongs(record map[string]any) {
+	maps.DeleteFunc(record, func(name string, _ any) bool {
+		return strings.HasPrefix(name, "$") || strings.HasPrefix(name, "__")
+	})
+	for _, v := range record {
+		if sub, ok := v.(map[string]any); ok {
+			dropKongs(sub)
+		}
+	}
+}
+
+// derive fills the defaults that depend on another field.
+func (c *Config) derive() {
+	c.Redis.derive()
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" {
+		return
+	}
+	if c.Prefix == "" {
+		c.Prefix = derivedPrefix(u)
+	}
+	if c.ManagementAudiences == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".kinde.com") {
+		c.ManagementAudiences = []string{"https://" + strings.ToLower(u.Host) + "/api"}
+	}
+}
