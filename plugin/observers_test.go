@@ -22,7 +22,7 @@ import (
 func TestAuditOnlyWhatLeaves(t *testing.T) {
 	i := start(t, goodConfig)
 	path := filepath.Join(t.TempDir(), "audit.log")
-	log := audit.Open(path, 1<<20, 1)
+	log := audit.Open(path, 1<<20)
 	i.all.observers.audit = log
 	o := i.all.observers.observe(i.name, i.cfg.Issuer, "response")
 	o.answered(enrich.Result{Outcome: enrich.Enriched, Action: enrich.Pass, ClientID: "observed"}, "")

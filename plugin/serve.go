@@ -26,18 +26,13 @@ const flushTime = 2 * time.Second
 type Options struct {
 	Prefix  string // Kong's, where the socket is made
 	Metrics string // host:port or Unix socket's path where metrics are served; "": nowhere
-	Audit   Audit
+
+	Audit     string // the file of the audit log; "": none
+	AuditSize int64  // bytes that it may have before it is rotated
 
 	// Users that may connect to the sockets beside root and the process's own.
 	// Those of Kong's socket can have the gateway's key sign.
 	SocketUsers, MetricsUsers []uint32
-}
-
-// Audit is where issued tokens are written down.
-type Audit struct {
-	File    string // "": nowhere
-	MaxSize int64  // bytes that the file may have before it is rotated
-	Keep    int    // how many rotated files are kept
 }
 
 // Serve runs the plugin server until ctx ends. Then it starts no more events and
@@ -57,8 +52,8 @@ func Serve(ctx context.Context, o Options) error {
 // startObservers starts the observers that o and the environment ask for.
 func (is *instances) startObservers(ctx context.Context, o Options) (stop func()) {
 	is.observers.traces = traces.New(ctx, os.Getenv, Version)
-	if o.Audit.File != "" {
-		is.observers.audit = audit.Open(o.Audit.File, o.Audit.MaxSize, o.Audit.Keep)
+	if o.Audit != "" {
+		is.observers.audit = audit.Open(o.Audit, o.AuditSize)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup

@@ -58,12 +58,10 @@ func server(stdout io.Writer) *cli.Command {
 				Usage: "Let this `USER`, a name or a number, connect to the socket, too; such a user can have tokens signed"},
 			&cli.StringSliceFlag{Name: "metrics-user", Destination: &r.metricsUsers, Local: true,
 				Usage: "Let this `USER`, a name or a number, connect to the metrics' Unix socket, too"},
-			&cli.StringFlag{Name: "audit", Destination: &r.options.Audit.File, Local: true,
+			&cli.StringFlag{Name: "audit", Destination: &r.options.Audit, Local: true,
 				Usage: "Append a line of JSON to this `FILE` for each issued token"},
-			&cli.Int64Flag{Name: "audit-size", Destination: &r.megabytes, Value: 100, Local: true,
-				Usage: "Rotate the audit log before it has more than `N` MiB"},
-			&cli.IntFlag{Name: "audit-keep", Destination: &r.options.Audit.Keep, Value: 10, Local: true,
-				Usage: "Keep `N` rotated files of the audit log, from 1 on"},
+			&cli.Int64Flag{Name: "audit-size", Destination: &r.megabytes, Value: 500, Local: true,
+				Usage: "Move the audit log to FILE.1 before it has more than `N` MiB"},
 			&cli.BoolFlag{Name: "dump", Destination: &r.dump, Local: true, HideDefault: true, Usage: "Print the plugin's schema for Kong"},
 			&cli.BoolFlag{Name: "version", Destination: &r.version, Local: true, HideDefault: true, Usage: "Print the version"},
 		},
@@ -91,11 +89,10 @@ func (r *serverRun) run(ctx context.Context, cmd *cli.Command) error {
 
 // complete sets the options that need more than a flag's value.
 func (r *serverRun) complete() (err error) {
-	audit := &r.options.Audit
-	if r.megabytes < 1 || r.megabytes > 1<<20 || audit.Keep < 1 {
-		return fmt.Errorf("-audit-size must be from 1 to %d, -audit-keep 1 or more", 1<<20)
+	if r.megabytes < 1 || r.megabytes > 1<<20 {
+		return fmt.Errorf("-audit-size must be from 1 to %d", 1<<20)
 	}
-	audit.MaxSize = r.megabytes << 20
+	r.options.AuditSize = r.megabytes << 20
 	if r.options.SocketUsers, err = userIDs(r.socketUsers); err != nil {
 		return fmt.Errorf("-socket-user: %w", err)
 	}

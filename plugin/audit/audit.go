@@ -1,5 +1,5 @@
-// Package audit keeps a line of each token that was issued, in a file that is
-// rotated. It never holds a token up: what the file can't take is counted.
+// Package audit writes a line for each issued token to a file that it rotates. No
+// token waits for the file: what it can't take is counted.
 package audit
 
 import (
@@ -17,11 +17,11 @@ import (
 const (
 	maxWaiting = 4096                   // entries
 	maxBatch   = 64 << 10               // bytes that are written at once
-	batchTime  = 100 * time.Millisecond // that a line waits for others: a write for each would cost more than all else of it
-	closeTime  = 5 * time.Second        // that Close waits for
+	batchTime  = 100 * time.Millisecond // that a line waits for others, because a write costs more than the rest
+	closeTime  = 5 * time.Second        // that Close waits
 )
 
-// Entry is a token that was issued.
+// Entry is an issued token.
 type Entry struct {
 	Time         time.Time `json:"time"`
 	TokenID      string    `json:"jti,omitempty"`
@@ -32,18 +32,18 @@ type Entry struct {
 	KeyID        string    `json:"kid"`
 }
 
-// gap is the line that stands for those that are missing.
+// gap is the line in place of those that are missing.
 type gap struct {
 	Time   time.Time `json:"time"`
 	Missed uint64    `json:"missed"`
 }
 
-// Log is an audit log. Safe for concurrent use. A nil *Log keeps nothing.
+// Log is an audit log. Safe for concurrent use. A nil *Log does nothing.
 type Log struct {
-	file  *file
-	queue chan Entry
-	end   chan struct{} // closed by Close
-	ended chan struct{}
+	file    *file
+	queue   chan Entry
+	closing chan struct{}
+	done    chan struct{} // closed when nothing is written any more
 
 	missed atomic.Uint64 // entries that aren't in the file
 
@@ -52,16 +52,17 @@ type Log struct {
 	reported uint64 // what missed was at the last Warning
 }
 
-// Open begins a log in the file at path. Before the file would have more than
-// maxSize bytes it becomes path.1, and so on; the oldest of more than keep goes.
-// A file that can't be written is tried again at each line; [Log.Warning] tells.
-func Open(path string, maxSize int64, keep int) *Log {
-	l := &Log{
-		file:  &file{path: path, maxSize: maxSize, keep: keep},
-		queue: make(chan Entry, maxWaiting), end: make(chan struct{}), ended: make(chan struct{}),
-	}
+// Open returns a log in the file at path. Before that file would have more than
+// maxSize bytes, it is moved to path.1 in place of the previous one. The log
+// retries a file that can't be written; see [Log.Warning].
+func Open(path string, maxSize int64) *Log {
+	l := newLog(&file{path: path, maxSize: maxSize}, maxWaiting)
 	go l.run()
 	return l
+}
+
+func newLog(f *file, waiting int) *Log {
+	return &Log{file: f, queue: make(chan Entry, waiting), closing: make(chan struct{}), done: make(chan struct{})}
 }
 
 // Issued adds an entry. It doesn't wait.
@@ -104,102 +105,89 @@ func (l *Log) Warning() error {
 	return fmt.Errorf("%s: %d tokens are missing in it since the plugin started: %w", l.file.path, missed, cause)
 }
 
-// Close writes what waits, for five seconds at most, and ends the log.
+// Close writes what waits, for five seconds at most, and closes the file.
 func (l *Log) Close() error {
 	if l == nil {
 		return nil
 	}
-	close(l.end)
+	close(l.closing)
 	select {
-	case <-l.ended:
+	case <-l.done:
 		return l.file.close()
 	case <-time.After(closeTime):
-		return fmt.Errorf("%s: it doesn't take what waits", l.file.path)
+		return fmt.Errorf("%s: the last lines couldn't be written within %v", l.file.path, closeTime)
 	}
 }
 
 // run writes entries as they come, those of a short while together.
 func (l *Log) run() {
-	defer close(l.ended)
-	l.fails(l.file.ready()) // told of before the first token
-	w := writer{log: l}
-	var due <-chan time.Time // nil while nothing waits to be written
+	defer close(l.done)
+	l.setFailure(l.file.ready()) // warns before the first token
+	b := batch{log: l}
+	var due <-chan time.Time // nil while no line waits
 	for {
 		select {
 		case e := <-l.queue:
-			w.add(e)
+			b.add(e)
 			if due == nil {
 				due = time.After(batchTime)
 			}
 		case <-due:
-			w.flush()
+			b.write()
 			due = nil
-		case <-l.end:
-			w.drain()
+		case <-l.closing:
+			for len(l.queue) > 0 {
+				b.add(<-l.queue)
+			}
+			b.write()
 			return
 		}
 	}
 }
 
-// fails keeps why the file doesn't take what it should, nil if it does.
-func (l *Log) fails(err error) {
+func (l *Log) setFailure(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failure = err
 }
 
-// writer makes lines of entries.
-type writer struct {
+// batch has the lines that are written next.
+type batch struct {
 	log     *Log
 	lines   []byte
 	entries int    // in lines
-	marked  uint64 // missing entries that the file has a line of
+	covered uint64 // missing entries that a line of the file stands for
 }
 
-// drain writes all that waits.
-func (w *writer) drain() {
-	for {
-		select {
-		case e := <-w.log.queue:
-			w.add(e)
-		default:
-			w.flush()
-			return
-		}
-	}
-}
-
-func (w *writer) add(e Entry) {
+func (b *batch) add(e Entry) {
 	line, err := json.Marshal(e)
 	if err != nil { // texts and a time always marshal
-		w.log.missed.Add(1)
+		b.log.missed.Add(1)
 		return
 	}
-	w.lines = append(append(w.lines, visible.JSON(line)...), '\n')
-	w.entries++
-	if len(w.lines) >= maxBatch {
-		w.flush()
+	b.lines = append(append(b.lines, visible.JSON(line)...), '\n')
+	b.entries++
+	if len(b.lines) >= maxBatch {
+		b.write()
 	}
 }
 
-// flush writes the lines, and before them one that says how many are missing.
-func (w *writer) flush() {
-	missed := w.log.missed.Load()
-	lines, gaps := w.lines, 0
-	if missed > w.marked {
-		line, _ := json.Marshal(gap{time.Now().UTC(), missed - w.marked}) // a time and a number always marshal
+// write writes the lines, behind one that says how many are missing.
+func (b *batch) write() {
+	missed := b.log.missed.Load()
+	lines, gaps := b.lines, 0
+	if missed > b.covered {
+		line, _ := json.Marshal(gap{time.Now().UTC(), missed - b.covered}) // a time and a number always marshal
 		lines, gaps = append(append(line, '\n'), lines...), 1
 	}
 	if len(lines) == 0 {
 		return
 	}
-	written, err := w.log.file.write(lines)
-	if written < gaps+w.entries {
-		w.log.missed.Add(uint64(w.entries - max(0, written-gaps)))
-	}
+	written, err := b.log.file.write(lines)
+	b.log.missed.Add(uint64(b.entries - max(0, written-gaps)))
 	if written > 0 {
-		w.marked = missed
+		b.covered = missed
 	}
-	w.log.fails(err)
-	w.lines, w.entries = w.lines[:0], 0
+	b.log.setFailure(err)
+	b.lines, b.entries = b.lines[:0], 0
 }

@@ -4,32 +4,30 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"syscall"
 )
 
 // file is appended to and rotated. At a reload two processes have it open: each
 // append is one write at the file's end, one of them rotates, and the other
-// follows. It follows a rotation by anybody else, too. Not for concurrent use.
+// follows. It also follows when anybody else moves the file. Not for concurrent
+// use.
 type file struct {
 	path    string
 	maxSize int64
-	keep    int // rotated ones
 	open    *os.File
 	torn    bool // the last write left a part of a line
 }
 
-// write appends lines, in one piece, and returns how many of them are whole in
-// the file. A file that can't be rotated goes on to grow: that is an error, but
-// loses nothing.
+// write appends lines in one piece and returns how many of them are whole in the
+// file. If it can't rotate the file, it reports that and lets the file grow.
 func (f *file) write(lines []byte) (written int, err error) {
 	if err := f.ready(); err != nil {
 		return 0, err
 	}
-	unrotated := f.makeRoom(len(lines))
+	notRotated := f.makeRoom(len(lines))
 	if f.open == nil {
-		return 0, unrotated
+		return 0, notRotated
 	}
 	text := lines
 	if f.torn {
@@ -42,22 +40,10 @@ func (f *file) write(lines []byte) (written int, err error) {
 		return max(0, bytes.Count(whole, []byte{'\n'})-(len(text)-len(lines))), fmt.Errorf("write the audit log: %w", err)
 	}
 	f.torn = false
-	return bytes.Count(lines, []byte{'\n'}), unrotated
+	return bytes.Count(lines, []byte{'\n'}), notRotated
 }
 
-// makeRoom rotates the file if it would have too many bytes with more.
-func (f *file) makeRoom(more int) error {
-	info, err := f.open.Stat()
-	if err == nil && info.Size() > 0 && info.Size()+int64(more) > f.maxSize {
-		err = f.rotate()
-	}
-	if err != nil {
-		return fmt.Errorf("rotate the audit log: %w", err)
-	}
-	return nil
-}
-
-// ready opens the file that is at path, unless that is the one already open.
+// ready opens the file at path, unless that is the open one.
 func (f *file) ready() error {
 	if f.current() {
 		return nil
@@ -71,7 +57,7 @@ func (f *file) ready() error {
 	return nil
 }
 
-// current tells whether the open file is the one at path.
+// current reports whether the open file is the one at path.
 func (f *file) current() bool {
 	if f.open == nil {
 		return false
@@ -80,13 +66,24 @@ func (f *file) current() bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(f.path)
-	return err == nil && os.SameFile(ours, there)
+	atPath, err := os.Stat(f.path)
+	return err == nil && os.SameFile(ours, atPath)
 }
 
-// rotate moves the file to path.1, and each older one to the next number, and
-// opens a new one. While another process does that, the file stays as it is; on
-// a file system without locks two may do it.
+// makeRoom rotates the file if more bytes would make it too large.
+func (f *file) makeRoom(more int) error {
+	info, err := f.open.Stat()
+	if err == nil && info.Size() > 0 && info.Size()+int64(more) > f.maxSize {
+		err = f.rotate()
+	}
+	if err != nil {
+		return fmt.Errorf("rotate the audit log: %w", err)
+	}
+	return nil
+}
+
+// rotate moves the file to path.1, in place of the previous one, and opens a new
+// one. While another process rotates it, the file stays as it is.
 func (f *file) rotate() error {
 	if errors.Is(syscall.Flock(int(f.open.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
 		return nil
@@ -94,27 +91,12 @@ func (f *file) rotate() error {
 	locked := f.open
 	defer locked.Close() // unlocks it
 	var failure error
-	if f.current() { // else another process was faster
-		failure = f.moveAll()
+	if f.current() { // otherwise another process was faster
+		failure = os.Rename(f.path, f.path+".1")
 	}
 	f.open = nil
 	return errors.Join(failure, f.ready())
 }
-
-func (f *file) moveAll() error {
-	for n := f.keep; n > 0; n-- {
-		newer := f.path
-		if n > 1 {
-			newer = f.numbered(n - 1)
-		}
-		if err := os.Rename(newer, f.numbered(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-func (f *file) numbered(n int) string { return fmt.Sprintf("%s.%d", f.path, n) }
 
 func (f *file) close() error {
 	if f.open == nil {

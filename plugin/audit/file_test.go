@@ -3,59 +3,66 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// write writes one line.
+// line writes one line.
 func (f *file) line(t *testing.T, text string) {
 	t.Helper()
 	if n, err := f.write([]byte(text + "\n")); n != 1 || err != nil {
-		t.Fatalf("%d lines: %v", n, err)
+		t.Fatalf("write = %d, %v, want 1 line", n, err)
 	}
 }
 
-func newFile(t *testing.T, maxSize int64, keep int) *file {
+func newFile(t *testing.T, maxSize int64) *file {
 	t.Helper()
-	f := &file{path: filepath.Join(t.TempDir(), "audit.log"), maxSize: maxSize, keep: keep}
+	return fileAt(t, filepath.Join(t.TempDir(), "audit.log"), maxSize)
+}
+
+func fileAt(t *testing.T, path string, maxSize int64) *file {
+	t.Helper()
+	f := &file{path: path, maxSize: maxSize}
 	t.Cleanup(func() { f.close() })
 	return f
 }
 
-func TestRotation(t *testing.T) {
-	f := newFile(t, 10, 2)
-	for n := range 10 {
-		f.line(t, fmt.Sprint(100+n)) // 4 bytes: two fit
+// want fails unless the previous file and the present one have those lines.
+func (f *file) want(t *testing.T, previous, present string) {
+	t.Helper()
+	got := []string{"", ""}
+	for i, path := range []string{f.path + ".1", f.path} {
+		if _, err := os.Stat(path); err == nil {
+			got[i] = strings.Join(lines(t, path), " ")
+		}
 	}
-	got := strings.Join(lines(t, f.numbered(2), f.numbered(1), f.path), " ")
-	if got != "104 105 106 107 108 109" {
-		t.Errorf("the files have %s", got)
-	}
-	if _, err := os.Stat(f.numbered(3)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a third is kept: %v", err)
+	if got[0] != previous || got[1] != present {
+		t.Errorf("the files have %q, want %q and %q", got, previous, present)
 	}
 }
 
-// TestLongLine: what fits no file has one of its own, and no empty one is kept.
-func TestLongLine(t *testing.T) {
-	f := newFile(t, 4, 2)
-	f.line(t, "long line")
-	if _, err := os.Stat(f.numbered(1)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("an empty file is kept: %v", err)
+// TestRotation: the file moves before it gets too large. A line that fits no file
+// has one of its own, and no empty file is kept.
+func TestRotation(t *testing.T) {
+	f := newFile(t, 10)
+	f.line(t, "long line that fits no file")
+	f.want(t, "", "long line that fits no file")
+	for n := range 10 {
+		f.line(t, fmt.Sprint(100+n)) // 4 bytes: two fit
 	}
+	f.want(t, "106 107", "108 109")
 }
 
 // TestFollowsARotation: what another process rotated isn't rotated again.
 func TestFollowsARotation(t *testing.T) {
-	one := newFile(t, 10, 3)
-	two := &file{path: one.path, maxSize: one.maxSize, keep: one.keep}
-	defer two.close()
+	one := newFile(t, 10)
+	two := fileAt(t, one.path, one.maxSize)
 	one.line(t, "one")
 	two.line(t, "two")
 	two.line(t, "three")
@@ -63,64 +70,46 @@ func TestFollowsARotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	one.line(t, "1")
-	if got := strings.Join(lines(t, one.path), " "); got != "three 1" {
-		t.Errorf("the file has %s", got)
-	}
+	one.want(t, "one two", "three 1")
 }
 
-// TestTwoProcesses: as at a reload, both write and rotate one file, and every
-// line stays whole and where it belongs.
+// TestTwoProcesses: as at a reload, two processes write one file. One of them
+// rotates it, and every line is there once.
 func TestTwoProcesses(t *testing.T) {
-	one := newFile(t, 64, 1000)
-	two := &file{path: one.path, maxSize: one.maxSize, keep: one.keep}
-	defer two.close()
-	const count = 500
-	ended := make(chan error, 2)
-	for name, f := range map[string]*file{"one": one, "two": two} {
-		go func() {
-			var err error
-			for n := 0; n < count && err == nil; n++ {
-				_, err = f.write(fmt.Appendf(nil, "%s-%d\n", name, n))
-			}
-			ended <- err
-		}()
-	}
-	for range 2 {
-		if err := <-ended; err != nil {
+	const rounds, count = 100, 10
+	for range rounds {
+		one := newFile(t, count*int64(len("one-0\n"))*3/2) // it is rotated once
+		two := fileAt(t, one.path, one.maxSize)
+		ended := make(chan error, 2)
+		for name, f := range map[string]*file{"one": one, "two": two} {
+			go func() {
+				var err error
+				for n := 0; n < count && err == nil; n++ {
+					_, err = f.write(fmt.Appendf(nil, "%s-%d\n", name, n))
+				}
+				ended <- err
+			}()
+		}
+		if err := errors.Join(<-ended, <-ended); err != nil {
 			t.Fatal(err)
 		}
-	}
-	paths, err := filepath.Glob(one.path + "*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]int{}
-	for _, line := range lines(t, paths...) {
-		seen[line]++
-	}
-	for _, name := range []string{"one", "two"} {
-		for n := range count {
-			if line := fmt.Sprintf("%s-%d", name, n); seen[line] != 1 {
-				t.Fatalf("%s is there %d times in %d files", line, seen[line], len(paths))
-			}
+		got := lines(t, one.path+".1", one.path)
+		slices.Sort(got)
+		if distinct := slices.Compact(slices.Clone(got)); len(got) != 2*count || len(distinct) != 2*count {
+			t.Fatalf("%d lines, %d of them distinct, want %d: %q", len(got), len(distinct), 2*count, got)
 		}
-	}
-	if len(paths) < 10 {
-		t.Errorf("%d files: it hardly rotated", len(paths))
 	}
 }
 
-// TestMovedAway: what rotates logs on the host may do it, too.
+// TestMovedAway: logrotate may move the file, too.
 func TestMovedAway(t *testing.T) {
-	f := newFile(t, 1<<20, 1)
+	f := newFile(t, 1<<20)
 	f.line(t, "before")
-	if err := os.Rename(f.path, f.path+".moved"); err != nil {
+	if err := os.Rename(f.path, f.path+".1"); err != nil {
 		t.Fatal(err)
 	}
 	f.line(t, "after")
-	if got := strings.Join(lines(t, f.path+".moved", f.path), " "); got != "before after" {
-		t.Errorf("the files have %s", got)
-	}
+	f.want(t, "before", "after")
 }
 
 // TestTornLine: after a write that ended in the middle of a line, which isn't
@@ -129,21 +118,19 @@ func TestTornLine(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	f := newFile(t, 1<<20, 1)
+	f := newFile(t, 1<<20)
 	f.line(t, "whole")
 	limit := limitFiles(t, 14)
 	if n, err := f.write([]byte("fits\ntorn\nnothing\n")); n != 1 || err == nil {
-		t.Errorf("%d lines are written: %v", n, err)
+		t.Errorf("write = %d lines, %v", n, err)
 	}
 	if n, err := f.write([]byte("nothing\n")); n != 0 || err == nil {
-		t.Errorf("%d lines are written: %v", n, err)
+		t.Errorf("write = %d lines, %v", n, err)
 	}
 	limit()
 	f.line(t, "next")
 	f.line(t, "last")
-	if got := strings.Join(lines(t, f.path), " "); got != "whole fits tor next last" {
-		t.Errorf("the file has %s", got)
-	}
+	f.want(t, "", "whole fits tor next last")
 }
 
 // aloneVariable names the test that a process is for.
@@ -192,8 +179,7 @@ func TestFullDisk(t *testing.T) {
 	if _, err := os.Stat(full); err != nil {
 		t.Skip(err)
 	}
-	f := &file{path: full, maxSize: 1 << 20, keep: 1}
-	defer f.close()
+	f := fileAt(t, full, 1<<20)
 	for range 2 {
 		if n, err := f.write([]byte("x\n")); n != 0 || err == nil || !strings.Contains(err.Error(), "no space left") {
 			t.Errorf("%d lines, error %v", n, err)
@@ -201,30 +187,26 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestRotationFails: the directory takes no new name. Nothing is lost, and the
-// error says it.
+// TestRotationFails: the file grows, no line is lost, and the error says why.
 func TestRotationFails(t *testing.T) {
-	f := newFile(t, 10, 1)
-	if err := os.Mkdir(f.numbered(1), 0o700); err != nil { // a file can't replace it
+	f := newFile(t, 10)
+	if err := os.Mkdir(f.path+".1", 0o700); err != nil { // a file can't replace it
 		t.Fatal(err)
 	}
 	f.line(t, "12345678")
 	if n, err := f.write([]byte("x\n")); n != 1 || err == nil || !strings.Contains(err.Error(), "rotate the audit log") {
-		t.Fatalf("%d lines, error %v", n, err)
+		t.Fatalf("write = %d, %v, want 1 line and why it isn't rotated", n, err)
 	}
-	if err := os.Remove(f.numbered(1)); err != nil {
+	if err := os.Remove(f.path + ".1"); err != nil {
 		t.Fatal(err)
 	}
 	f.line(t, "y")
-	if got := strings.Join(lines(t, f.numbered(1), f.path), " "); got != "12345678 x y" {
-		t.Errorf("the files have %s", got)
-	}
+	f.want(t, "12345678 x", "y")
 }
 
-// TestLockedByAnother: who else holds the lock rotates; the file takes lines
-// meanwhile.
+// TestLockedByAnother: while another process rotates, the file takes lines.
 func TestLockedByAnother(t *testing.T) {
-	f := newFile(t, 10, 1)
+	f := newFile(t, 10)
 	f.line(t, "12345678")
 	other, err := os.Open(f.path)
 	if err != nil {
@@ -235,7 +217,5 @@ func TestLockedByAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.line(t, "x")
-	if got := strings.Join(lines(t, f.path), " "); got != "12345678 x" {
-		t.Errorf("the file has %s", got)
-	}
+	f.want(t, "", "12345678 x")
 }

@@ -2,12 +2,19 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
+
+// moveAudit moves the audit log away, as logrotate does.
+func (s *soak) moveAudit(context.Context) error {
+	return os.Rename(s.audit, fmt.Sprintf("%s-%d", s.audit, time.Now().Unix()))
+}
 
 // audited closes the gateway, which writes the rest of the audit log, and counts
 // the tokens in it. Each has a line, or is counted in a line about missing ones.

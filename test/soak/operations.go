@@ -27,6 +27,7 @@ func (s *soak) operations() []operation {
 	return []operation{
 		{"reload of the configuration", min(20*time.Second, s.span/4), s.reload, func() { c.reloads.Add(1) }},
 		{"rotation of the keys", min(45*time.Second, s.span/4), s.rotate, func() { c.rotations.Add(1) }},
+		{"move of the audit log", min(30*time.Second, s.span/4), s.moveAudit, func() {}},
 		{"restart of Redis", min(150*time.Second, s.span*2/5), s.restartRedis, func() { c.restarts.Add(1) }},
 	}
 }

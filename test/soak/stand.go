@@ -97,7 +97,7 @@ func (s *soak) startGateway(ctx context.Context) error {
 	s.closers.Add(func() error { collector.Close(); return nil })
 	s.gateway, err = kongtest.StartStandIn(ctx, kongtest.Options{
 		Config: config, Plugin: s.binary,
-		Args: []string{"-metrics", s.metrics, "-audit", s.audit, "-audit-size", "10", "-audit-keep", "1000"},
+		Args: []string{"-metrics", s.metrics, "-audit", s.audit},
 		Env:  []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL},
 	})
 	if err != nil {
