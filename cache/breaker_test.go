@@ -12,8 +12,8 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// served reports whether the store is asked for id and answers.
-func served(t *testing.T, r *Records, id string) bool {
+// isServed reports whether the store is asked for id and answers.
+func isServed(t *testing.T, r *Records, id string) bool {
 	t.Helper()
 	_, err := r.Record(t.Context(), schema.Application, id)
 	if err != nil && !errors.Is(err, schema.ErrUnavailable) {
@@ -49,7 +49,7 @@ func TestKeyIsLeftAlone(t *testing.T) {
 			for range 10 {
 				expect(t, r, s, nil, schema.ErrUnavailable, 2*second+1)
 			}
-			if !served(t, r, "b") {
+			if !isServed(t, r, "b") {
 				t.Errorf("second %d: b isn't served", second)
 			}
 			pass(time.Second - 1)
@@ -68,12 +68,12 @@ func TestNodeIsLeftAlone(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.failsFor()
 		for i := range 10 {
-			if served(t, r, fmt.Sprint(i)) {
+			if isServed(t, r, fmt.Sprint(i)) {
 				t.Error("an answer of a silent store")
 			}
 		}
 		pass(time.Second - 1)
-		if served(t, r, "new") || s.times() != 2 {
+		if isServed(t, r, "new") || s.times() != 2 {
 			t.Errorf("the store was asked %d times, not twice", s.times())
 		}
 		pass(1)
@@ -88,20 +88,20 @@ func TestNodeIsLeftAlone(t *testing.T) {
 		s.mu.Unlock()
 		var tried sync.WaitGroup
 		tried.Go(func() {
-			if !served(t, r, "trial") {
+			if !isServed(t, r, "trial") {
 				t.Error("the trial failed")
 			}
 		})
 		synctest.Wait()
 		for i := range 5 { // however long it takes
-			if served(t, r, fmt.Sprint("other", i)) {
+			if isServed(t, r, fmt.Sprint("other", i)) {
 				t.Error("a request isn't kept from the store")
 			}
 			pass(r.budget() / 5)
 		}
 		close(release)
 		tried.Wait()
-		if !served(t, r, "other") || s.times() != 4 {
+		if !isServed(t, r, "other") || s.times() != 4 {
 			t.Errorf("the store was asked %d times, not 4", s.times())
 		}
 	})
@@ -114,15 +114,15 @@ func TestFailingKeysLetTheNodeBe(t *testing.T) {
 		r.cfg.Cache = schema.Cache{}
 		bad := []string{"a", "b", "c"}
 		s.failsFor(bad...)
-		served(t, r, "a")
-		served(t, r, "b") // from now on the node is left alone
+		isServed(t, r, "a")
+		isServed(t, r, "b") // from now on the node is left alone
 		pass(time.Second)
 		for second := range 20 {
 			for _, id := range bad {
-				served(t, r, id)
+				isServed(t, r, id)
 			}
 			pass(500 * time.Millisecond)
-			if second > 0 && !served(t, r, "healthy") { // c failed for the first time in second 0
+			if second > 0 && !isServed(t, r, "healthy") { // c failed for the first time in second 0
 				t.Errorf("second %d: a healthy record isn't served", second)
 			}
 			pass(500 * time.Millisecond)
@@ -143,14 +143,14 @@ func TestHangingKey(t *testing.T) {
 		}
 		var hanging sync.WaitGroup
 		for _, id := range []string{"a", "b"} {
-			hanging.Go(func() { served(t, r, id) })
+			hanging.Go(func() { isServed(t, r, id) })
 		}
 		pass(r.budget() / 2)
-		if !served(t, r, "c") {
+		if !isServed(t, r, "c") {
 			t.Error("not served beside a hanging key")
 		}
 		hanging.Wait()
-		if !served(t, r, "d") {
+		if !isServed(t, r, "d") {
 			t.Error("not served after keys that hung")
 		}
 	})
@@ -175,7 +175,7 @@ func TestWaitForRoomIsNoFailure(t *testing.T) {
 		var waiting sync.WaitGroup
 		for i := range 4 {
 			waiting.Go(func() {
-				if !served(t, r, fmt.Sprint(i)) {
+				if !isServed(t, r, fmt.Sprint(i)) {
 					t.Errorf("%d isn't served", i)
 				}
 			})
@@ -201,7 +201,7 @@ func TestSilentNodeCostsNoTime(t *testing.T) {
 		askAll := func() (asking *sync.WaitGroup) {
 			asking = &sync.WaitGroup{}
 			for i := range cap(slots) {
-				asking.Go(func() { served(t, r, fmt.Sprint(i)) })
+				asking.Go(func() { isServed(t, r, fmt.Sprint(i)) })
 			}
 			synctest.Wait()
 			return asking
@@ -211,7 +211,7 @@ func TestSilentNodeCostsNoTime(t *testing.T) {
 			slots <- struct{}{}
 		}
 		begin := time.Now()
-		if served(t, r, "other") || time.Since(begin) > 0 {
+		if isServed(t, r, "other") || time.Since(begin) > 0 {
 			t.Errorf("refused after %v", time.Since(begin))
 		}
 		for range cap(slots) {

@@ -3,27 +3,13 @@ package cache
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"m2m-token-enricher/schema"
 )
-
-// waiting is how many tests run at once: they wait for servers more than they
-// compute.
-const waiting = "3"
-
-func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", waiting); err != nil { // -parallel still counts
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
-}
 
 func TestTTL(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -15,53 +14,37 @@ import (
 // moves.
 var clusterReader = slices.Concat(reader, []string{"+cluster|slots", "+asking"})
 
-// inCluster are the lookups in a cluster of which one node is named.
-func inCluster(t *testing.T, c *redistest.Cluster, change func(map[string]any)) *Records {
-	t.Helper()
-	return lookups(t, c.Nodes()[0], func(given map[string]any) {
-		m2m(given)
-		redis := given["redis"].(map[string]any)
-		delete(redis, "host")
-		delete(redis, "port")
-		var nodes []any
+// inCluster are the configuration for the nodes of a cluster.
+func inCluster(c *redistest.Cluster, options ...option) *schema.Config {
+	return configAt(0, append([]option{asReader, func(cfg *schema.Config) {
 		for _, node := range c.Nodes() {
-			nodes = append(nodes, map[string]any{"ip": "127.0.0.1", "port": float64(node.Port())})
+			cfg.Redis.ClusterNodes = append(cfg.Redis.ClusterNodes, schema.ClusterNode{IP: "127.0.0.1", Port: node.Port()})
 		}
-		redis["cluster_nodes"] = nodes
-		if change != nil {
-			change(given)
-		}
-	})
+	}}, options...)...)
 }
 
-// spread names an application of each of the first masters.
-func spread(t *testing.T, c *redistest.Cluster, masters int) []string {
+// applications names n applications of each of the first masters.
+func applications(t *testing.T, c *redistest.Cluster, masters, n int) [][]string {
 	t.Helper()
-	ids := make([]string, masters)
-	for i, found := 0, 0; found < masters; i++ {
+	of := make([][]string, masters)
+	for i, missing := 0, masters*n; missing > 0; i++ {
 		id := fmt.Sprint("app", i)
-		n := slices.Index(c.Nodes(), c.MasterOf(prefix+"app:"+id))
-		if ids[n] == "" {
-			ids[n] = id
-			found++
+		if m := slices.Index(c.Nodes(), c.MasterOf(prefix+"app:"+id)); len(of[m]) < n {
+			of[m] = append(of[m], id)
+			missing--
 		}
 	}
-	return ids
+	return of
 }
 
 // TestClusterReshard moves a slot to and fro under traffic: no request notices.
 func TestClusterReshard(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, 0, clusterReader...)
-	r := inCluster(t, c, unhurriedRedis)
-	ids := spread(t, c, 3)
+	r := open(t, inCluster(c, unhurriedRedis))
+	ids := slices.Concat(applications(t, c, 3, 1)...)
 	tr := driveWithin(t, unhurriedly, r, c.Client(), ids...)
-	tr.require(func(a answer) error {
-		if a.err != nil {
-			return errors.New("a moved slot is noticed")
-		}
-		return nil
-	})
+	tr.require(served)
 	slot := c.Slot(prefix + "app:" + ids[0])
 	for _, to := range []*redistest.Server{c.Nodes()[1], c.Nodes()[2], c.Nodes()[0]} {
 		finish := c.StartReshard(slot, to)
@@ -72,11 +55,9 @@ func TestClusterReshard(t *testing.T) {
 	}
 	tr.back(c.Client(), time.Now())
 	tr.stop()
-	if _, err := r.Record(t.Context(), schema.Application, "absent"); !errors.Is(err, schema.ErrNoRecord) {
-		t.Errorf("got %v", err)
-	}
+	wantRegion(t, r, "absent", "none")
 	if n, err := r.Count(t.Context(), 10); n != len(ids) || err != nil {
-		t.Errorf("counted %d: %v", n, err)
+		t.Errorf("Count(10) = %d, %v, want %d", n, err, len(ids))
 	}
 	closed(t, r, c.Nodes()...)
 }
@@ -86,9 +67,8 @@ func TestClusterReshard(t *testing.T) {
 func TestClusterMasterDies(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, 1, clusterReader...)
-	r := inCluster(t, c, nil)
-	ids := spread(t, c, 3)
-	tr := drive(t, r, c.Client(), ids...)
+	ids := slices.Concat(applications(t, c, 3, 1)...)
+	tr := drive(t, open(t, inCluster(c)), c.Client(), ids...)
 	master := c.MasterOf(prefix + "app:" + ids[0])
 	master.WaitReplicated()
 	master.Stop()
@@ -99,58 +79,35 @@ func TestClusterMasterDies(t *testing.T) {
 	tr.recovers(c.Client(), c.Nodes()...)
 }
 
-// TestClusterWithoutAShard: while a master without a replica is away, not one
-// lookup of the other masters' records is refused.
+// TestClusterWithoutAShard: while a master without a replica is down, not one
+// lookup of the other masters' records fails.
 func TestClusterWithoutAShard(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		away func(*redistest.Cluster, *redistest.Server)
-		pool float64
+		down func(*redistest.Cluster)
+		pool int
 	}{
-		"stopped": {func(_ *redistest.Cluster, dead *redistest.Server) { dead.Stop() }, 4},
-		"silent":  {func(_ *redistest.Cluster, dead *redistest.Server) { dead.Pause() }, 4},
-		// Somebody must be asked for what nobody has.
-		"slotless": {func(c *redistest.Cluster, dead *redistest.Server) { unassign(t, c) }, 64},
+		"stopped": {func(c *redistest.Cluster) { c.Nodes()[0].Stop() }, 4},
+		"silent":  {func(c *redistest.Cluster) { c.Nodes()[0].Pause() }, 4},
+		// Some node must be asked for the keys that none has.
+		"slotless": {func(c *redistest.Cluster) { unassign(t, c) }, 64},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := redistest.StartCluster(t, 3, 0, slices.Concat(clusterReader, []string{"--cluster-require-full-coverage", "no"})...)
-			r := inCluster(t, c, func(given map[string]any) {
-				unhurriedRedis(given)
-				given["redis"].(map[string]any)["keepalive_pool_size"] = tt.pool
-			})
-			dead := c.Nodes()[0]
-			healthy, lost := byMaster(t, c, dead, 20)
-			tr := driveWithin(t, unhurriedly, r, c.Client(), healthy[:4]...)
-			bad := driveWithin(t, unhurriedly, r, c.Client(), lost[:10]...)
-			tr.require(func(a answer) error {
-				if a.err != nil {
-					return errors.New("refused, though its master serves")
-				}
-				return nil
-			})
-			tt.away(c, dead)
-			bad.waitFor("failures", &bad.failed, 60)
+			r := open(t, inCluster(c, unhurriedRedis, pool(tt.pool)))
+			ids := applications(t, c, 3, 10)
+			tr := driveWithin(t, unhurriedly, r, c.Client(), ids[1][0], ids[1][1], ids[2][0], ids[2][1])
+			lost := driveWithin(t, unhurriedly, r, c.Client(), ids[0]...)
+			tr.require(served)
+			tt.down(c)
+			lost.waitFor("failures", &lost.failed, 60)
 			tr.waitFor("answers", &tr.served, 200)
 			tr.stop()
-			bad.stop()
+			lost.stop()
 			closed(t, r, c.Nodes()[1:]...)
 		})
 	}
-}
-
-// byMaster names n applications of the master, and n of the others.
-func byMaster(t *testing.T, c *redistest.Cluster, master *redistest.Server, n int) (others, its []string) {
-	t.Helper()
-	for i := 0; len(others) < n || len(its) < n; i++ {
-		id := fmt.Sprint("app", i)
-		if c.MasterOf(prefix+"app:"+id) == master {
-			its = append(its, id)
-		} else {
-			others = append(others, id)
-		}
-	}
-	return others, its
 }
 
 // unassign takes the slots of the first of three masters from it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,25 +16,20 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// heir returns the lookups that overScript has, with another configuration and a
-// store that is silent, and with what from had.
-func heir(t *testing.T, from *Records, change func(*schema.Config)) (*Records, *scripted) {
+// reconfigured returns lookups of a changed configuration, with the records of
+// previous and a silent store.
+func reconfigured(t *testing.T, previous *Records, changes ...option) (*Records, *scripted) {
 	t.Helper()
 	s := &scripted{}
 	s.next(nil, errSilent)
-	cfg := &schema.Config{Prefix: "p:", Redis: from.cfg.Redis, Cache: from.cfg.Cache}
-	if change != nil {
-		change(cfg)
-	}
-	r := newRecords(cfg, s, time.Now)
-	r.jitter = func() float64 { return 0 }
-	r.copy(from)
+	r := scriptedRecords(s, append([]option{func(c *schema.Config) { c.Cache = previous.cfg.Cache }}, changes...)...)
+	r.copy(previous)
 	t.Cleanup(func() { _ = r.Close() })
 	return r, s
 }
 
-// TestCopiedRecords: a record is served after the change of the configuration as
-// before it, by the times of the new one.
+// TestCopiedRecords: after a change of the configuration, a record is served as
+// before, by the times of the new one.
 func TestCopiedRecords(t *testing.T) {
 	for name, tt := range map[string]struct {
 		age    time.Duration
@@ -41,21 +37,21 @@ func TestCopiedRecords(t *testing.T) {
 		asked  int // how often the new store is
 		served bool
 	}{
-		"fresh":                 {29 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300}, 0, true},
-		"stale":                 {30 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300}, 1, true},
-		"too old":               {330 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300}, 1, false},
-		"fresh for longer":      {40 * time.Second, schema.Cache{TTL: 60, StaleTTL: 300}, 0, true},
-		"fresh for less long":   {10 * time.Second, schema.Cache{TTL: 5, StaleTTL: 300}, 1, true},
-		"stale for less long":   {10 * time.Second, schema.Cache{TTL: 5, StaleTTL: 2}, 1, false},
-		"changes are told":      {time.Second, schema.Cache{TTL: 30, StaleTTL: 300, Invalidation: true}, 1, true},
-		"told, but it is older": {330 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300, Invalidation: true}, 1, false},
+		"fresh":               {29 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300}, 0, true},
+		"stale":               {30 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300}, 1, true},
+		"too old":             {330 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300}, 1, false},
+		"fresh for longer":    {40 * time.Second, schema.Cache{TTL: 60, StaleTTL: 300}, 0, true},
+		"fresh for less long": {10 * time.Second, schema.Cache{TTL: 5, StaleTTL: 300}, 1, true},
+		"stale for less long": {10 * time.Second, schema.Cache{TTL: 5, StaleTTL: 2}, 1, false},
+		"invalidation":        {time.Second, schema.Cache{TTL: 30, StaleTTL: 300, Invalidation: true}, 1, true},
+		"older, invalidation": {330 * time.Second, schema.Cache{TTL: 30, StaleTTL: 300, Invalidation: true}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			overScript(t, func(t *testing.T, from *Records, s *scripted) {
 				expect(t, from, s, good, nil, 1)
 				pass(tt.age)
 				tt.cache.MaxEntries, tt.cache.MaxBytes = 100, 1<<20
-				r, store := heir(t, from, func(cfg *schema.Config) { cfg.Cache = tt.cache })
+				r, store := reconfigured(t, from, func(cfg *schema.Config) { cfg.Cache = tt.cache })
 				err := error(nil)
 				if !tt.served {
 					err = schema.ErrUnavailable // with the last known record
@@ -66,9 +62,9 @@ func TestCopiedRecords(t *testing.T) {
 	}
 }
 
-// TestCopiedDoubts: what Redis told of as changed, or may have changed without
-// being able to tell, is asked for again.
-func TestCopiedDoubts(t *testing.T) {
+// TestCopiedInvalidated: a record that Redis reported as changed, or that may have
+// changed unreported, is fetched again.
+func TestCopiedInvalidated(t *testing.T) {
 	for name, tt := range map[string]struct {
 		happens func(*tier)
 		err     error
@@ -80,7 +76,7 @@ func TestCopiedDoubts(t *testing.T) {
 			overScript(t, func(t *testing.T, from *Records, s *scripted) {
 				expect(t, from, s, good, nil, 1)
 				tt.happens(from.tier)
-				r, store := heir(t, from, nil)
+				r, store := reconfigured(t, from)
 				expect(t, r, store, good, tt.err, 1)
 			})
 		})
@@ -102,29 +98,29 @@ func TestCopiedWithoutAProperty(t *testing.T) {
 			overScript(t, func(t *testing.T, from *Records, s *scripted) {
 				from.properties = declared(&schema.Config{Claims: tt.before})
 				expect(t, from, s, good, nil, 1)
-				r, _ := heir(t, from, func(cfg *schema.Config) { cfg.Claims = tt.after })
+				r, _ := reconfigured(t, from, func(cfg *schema.Config) { cfg.Claims = tt.after })
 				if got, err := ask(t, r); !errors.Is(err, tt.err) || got["org_code"] != "org_a" {
-					t.Errorf("got %v, %v", got, err)
+					t.Errorf("got %v, %v, want the record and %v", got, err, tt.err)
 				}
-				back, store := heir(t, r, func(cfg *schema.Config) { cfg.Claims = tt.before })
+				back, store := reconfigured(t, r, func(cfg *schema.Config) { cfg.Claims = tt.before })
 				expect(t, back, store, good, nil, 0)
 			})
 		})
 	}
 }
 
-// TestCopiedNoAbsence: that there is no record isn't taken over.
+// TestCopiedNoAbsence: negative entries aren't copied.
 func TestCopiedNoAbsence(t *testing.T) {
 	overScript(t, func(t *testing.T, from *Records, s *scripted) {
 		s.next(nil, errNoRecord)
 		expect(t, from, s, nil, schema.ErrNoRecord, 1)
-		r, store := heir(t, from, nil)
+		r, store := reconfigured(t, from)
 		expect(t, r, store, nil, schema.ErrUnavailable, 1)
 	})
 }
 
-// TestCopiedBounds: of more records than the new configuration may hold those
-// stay that were used last.
+// TestCopiedBounds: if the new configuration allows fewer records, the ones used
+// last are copied.
 func TestCopiedBounds(t *testing.T) {
 	for name, limit := range map[string]func(*schema.Cache){
 		"entries": func(c *schema.Cache) { c.MaxEntries = 10 },
@@ -133,118 +129,120 @@ func TestCopiedBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			overScript(t, func(t *testing.T, from *Records, _ *scripted) {
 				for i := range 50 {
-					served(t, from, fmt.Sprint(10+i))
+					isServed(t, from, fmt.Sprint(10+i))
 				}
-				served(t, from, "10") // last
-				r, _ := heir(t, from, func(cfg *schema.Config) { limit(&cfg.Cache) })
-				if n := r.tier.entries.Len(); n != 10 || !served(t, r, "10") || !served(t, r, "59") || r.tier.entries.Contains("p:app:11") {
-					t.Errorf("%d records are held, or not those that were used last", n)
+				isServed(t, from, "10") // last
+				r, _ := reconfigured(t, from, func(cfg *schema.Config) { limit(&cfg.Cache) })
+				if n := r.tier.entries.Len(); n != 10 || !isServed(t, r, "10") || !isServed(t, r, "59") || r.tier.entries.Contains("p:app:11") {
+					t.Errorf("got %d records, want the 10 used last", n)
 				}
 			})
 		})
 	}
 }
 
-// TestServes: records are shared by configurations of the same Redis and prefix.
+// TestServes: configurations of the same Redis and prefix share records.
 func TestServes(t *testing.T) {
-	cluster := func(ports ...int) (nodes []schema.ClusterNode) {
-		for _, port := range ports {
-			nodes = append(nodes, schema.ClusterNode{IP: "r", Port: port})
-		}
-		return nodes
-	}
-	sentinels := []schema.Node{{Host: "s", Port: 1}, {Host: "s", Port: 2}}
+	server := schema.Redis{Host: "r", Port: 1}
+	sentinel := schema.Redis{SentinelMaster: "m", SentinelNodes: []schema.Node{{Host: "s", Port: 1}, {Host: "s", Port: 2}}}
+	cluster := schema.Redis{ClusterNodes: []schema.ClusterNode{{IP: "r", Port: 1}, {IP: "r", Port: 2}}}
 	for name, tt := range map[string]struct {
-		a, b schema.Redis
-		want bool
+		cfg    schema.Redis
+		change func(*schema.Redis)
+		want   bool
 	}{
-		"server":                {schema.Redis{Host: "r", Port: 1}, schema.Redis{Host: "r", Port: 1}, true},
-		"accounts and timeouts": {schema.Redis{Host: "r", Port: 1}, schema.Redis{Host: "r", Port: 1, Username: "u", Password: "p", ReadTimeout: 5, PoolSize: 3, SSL: true, SSLCAFile: "/ca"}, true},
-		"another host":          {schema.Redis{Host: "r", Port: 1}, schema.Redis{Host: "s", Port: 1}, false},
-		"another port":          {schema.Redis{Host: "r", Port: 1}, schema.Redis{Host: "r", Port: 2}, false},
-		"another database":      {schema.Redis{Host: "r", Port: 1}, schema.Redis{Host: "r", Port: 1, Database: 1}, false},
-		"another name for TLS":  {schema.Redis{Host: "r", Port: 1, ServerName: "a"}, schema.Redis{Host: "r", Port: 1, ServerName: "b"}, false},
-		"sentinels":             {schema.Redis{SentinelMaster: "m", SentinelNodes: sentinels}, schema.Redis{SentinelMaster: "m", SentinelNodes: sentinels, SentinelPassword: "p"}, true},
-		"another master":        {schema.Redis{SentinelMaster: "m", SentinelNodes: sentinels}, schema.Redis{SentinelMaster: "n", SentinelNodes: sentinels}, false},
-		"other sentinels":       {schema.Redis{SentinelMaster: "m", SentinelNodes: sentinels}, schema.Redis{SentinelMaster: "m", SentinelNodes: sentinels[:1]}, false},
-		"its database":          {schema.Redis{SentinelMaster: "m", SentinelNodes: sentinels}, schema.Redis{SentinelMaster: "m", SentinelNodes: sentinels, Database: 1}, false},
-		"cluster":               {schema.Redis{ClusterNodes: cluster(1, 2)}, schema.Redis{ClusterNodes: cluster(2, 1)}, true},
-		"another cluster":       {schema.Redis{ClusterNodes: cluster(1, 2)}, schema.Redis{ClusterNodes: cluster(1, 3)}, false},
-		"server and cluster":    {schema.Redis{Host: "r", Port: 1}, schema.Redis{ClusterNodes: cluster(1)}, false},
+		"server": {server, func(*schema.Redis) {}, true},
+		"accounts and timeouts": {server, func(r *schema.Redis) {
+			r.Username, r.Password, r.ReadTimeout, r.PoolSize, r.SSL, r.SSLCAFile = "u", "p", 5, 3, true, "/ca"
+		}, true},
+		"another host":         {server, func(r *schema.Redis) { r.Host = "s" }, false},
+		"another port":         {server, func(r *schema.Redis) { r.Port = 2 }, false},
+		"another database":     {server, func(r *schema.Redis) { r.Database = 1 }, false},
+		"another name for TLS": {server, func(r *schema.Redis) { r.ServerName = "a" }, false},
+		"sentinels":            {sentinel, func(r *schema.Redis) { r.SentinelPassword = "p" }, true},
+		"another master":       {sentinel, func(r *schema.Redis) { r.SentinelMaster = "n" }, false},
+		"other sentinels":      {sentinel, func(r *schema.Redis) { r.SentinelNodes = r.SentinelNodes[:1] }, false},
+		"its database":         {sentinel, func(r *schema.Redis) { r.Database = 1 }, false},
+		"cluster, other order": {cluster, func(r *schema.Redis) { slices.Reverse(r.ClusterNodes) }, true},
+		"another cluster":      {cluster, func(r *schema.Redis) { r.ClusterNodes[1].Port = 3 }, false},
+		"server and cluster":   {server, func(r *schema.Redis) { *r = cluster }, false},
 	} {
-		r := &Records{cfg: &schema.Config{Prefix: "p:", Redis: tt.a}}
-		if got := r.Serves(&schema.Config{Prefix: "p:", Redis: tt.b}); got != tt.want {
-			t.Errorf("%s: %v", name, got)
+		r := &Records{cfg: &schema.Config{Prefix: "p:", Redis: tt.cfg}}
+		other := tt.cfg
+		other.ClusterNodes = slices.Clone(other.ClusterNodes)
+		tt.change(&other)
+		if got := r.Serves(&schema.Config{Prefix: "p:", Redis: other}); got != tt.want {
+			t.Errorf("%s: Serves() = %v, want %v", name, got, tt.want)
 		}
-		if r.Serves(&schema.Config{Prefix: "q:", Redis: tt.b}) {
-			t.Errorf("%s: with another prefix", name)
+		if r.Serves(&schema.Config{Prefix: "q:", Redis: other}) {
+			t.Errorf("%s: Serves() = true with another prefix", name)
 		}
 	}
 }
 
-// TestCopyEnds: lookups wait for the copy as long as they may, and it ends with
-// the lookups.
+func TestWhere(t *testing.T) {
+	for want, cfg := range map[string]schema.Redis{
+		"redis at r:1": {Host: "r", Port: 1},
+		"redis master m of the sentinels s:1, s:2": {SentinelMaster: "m", SentinelNodes: []schema.Node{{Host: "s", Port: 1}, {Host: "s", Port: 2}}},
+		"redis cluster of r:1, r:2":                {ClusterNodes: []schema.ClusterNode{{IP: "r", Port: 1}, {IP: "r", Port: 2}}},
+	} {
+		if got := (&Records{cfg: &schema.Config{Redis: cfg}}).Where(); got != want {
+			t.Errorf("Where() = %q, want %q", got, want)
+		}
+	}
+}
+
+// TestCopyEnds: lookups wait for the copy as long as they may, and Close ends it.
 func TestCopyEnds(t *testing.T) {
 	overScript(t, func(t *testing.T, from *Records, s *scripted) {
 		expect(t, from, s, good, nil, 1)
-		from.copied = make(chan struct{}) // it is still being copied itself
-		r := New(&schema.Config{Prefix: "p:", Redis: from.cfg.Redis, Cache: from.cfg.Cache}, from)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := r.Record(ctx, schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
-			t.Errorf("got %v", err)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-		heir := New(&schema.Config{Prefix: "p:", Redis: from.cfg.Redis, Cache: from.cfg.Cache}, from)
-		close(from.copied)
-		if got, err := ask(t, heir); err != nil || got["org_code"] != "org_a" {
-			t.Errorf("got %v, %v", got, err)
-		}
-		if err := heir.Close(); err != nil {
-			t.Error(err)
+		from.copied = make(chan struct{}) // its own copy still runs
+		for _, done := range []bool{false, true} {
+			r := New(from.cfg, from)
+			if done {
+				close(from.copied)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			got, err := r.Record(ctx, schema.Application, "a")
+			cancel()
+			if done != (err == nil && got["org_code"] == "org_a") || !done && !errors.Is(err, schema.ErrUnavailable) {
+				t.Errorf("copied: %v; got %v, %v", done, got, err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 		synctest.Wait()
 	})
 }
 
-// TestCopyKeepsNothingAlive: the records that were copied go when they are
-// closed.
+// TestCopyKeepsNothingAlive: the previous records can be freed after the copy.
 func TestCopyKeepsNothingAlive(t *testing.T) {
-	server := redistest.Start(t)
-	cfg := configAt(t, server.Port(), func(c map[string]any) { c["cache"].(map[string]any)["invalidation"] = true })
+	cfg := configAt(redistest.Start(t).Port(), withInvalidation)
 	from := New(cfg, nil)
 	r := New(cfg, from)
 	defer r.Close()
 	if err := from.Close(); err != nil {
 		t.Error(err)
 	}
-	gone := weak.Make(from)
+	previous := weak.Make(from)
 	from = nil
-	await.True(t, "end of what was copied", func() bool { runtime.GC(); return gone.Value() == nil })
+	await.True(t, "end of the previous records", func() bool { runtime.GC(); return previous.Value() == nil })
 	runtime.KeepAlive(r)
 }
 
-// TestCopiedThenChanged: what changed between the copy and the moment from which
-// Redis tells of changes is served as it is.
+// TestCopiedThenChanged: a change between the copy and the start of tracking is
+// served.
 func TestCopiedThenChanged(t *testing.T) {
 	server := redistest.Start(t)
-	cfg := configAt(t, server.Port(), func(c map[string]any) {
-		c["cache"] = map[string]any{"ttl": 300.0, "invalidation": true}
-	})
+	cfg := configAt(server.Port(), withInvalidation)
 	write(t, server, prefix+"app:a", "region", "eu")
-	from := New(cfg, nil)
-	defer from.Close()
-	await.True(t, "word of changes", func() bool { n, err := from.Tracked(t.Context()); return n == 1 && err == nil })
-	if got := region(t, from, "a"); got != "eu" {
-		t.Fatal(got)
-	}
+	from := open(t, cfg)
+	await.True(t, "tracking", func() bool { n, err := from.Tracked(t.Context()); return n == 1 && err == nil })
+	wantRegion(t, from, "a", "eu")
 	r := New(cfg, from)
 	defer r.Close()
 	<-r.copied
 	write(t, server, prefix+"app:a", "region", "us")
-	if got := region(t, r, "a"); got != "us" {
-		t.Errorf("got %s", got)
-	}
+	wantRegion(t, r, "a", "us")
 }

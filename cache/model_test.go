@@ -84,8 +84,7 @@ func newWorld(t *testing.T, rng *rand.Rand, told bool) *world {
 	for _, id := range []string{"a", "b", "c"} {
 		w.ids[id] = &history{versions: []version{{kind: "none"}}}
 	}
-	cfg := &schema.Config{Prefix: "p:", Cache: modelled, Redis: schema.Redis{ConnectTimeout: 500, SendTimeout: 500, ReadTimeout: 500, PoolSize: 64}}
-	w.r = newRecords(cfg, w, time.Now)
+	w.r = scriptedRecords(w, func(c *schema.Config) { c.Cache = modelled })
 	w.r.jitter = func() float64 { return float64(w.upTo(1000)) / 1000 }
 	return w
 }

@@ -13,141 +13,112 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// works tells which of all that the lookups do go well.
-type works struct{ record, absent, database, count, tracked, moving bool }
+// abilities says which of the things that lookups do work.
+type abilities struct{ record, absent, database, count, tracking, moving bool }
 
-// everything is what a user with every right can do.
-var everything = works{true, true, true, true, true, true}
-
-// rights are those that a topology needs, each with what doesn't go without it.
-type rights map[string]func(w *works)
+// rights are those that a topology needs, each with what doesn't work without it.
+type rights map[string]func(*abilities)
 
 var (
-	noLookups  = func(w *works) { w.record, w.absent, w.database, w.moving = false, false, false, false }
-	noAbsence  = func(w *works) { w.absent, w.database = false, false }
-	noDatabase = func(w *works) { w.database = false }
-	noCount    = func(w *works) { w.count = false }
-	noTracking = func(w *works) { w.tracked = false }
-	nothing    = func(w *works) { *w = works{} }
+	noLookups  = func(a *abilities) { a.record, a.absent, a.database, a.moving = false, false, false, false }
+	noTracking = func(a *abilities) { a.tracking = false }
+	nothing    = func(a *abilities) { *a = abilities{} }
+
+	serverRights = rights{
+		"%R~m2m:*": noLookups, "+hmget": noLookups,
+		"+exists":          func(a *abilities) { a.absent, a.database = false, false },
+		"+select":          func(a *abilities) { a.database = false },
+		"+scan":            func(a *abilities) { a.count = false },
+		"+client|tracking": noTracking, "+ping": noTracking,
+	}
+	// clusterRights are those that a cluster, which has no databases, needs in
+	// addition.
+	clusterRights = rights{"+cluster|slots": nothing, "+asking": func(a *abilities) { a.moving = false }}
+	// sentinelRights are those of the user that asks the sentinels.
+	sentinelRights = rights{"+sentinel|get-master-addr-by-name": nothing}
 )
 
-var serverRights = rights{
-	"%R~m2m:*": noLookups, "+hmget": noLookups, "+exists": noAbsence, "+select": noDatabase, "+scan": noCount,
-	"+client|tracking": noTracking, "+ping": noTracking,
-}
-
-// clusterRights are those that a cluster, which has no databases, needs in
-// addition.
-var clusterRights = rights{"+cluster|slots": nothing, "+asking": func(w *works) { w.moving = false }}
-
-// sentinelRights are those of the user that asks the sentinels.
-var sentinelRights = rights{"+sentinel|get-master-addr-by-name": nothing}
-
-// asWatcher is that user.
-func asWatcher(c map[string]any) {
-	redis := c["redis"].(map[string]any)
-	redis["sentinel_username"], redis["sentinel_password"] = "m2m", "p4ssw0rd"
-}
-
-// without are the rights but for one, as words of ACL SETUSER, and what goes
-// well with them.
-func (r rights) without(right string) (words []any, w works) {
-	words = []any{"ACL", "SETUSER", "m2m", "reset", "on", ">p4ssw0rd", "-@all"}
-	w = everything
-	for name, lacks := range r {
-		if name == right {
-			lacks(&w)
-		} else {
-			words = append(words, name)
+// each takes one right after the other from the user m2m, and none at last, and
+// checks what works then.
+func (r rights) each(t *testing.T, servers []*redistest.Server, try func() abilities) {
+	t.Helper()
+	for _, without := range append(slices.Sorted(maps.Keys(r)), "") {
+		want := r.grant(t, servers, without)
+		if got := try(); got != want {
+			t.Errorf("without %q: got %+v, want %+v", without, got, want)
 		}
 	}
-	return words, w
 }
 
-// each tries the rights without each of them in turn, and all of them.
-func (r rights) each(t *testing.T, servers []*redistest.Server, try func(t *testing.T) works) {
+// grant gives m2m all rights except one, and returns what works with them.
+func (r rights) grant(t *testing.T, servers []*redistest.Server, without string) abilities {
 	t.Helper()
-	for right := range r {
-		r.try(t, right, servers, try)
+	words := []any{"ACL", "SETUSER", "m2m", "reset", "on", ">p4ssw0rd", "-@all"}
+	works := abilities{true, true, true, true, true, true}
+	for right, breaks := range r {
+		if right == without {
+			breaks(&works)
+		} else {
+			words = append(words, right)
+		}
 	}
-	r.try(t, "", servers, try)
-}
-
-func (r rights) try(t *testing.T, right string, servers []*redistest.Server, try func(t *testing.T) works) {
-	t.Helper()
-	words, want := r.without(right)
 	for _, server := range servers {
 		if err := server.Client().Do(t.Context(), words...).Err(); err != nil {
 			t.Fatalf("%v: %v", words, err)
 		}
 	}
-	if got := try(t); got != want {
-		t.Errorf("without %q: got %+v, not %+v", right, got, want)
-	}
+	return works
 }
 
-// elsewhere has the lookups use another database, which is empty.
-func elsewhere(change func(map[string]any)) func(map[string]any) {
-	return func(c map[string]any) {
-		change(c)
-		c["redis"].(map[string]any)["database"] = 1.0
-	}
-}
+// inDatabase1 has the lookups use another database, which is empty.
+func inDatabase1(c *schema.Config) { c.Redis.Database = 1 }
 
-// tryAll uses fresh lookups for all that they do but to be told of changes and
-// to follow a moving slot. other are those in another database.
-func tryAll(t *testing.T, r, other *Records) works {
+// tryAll uses fresh lookups for all that they do; other is a configuration whose
+// Redis is empty.
+func tryAll(t *testing.T, cfg, other *schema.Config) (works abilities) {
 	t.Helper()
-	w := everything
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
+	r := open(t, cfg)
 	skip := skipping(r)
 	got, err := r.Record(ctx, schema.Application, "a")
-	w.record = err == nil && got["region"] == "eu"
+	works.record = err == nil && got["region"] == "eu"
+	works.moving = works.record // only a cluster moves slots
 	skip(retryInterval)
 	_, err = r.Record(ctx, schema.Application, "absent")
-	w.absent = errors.Is(err, schema.ErrNoRecord)
-	_, err = other.Record(ctx, schema.Application, "a")
-	w.database = errors.Is(err, schema.ErrNoRecord)
+	works.absent = errors.Is(err, schema.ErrNoRecord)
+	_, err = open(t, other).Record(ctx, schema.Application, "a")
+	works.database = errors.Is(err, schema.ErrNoRecord)
 	n, err := r.Count(ctx, 10)
-	w.count = err == nil && n == 1
-	return w
+	works.count = err == nil && n == 1
+	works.tracking = tracks(t, cfg)
+	return works
 }
 
-// tracks tells whether every master tells of changes.
+// tracks reports whether every master reports changes.
 func tracks(t *testing.T, cfg *schema.Config) bool {
 	t.Helper()
-	tier := newTier(10, 1<<20)
-	tr := newTracker(cfg, tier)
+	tr := newTracker(cfg, newTier(10, 1<<20))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); tr.run(ctx) }()
 	defer func() { cancel(); <-ended }()
-	works := false
-	await.True(t, "word of tracking", func() bool {
+	var trouble error
+	await.True(t, "result of tracking", func() bool {
+		trouble = tr.trouble()
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
-		works = len(tr.failures) > 1
-		for _, err := range tr.failures {
-			if err != nil {
-				works = false
-				return true
-			}
-		}
-		return works
+		return trouble != nil || len(tr.failures) > 1
 	})
-	return works
+	return trouble == nil
 }
 
 func TestRightsAtServer(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	write(t, server, prefix+"app:a", "region", "eu")
-	serverRights.each(t, []*redistest.Server{server}, func(t *testing.T) works {
-		w := tryAll(t, lookups(t, server, m2m), lookups(t, server, elsewhere(m2m)))
-		w.tracked = tracks(t, configAt(t, server.Port(), toldAs))
-		w.moving = w.record
-		return w
+	serverRights.each(t, []*redistest.Server{server}, func() abilities {
+		return tryAll(t, configAt(server.Port(), asReader), configAt(server.Port(), asReader, inDatabase1))
 	})
 }
 
@@ -157,34 +128,13 @@ func TestRightsBySentinel(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t, 1, 3)
 	write(t, s.Master(), prefix+"app:a", "region", "eu")
-	words, _ := sentinelRights.without("")
-	for _, sentinel := range s.Sentinels() {
-		if err := sentinel.Client().Do(t.Context(), words...).Err(); err != nil {
-			t.Fatal(err)
-		}
+	asWatcher := func(c *schema.Config) { c.Redis.SentinelUsername, c.Redis.SentinelPassword = "m2m", "p4ssw0rd" }
+	try := func() abilities {
+		return tryAll(t, bySentinel(s, asWatcher), bySentinel(s, asWatcher, inDatabase1))
 	}
-	try := func(t *testing.T) works {
-		w := tryAll(t, bySentinel(t, s, asWatcher), bySentinel(t, s, elsewhere(asWatcher)))
-		var cfg *schema.Config
-		bySentinel(t, s, func(c map[string]any) { asWatcher(c); cfg = configured(t, c) })
-		w.tracked = tracks(t, cfg)
-		w.moving = w.record
-		return w
-	}
+	sentinelRights.grant(t, s.Sentinels(), "")
 	serverRights.each(t, s.Servers(), try)
 	sentinelRights.each(t, s.Sentinels(), try)
-}
-
-// configured is the configuration that given makes, told of changes.
-func configured(t *testing.T, given map[string]any) *schema.Config {
-	t.Helper()
-	given = map[string]any{"issuer": given["issuer"], "signing": given["signing"], "redis": given["redis"], "claims": given["claims"]}
-	told(given)
-	cfg, err := schema.Parse(given)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
 }
 
 func TestRightsInCluster(t *testing.T) {
@@ -199,37 +149,26 @@ func TestRightsInCluster(t *testing.T) {
 	both := maps.Clone(serverRights)
 	maps.Copy(both, clusterRights)
 	delete(both, "+select")
-	both.each(t, c.Nodes(), func(t *testing.T) works {
-		r := inCluster(t, c, nil)
-		w := tryAll(t, r, inCluster(t, c, func(given map[string]any) { given["prefix"] = "m2m:other:" }))
-		var cfg *schema.Config
-		moving := inCluster(t, c, func(given map[string]any) { cfg = configured(t, given) })
-		w.tracked = tracks(t, cfg)
+	both.each(t, c.Nodes(), func() abilities {
+		works := tryAll(t, inCluster(c), inCluster(c, func(cfg *schema.Config) { cfg.Prefix = "m2m:other:" }))
+		moving := open(t, inCluster(c))
 		finish := c.StartReshard(c.Slot(key), away)
-		got, err := moving.Record(t.Context(), schema.Application, "a")
-		w.moving = err == nil && got["region"] == "eu"
+		got, err := app(t, moving, "a")
+		works.moving = err == nil && got["region"] == "eu"
 		finish()
 		c.Reshard(c.Slot(key), home)
-		return w
+		return works
 	})
 }
 
 // TestRightsOnThePage: docs/redis.md gives the reader what is needed for
 // everything, and nothing else.
 func TestRightsOnThePage(t *testing.T) {
-	var needed []string
-	for _, rights := range []rights{serverRights, clusterRights} {
-		needed = slices.AppendSeq(needed, maps.Keys(rights))
-	}
-	var given []string
-	for _, word := range redistest.ACL(t, redistest.Reader) {
-		if word[0] == '+' || word[0] == '%' {
-			given = append(given, word)
-		}
-	}
+	needed := slices.Concat(slices.Collect(maps.Keys(serverRights)), slices.Collect(maps.Keys(clusterRights)))
+	given := slices.DeleteFunc(redistest.ACL(t, redistest.Reader), func(word string) bool { return word[0] != '+' && word[0] != '%' })
 	slices.Sort(needed)
 	slices.Sort(given)
-	if needed = slices.Compact(needed); !slices.Equal(given, needed) {
-		t.Errorf("the page gives %v, needed is %v", given, needed)
+	if !slices.Equal(given, needed) {
+		t.Errorf("the page gives %v, want %v", given, needed)
 	}
 }

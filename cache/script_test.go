@@ -53,16 +53,28 @@ var (
 	errSilent   = fmt.Errorf("k: %w: connection refused", schema.ErrUnavailable)
 )
 
-// overScript runs f in a bubble whose time the test moves, with a tier of ttl 30,
-// negative ttl 5 and stale ttl 300 over a scripted store.
+// scriptedRecords are lookups in store, with ttl 30, negative ttl 5 and stale ttl
+// 300 unless changes say otherwise.
+func scriptedRecords(store source, changes ...option) *Records {
+	cfg := &schema.Config{Prefix: "p:", Cache: schema.Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 300, MaxEntries: 100, MaxBytes: 1 << 20}}
+	timeout(500)(cfg)
+	pool(64)(cfg)
+	for _, change := range changes {
+		change(cfg)
+	}
+	r := newRecords(cfg, store, time.Now)
+	r.jitter = func() float64 { return 0 }
+	return r
+}
+
+// overScript runs f in a bubble whose time the test moves, with lookups in a
+// scripted store that answers good.
 func overScript(t *testing.T, f func(t *testing.T, r *Records, s *scripted)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{}
 		s.next(good, nil)
-		cfg := &schema.Config{Prefix: "p:", Redis: schema.Redis{ConnectTimeout: 500, SendTimeout: 500, ReadTimeout: 500, PoolSize: 64}, Cache: schema.Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 300, MaxEntries: 100, MaxBytes: 1 << 20}}
-		r := newRecords(cfg, s, time.Now)
-		r.jitter = func() float64 { return 0 }
+		r := scriptedRecords(s)
 		f(t, r, s)
 		if err := r.Close(); err != nil {
 			t.Error(err)
@@ -75,7 +87,7 @@ func pass(d time.Duration) { <-time.After(d) }
 
 func ask(t *testing.T, r *Records) (schema.Record, error) {
 	t.Helper()
-	return r.Record(t.Context(), schema.Application, "a")
+	return app(t, r, "a")
 }
 
 // expect fails the test unless the next answer is record with err, and the
@@ -87,6 +99,6 @@ func expect(t *testing.T, r *Records, s *scripted, record schema.Record, err err
 		t.Errorf("got %v, %v; want %v, %v", got, gotErr, record, err)
 	}
 	if s.times() != asked {
-		t.Errorf("the store was asked %d times, not %d", s.times(), asked)
+		t.Errorf("the store was asked %d times, want %d", s.times(), asked)
 	}
 }

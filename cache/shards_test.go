@@ -78,8 +78,7 @@ func newShards(t *testing.T, rng *rand.Rand) *shards {
 	for range shardCount {
 		s.of = append(s.of, &shard{well: true, bad: map[string]bool{}})
 	}
-	cfg := &schema.Config{Prefix: "p:", Cache: schema.Cache{MaxEntries: 1000, MaxBytes: 1 << 20}, Redis: schema.Redis{ConnectTimeout: 500, SendTimeout: 500, ReadTimeout: 500, PoolSize: 64}}
-	s.r = newRecords(cfg, s, time.Now)
+	s.r = scriptedRecords(s, func(c *schema.Config) { c.Cache = schema.Cache{MaxEntries: 1000, MaxBytes: 1 << 20} })
 	return s
 }
 

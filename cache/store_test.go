@@ -16,53 +16,9 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// configAt is a configuration for a server on port, changed by change.
-func configAt(t *testing.T, port int, change func(map[string]any)) *schema.Config {
-	t.Helper()
-	given := map[string]any{
-		"issuer":  "https://example.kinde.com",
-		"signing": map[string]any{"jwks_file": "/keys.json"},
-		"redis":   map[string]any{"host": "127.0.0.1", "port": float64(port), "timeout": 1000.0},
-		"cache":   map[string]any{"ttl": 0.0, "negative_ttl": 0.0, "stale_ttl": 0.0},
-		"claims": []any{
-			map[string]any{"name": "name", "from": "organization.name"},
-			map[string]any{"name": "region", "from": "application.region"},
-			map[string]any{"name": "email", "from": "user.email"},
-		},
-	}
-	if change != nil {
-		change(given)
-	}
-	cfg, err := schema.Parse(given)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
-}
-
-func lookups(t *testing.T, server *redistest.Server, change func(map[string]any)) *Records {
-	t.Helper()
-	r := New(configAt(t, server.Port(), change), nil)
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
-}
-
-func write(t *testing.T, server *redistest.Server, key string, properties ...string) {
-	t.Helper()
-	if err := server.Client().HSet(t.Context(), key, properties).Err(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-const prefix = "m2m:example.kinde.com:"
-
 func TestRedisAnswers(t *testing.T) {
 	server := redistest.Start(t)
-	r := lookups(t, server, nil)
+	r := lookups(t, server)
 	write(t, server, prefix+"app:full", "org_code", "org_a", "user_id", "kp_1", "region", "eu", "undeclared", "x")
 	write(t, server, prefix+"app:bare", "undeclared", "x")
 	write(t, server, prefix+"app:empty", "org_code", "", "region", "eu")
@@ -85,14 +41,14 @@ func TestRedisAnswers(t *testing.T) {
 		{schema.Application, "edge", schema.Record{"region": strings.Repeat("a", 4096)}, nil},
 		{schema.Application, "large", nil, schema.ErrInvalidRecord},
 		{schema.Application, "text", nil, schema.ErrInvalidRecord},
-		{schema.Application, "absent", nil, schema.ErrNoRecord},
+		{schema.Application, "absent", nil, schema.ErrNoRecord}, // after "text": that didn't open the breaker
 		{schema.Organization, "org_a", schema.Record{"code": "org_a", "name": "A", "is_suspended": "false"}, nil},
 		{schema.User, "kp_1", schema.Record{"id": "kp_1", "email": "a@b"}, nil},
 		{schema.User, "full", nil, schema.ErrNoRecord},
 	} {
 		got, err := r.Record(t.Context(), tt.kind, tt.id)
 		if !errors.Is(err, tt.err) || !maps.Equal(got, tt.want) {
-			t.Errorf("%s %s: got %v, %v", tt.kind, tt.id, got, err)
+			t.Errorf("%s %s: got %v, %v, want %v, %v", tt.kind, tt.id, got, err, tt.want, tt.err)
 		}
 		if err != nil && strings.Contains(err.Error(), "aaaa") {
 			t.Errorf("%s %s: the error shows a property", tt.kind, tt.id)
@@ -106,50 +62,41 @@ func TestTenantsDontMix(t *testing.T) {
 	server := redistest.Start(t)
 	write(t, server, "one:app:a", "region", "eu")
 	write(t, server, "two:app:a", "region", "us")
-	for prefix, region := range map[string]string{"one:": "eu", "two:": "us"} {
-		r := lookups(t, server, func(c map[string]any) { c["prefix"] = prefix })
-		if got, err := r.Record(t.Context(), schema.Application, "a"); err != nil || got["region"] != region {
-			t.Errorf("%s: got %v, %v", prefix, got, err)
-		}
-	}
-	r := lookups(t, server, func(c map[string]any) { c["prefix"] = "one:"; c["redis"].(map[string]any)["database"] = 1.0 })
-	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrNoRecord) {
-		t.Errorf("another database: %v", err)
-	}
+	under := func(prefix string) option { return func(c *schema.Config) { c.Prefix = prefix } }
+	wantRegion(t, lookups(t, server, under("one:")), "a", "eu")
+	wantRegion(t, lookups(t, server, under("two:")), "a", "us")
+	wantRegion(t, lookups(t, server, under("one:"), inDatabase1), "a", "none")
 }
 
 func TestCount(t *testing.T) {
 	server := redistest.Start(t)
-	r := lookups(t, server, func(c map[string]any) { c["prefix"] = "a*[b]?:" })
+	r := lookups(t, server, func(c *schema.Config) { c.Prefix = "a*[b]?:" })
 	for i := range 30 {
 		write(t, server, fmt.Sprintf("a*[b]?:app:%d", i), "region", "eu")
 	}
 	write(t, server, "axb?:app:0", "region", "eu") // matches the prefix as a pattern
 	for limit, want := range map[int]int{1000: 30, 10: 10} {
 		if n, err := r.Count(t.Context(), limit); err != nil || n != want {
-			t.Errorf("counted %d up to %d: %v", n, limit, err)
+			t.Errorf("Count(%d) = %d, %v, want %d", limit, n, err, want)
 		}
 	}
 }
 
-// TestDownAtStart: nothing but a lookup needs Redis.
+// TestDownAtStart: only lookups need Redis.
 func TestDownAtStart(t *testing.T) {
 	server := redistest.Start(t)
 	server.Stop()
-	r := lookups(t, server, nil)
-	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
-		t.Errorf("got %v", err)
+	r := lookups(t, server)
+	if _, err := app(t, r, "a"); !errors.Is(err, schema.ErrUnavailable) {
+		t.Errorf("got %v, want %v", err, schema.ErrUnavailable)
 	}
 	server.Restart()
 	write(t, server, prefix+"app:a", "region", "eu")
-	await.True(t, "a record", func() bool {
-		_, err := r.Record(t.Context(), schema.Application, "a")
-		return err == nil
-	})
+	serves(t, r, "a", "eu")
 }
 
-// TestSilenceIsMetOnce: who isn't answered in time doesn't try again and wait
-// for as long once more, when the handler could go on with a held record.
+// TestSilenceIsMetOnce: a lookup that isn't answered in time doesn't try again
+// and wait once more, because the handler could continue with a stale record.
 func TestSilenceIsMetOnce(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -172,30 +119,61 @@ func TestSilenceIsMetOnce(t *testing.T) {
 			})
 		}
 	})
-	r := New(configAt(t, l.Addr().(*net.TCPAddr).Port, func(c map[string]any) { c["redis"].(map[string]any)["timeout"] = 50.0 }), nil)
-	if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
-		t.Errorf("got %v", err)
+	r := New(configAt(l.Addr().(*net.TCPAddr).Port, timeout(50)), nil)
+	if _, err := app(t, r, "a"); !errors.Is(err, schema.ErrUnavailable) {
+		t.Errorf("got %v, want %v", err, schema.ErrUnavailable)
 	}
 	if err := errors.Join(r.Close(), l.Close()); err != nil {
 		t.Error(err)
 	}
 	server.Wait()
 	if n := accepted.Load(); n > 1 {
-		t.Errorf("tried %d times", n)
+		t.Errorf("got %d tries, want 1", n)
 	}
 }
 
-// region is what r serves of id, or what is there instead of a record.
-func region(t *testing.T, r *Records, id string) string {
-	t.Helper()
-	record, err := r.Record(t.Context(), schema.Application, id)
-	switch {
-	case errors.Is(err, schema.ErrNoRecord):
-		return "none"
-	case errors.Is(err, schema.ErrInvalidRecord):
-		return "invalid"
-	case err != nil:
-		return err.Error()
+// TestCutReply: a reply that ends anywhere is either fetched again or no answer,
+// and never a shorter one. The next lookup isn't answered with its rest.
+func TestCutReply(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, reader...)
+	ids := []string{"a", "b"}
+	for _, id := range ids {
+		write(t, server, prefix+"app:"+id, "region", id+"/1", "org_code", id+"/1", "user_id", id+"/1")
 	}
-	return record["region"]
+	const reply = len("*3\r\n") + 3*len("$3\r\na/1\r\n")
+	for n := range reply + 2 {
+		r, proxy := throughProxy(t, server)
+		skip := skipping(r)
+		whole := func(id string) error {
+			got, err := app(t, r, id)
+			for _, name := range []string{"region", "org_code", "user_id"} {
+				if err == nil && got[name] != id+"/1" {
+					t.Errorf("cut after %d bytes: %s is %v", n, id, got)
+				}
+			}
+			return err
+		}
+		if err := whole("a"); err != nil {
+			t.Fatal(err)
+		}
+		proxy.CutReply(n)
+		var callers sync.WaitGroup
+		for i := range 4 {
+			callers.Go(func() {
+				if err := whole(ids[i%2]); err != nil && !errors.Is(err, schema.ErrUnavailable) {
+					t.Errorf("cut after %d bytes: %v", n, err)
+				}
+			})
+		}
+		callers.Wait()
+		skip(retryInterval)
+		for _, id := range ids {
+			if err := whole(id); err != nil {
+				t.Errorf("after a cut after %d bytes: %v", n, err)
+			}
+		}
+		closed(t, r)
+		await.True(t, "end of the connections", func() bool { return proxy.Open() == 0 })
+	}
 }

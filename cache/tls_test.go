@@ -15,28 +15,39 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// overTLS is the reader's configuration for a server's port for TLS.
+func overTLS(port int, ca, cert, key, name string) option {
+	return func(c *schema.Config) {
+		asReader(c)
+		c.Redis.Port, c.Redis.SSL, c.Redis.SSLVerify, c.Redis.ServerName = port, true, true, name
+		c.Redis.SSLCAFile, c.Redis.SSLCertFile, c.Redis.SSLKeyFile = ca, cert, key
+	}
+}
+
+// unverified trusts any server.
+func unverified(port int) option {
+	return func(c *schema.Config) { overTLS(port, "", "", "", "")(c); c.Redis.SSLVerify = false }
+}
+
+// startTLS starts a server that speaks TLS and has the application a.
+func startTLS(t *testing.T, ca *redistest.CA, clientAuth bool, names ...string) *redistest.Server {
+	t.Helper()
+	server := redistest.Start(t, append(ca.Args(clientAuth, names...), reader...)...)
+	write(t, server, prefix+"app:a", "region", "eu")
+	return server
+}
+
 // TestTLS: without ssl_verify any certificate will do; with it, one that the
 // system trusts.
 func TestTLS(t *testing.T) {
 	ca := redistest.NewCA(t)
-	server := redistest.Start(t, append(ca.Args(false, "redis.internal"), reader...)...)
-	write(t, server, prefix+"app:a", "region", "eu")
-	if got := region(t, lookups(t, server, unverified(server.TLSPort())), "a"); got != "eu" {
-		t.Errorf("unverified: %s", got)
-	}
+	server := startTLS(t, ca, false, "redis.internal")
+	wantRegion(t, lookups(t, server, unverified(server.TLSPort())), "a", "eu")
 	// The system's roots are read once in a process, so trust needs another.
 	trusting := exec.Command(os.Args[0], "-test.run=^TestTrustedTLS$", "-test.v")
 	trusting.Env = append(os.Environ(), "SSL_CERT_FILE="+ca.File(), "SSL_CERT_DIR=/nonexistent", "M2M_TEST_TLS_PORT="+strconv.Itoa(server.TLSPort()))
 	if out, err := trusting.CombinedOutput(); err != nil {
 		t.Errorf("with SSL_CERT_FILE: %v\n%s", err, out)
-	}
-}
-
-// unverified is a configuration for a server's port for TLS that trusts anyone.
-func unverified(port int) func(map[string]any) {
-	return func(c map[string]any) {
-		secured(port, "", "", "", "")(c)
-		c["redis"].(map[string]any)["ssl_verify"] = false
 	}
 }
 
@@ -47,13 +58,9 @@ func TestTrustedTLS(t *testing.T) {
 		t.Skip("runs within TestTLS")
 	}
 	for name, trusted := range map[string]bool{"redis.internal": true, "other.internal": false, "": false} {
-		r := New(configAt(t, port, secured(port, "", "", "", name)), nil)
-		got, err := r.Record(t.Context(), schema.Application, "a")
+		got, err := app(t, open(t, configAt(port, overTLS(port, "", "", "", name))), "a")
 		if (err == nil && got["region"] == "eu") != trusted {
-			t.Errorf("server name %q: got %v, %v", name, got, err)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("server name %q: got %v, %v, want trust: %v", name, got, err, trusted)
 		}
 	}
 }
@@ -61,14 +68,12 @@ func TestTrustedTLS(t *testing.T) {
 // TestRestartOverTLS: no connection that died while it was idle makes a lookup
 // fail, however many there are.
 func TestRestartOverTLS(t *testing.T) {
-	server := redistest.Start(t, append(redistest.NewCA(t).Args(false), reader...)...)
+	server := startTLS(t, redistest.NewCA(t), false)
 	r := lookups(t, server, unverified(server.TLSPort()))
 	fillPool(t, r, 8)
 	server.Restart()
 	write(t, server, prefix+"app:a", "region", "us")
-	if got, err := r.Record(t.Context(), schema.Application, "a"); err != nil || got["region"] != "us" {
-		t.Errorf("got %v, %v", got, err)
-	}
+	wantRegion(t, r, "a", "us")
 }
 
 // fillPool leaves n idle connections in the pool.
@@ -93,27 +98,11 @@ func fillPool(t *testing.T, r *Records, n int) {
 	}
 }
 
-// secured is a configuration for a server's port for TLS.
-func secured(port int, ca, cert, key, name string) func(map[string]any) {
-	return func(c map[string]any) {
-		m2m(c)
-		redis := c["redis"].(map[string]any)
-		redis["port"], redis["ssl"], redis["ssl_verify"] = float64(port), true, true
-		for field, value := range map[string]string{"ssl_ca_file": ca, "ssl_cert_file": cert, "ssl_key_file": key, "server_name": name} {
-			if value != "" {
-				redis[field] = value
-			}
-		}
-	}
-}
-
 func TestTLSFaults(t *testing.T) {
 	t.Parallel()
 	ca, other := redistest.NewCA(t), redistest.NewCA(t)
-	open := redistest.Start(t, append(ca.Args(false, "redis.internal", "127.0.0.1"), reader...)...)
-	mutual := redistest.Start(t, append(ca.Args(true, "redis.internal"), reader...)...)
-	write(t, open, prefix+"app:a", "region", "eu")
-	write(t, mutual, prefix+"app:a", "region", "eu")
+	public := startTLS(t, ca, false, "redis.internal", "127.0.0.1")
+	mutual := startTLS(t, ca, true, "redis.internal")
 	cert, key := ca.Issue(t, "client")
 	foreignCert, foreignKey := other.Issue(t, "client")
 	dir := t.TempDir()
@@ -126,15 +115,15 @@ func TestTLSFaults(t *testing.T) {
 		ca, cert, key, name string
 		says                string // nothing: it works
 	}{
-		"by name":                   {open, ca.File(), "", "", "redis.internal", ""},
-		"by address":                {open, ca.File(), "", "", "", ""},
-		"with a needless cert":      {open, ca.File(), cert, key, "", ""},
-		"wrong CA":                  {open, other.File(), "", "", "redis.internal", "unknown authority"},
-		"system's CAs":              {open, "", "", "", "redis.internal", "unknown authority"},
-		"wrong name":                {open, ca.File(), "", "", "other.internal", "not other.internal"},
-		"missing CA file":           {open, filepath.Join(dir, "none.pem"), "", "", "", "no such file"},
-		"unreadable CA file":        {open, dir, "", "", "", "is a directory"},
-		"CA file without any":       {open, empty, "", "", "", "no certificate"},
+		"by name":                   {public, ca.File(), "", "", "redis.internal", ""},
+		"by address":                {public, ca.File(), "", "", "", ""},
+		"with a needless cert":      {public, ca.File(), cert, key, "", ""},
+		"wrong CA":                  {public, other.File(), "", "", "redis.internal", "unknown authority"},
+		"system's CAs":              {public, "", "", "", "redis.internal", "unknown authority"},
+		"wrong name":                {public, ca.File(), "", "", "other.internal", "not other.internal"},
+		"missing CA file":           {public, filepath.Join(dir, "none.pem"), "", "", "", "no such file"},
+		"unreadable CA file":        {public, dir, "", "", "", "is a directory"},
+		"CA file without any":       {public, empty, "", "", "", "no certificate"},
 		"mutual":                    {mutual, ca.File(), cert, key, "redis.internal", ""},
 		"mutual, no certificate":    {mutual, ca.File(), "", "", "redis.internal", "certificate required"},
 		"mutual, foreign":           {mutual, ca.File(), foreignCert, foreignKey, "redis.internal", "unknown certificate authority"},
@@ -142,44 +131,26 @@ func TestTLSFaults(t *testing.T) {
 		"mutual, missing cert file": {mutual, ca.File(), filepath.Join(dir, "none.pem"), key, "redis.internal", "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := lookups(t, c.server, func(config map[string]any) {
-				secured(c.server.TLSPort(), c.ca, c.cert, c.key, c.name)(config)
-				config["redis"].(map[string]any)["timeout"] = 20_000.0 // a busy machine must not hide the fault
-			})
-			got, err := r.Record(t.Context(), schema.Application, "a")
+			// A busy machine must not hide the fault behind a timeout.
+			r := lookups(t, c.server, overTLS(c.server.TLSPort(), c.ca, c.cert, c.key, c.name), timeout(20_000))
+			got, err := app(t, r, "a")
 			switch {
 			case c.says == "" && (err != nil || got["region"] != "eu"):
-				t.Errorf("got %v, %v", got, err)
+				t.Errorf("got %v, %v, want the record", got, err)
 			case c.says != "" && (!errors.Is(err, schema.ErrUnavailable) || !strings.Contains(err.Error(), c.says)):
-				t.Errorf("got %v, %v; want %q", got, err, c.says)
+				t.Errorf("got %v, %v, want %q", got, err, c.says)
 			}
 			closed(t, r, c.server)
 		})
 	}
 }
 
-// TestTLSTraffic has a server with mutual TLS restart under traffic.
-func TestTLSTraffic(t *testing.T) {
-	t.Parallel()
-	ca := redistest.NewCA(t)
-	server := redistest.Start(t, append(ca.Args(true, "redis.internal"), reader...)...)
-	cert, key := ca.Issue(t, "client")
-	r := lookups(t, server, secured(server.TLSPort(), ca.File(), cert, key, "redis.internal"))
-	tr := drive(t, r, server.Client(), "a", "b")
-	server.Stop()
-	tr.fails(100)
-	tr.absent.Store(true)
-	server.Restart()
-	tr.recovers(server.Client(), server)
-}
-
-// TestRenewedFiles: certificates that are replaced on disk count from the next
-// connection on, without a reload.
+// TestRenewedFiles: the next connection uses certificates that are replaced on
+// disk, without a reload.
 func TestRenewedFiles(t *testing.T) {
 	t.Parallel()
 	ca, old := redistest.NewCA(t), redistest.NewCA(t)
-	server := redistest.Start(t, append(ca.Args(true, "redis.internal"), reader...)...)
-	write(t, server, prefix+"app:a", "region", "eu")
+	server := startTLS(t, ca, true, "redis.internal")
 	dir := t.TempDir()
 	install := func(name, from string) string {
 		t.Helper()
@@ -195,13 +166,13 @@ func TestRenewedFiles(t *testing.T) {
 	}
 	oldCert, oldKey := old.Issue(t, "client")
 	caFile, certFile, keyFile := install("ca", old.File()), install("cert", oldCert), install("key", oldKey)
-	r := lookups(t, server, secured(server.TLSPort(), caFile, certFile, keyFile, "redis.internal"))
+	r := lookups(t, server, overTLS(server.TLSPort(), caFile, certFile, keyFile, "redis.internal"))
 	skip := skipping(r)
 	fails := func(says string) {
 		t.Helper()
 		skip(retryInterval)
-		if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) || !strings.Contains(err.Error(), says) {
-			t.Errorf("got %v; want %q", err, says)
+		if got := region(t, r, "a"); !strings.Contains(got, says) {
+			t.Errorf("got %s, want %q", got, says)
 		}
 	}
 	fails("certificate signed by unknown authority")
@@ -212,9 +183,7 @@ func TestRenewedFiles(t *testing.T) {
 	fails("does not match")
 	install("key", key)
 	skip(retryInterval)
-	if got := region(t, r, "a"); got != "eu" {
-		t.Errorf("with new files: %s", got)
-	}
+	wantRegion(t, r, "a", "eu")
 	closed(t, r, server)
 }
 
@@ -223,23 +192,20 @@ func TestRenewedFiles(t *testing.T) {
 func TestTLSCutAnywhere(t *testing.T) {
 	t.Parallel()
 	ca := redistest.NewCA(t)
-	server := redistest.Start(t, append(ca.Args(false, "redis.internal"), reader...)...)
-	write(t, server, prefix+"app:a", "region", "eu")
+	server := startTLS(t, ca, false, "redis.internal")
 	proxy := redistest.StartProxy(t, server.TLSAddr())
-	r := lookups(t, server, secured(proxy.Port(), ca.File(), "", "", "redis.internal"))
+	r := lookups(t, server, overTLS(proxy.Port(), ca.File(), "", "", "redis.internal"))
 	skip := skipping(r)
 	for n := range 40 {
 		proxy.Drop()
 		proxy.CutReply(n * n)
-		got, err := r.Record(t.Context(), schema.Application, "a")
+		got, err := app(t, r, "a")
 		if err == nil && got["region"] != "eu" || err != nil && !errors.Is(err, schema.ErrUnavailable) {
 			t.Errorf("cut after %d bytes: %v, %v", n*n, got, err)
 		}
 		skip(retryInterval)
 		proxy.Pass()
-		if got := region(t, r, "a"); got != "eu" {
-			t.Errorf("after a cut after %d bytes: %s", n*n, got)
-		}
+		wantRegion(t, r, "a", "eu")
 	}
 	closed(t, r, server)
 }

@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,7 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// losses are ways to lose the connection that tells of changes.
+// losses are ways to lose the connection that reports changes.
 var losses = map[string]func(t *testing.T, server *redistest.Server, proxy *redistest.Proxy){
 	"killed": func(t *testing.T, server *redistest.Server, proxy *redistest.Proxy) {
 		proxy.Refuse()
@@ -28,31 +29,24 @@ var losses = map[string]func(t *testing.T, server *redistest.Server, proxy *redi
 	"no answers": func(_ *testing.T, _ *redistest.Server, proxy *redistest.Proxy) { proxy.Delay(time.Hour) },
 }
 
-// TestLostTracking: a change that Redis couldn't tell of is served as soon as it
-// can be asked again; meanwhile what is held may stand in.
+// TestLostTracking: a change that Redis couldn't report is served as soon as Redis
+// answers again. Until then the stale record may stand in.
 func TestLostTracking(t *testing.T) {
 	t.Parallel()
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := redistest.Start(t, tracking...)
-			r, proxy := throughProxy(t, server, told)
-			for _, id := range []string{"a", "b"} {
-				write(t, server, prefix+"app:"+id, "region", "eu")
-			}
-			waitTracked(t, r)
-			serves(t, r, "a", "eu")
+			server, r, proxy := trackedProxy(t)
+			write(t, server, prefix+"app:b", "region", "eu")
 			serves(t, r, "b", "eu")
 			serves(t, r, "absent", "none")
 			lose(t, server, proxy)
-			await.True(t, "word of the loss", func() bool { return r.tracker.trouble() != nil })
+			await.True(t, "loss", func() bool { return r.Warning() != nil })
 			write(t, server, prefix+"app:a", "region", "us")
 			write(t, server, prefix+"app:absent", "region", "us")
-			if got := region(t, r, "a"); got != "eu" {
-				t.Errorf("while Redis is silent: %s", got)
-			}
-			if _, err := r.Record(t.Context(), schema.Application, "absent"); !errors.Is(err, schema.ErrUnavailable) {
-				t.Errorf("a doubtful absence answers an outage: %v", err)
+			wantRegion(t, r, "a", "eu")
+			if _, err := app(t, r, "absent"); !errors.Is(err, schema.ErrUnavailable) {
+				t.Errorf("a stale negative entry answers an outage: got %v", err)
 			}
 			proxy.Pass()
 			serves(t, r, "a", "us")
@@ -64,20 +58,20 @@ func TestLostTracking(t *testing.T) {
 	}
 }
 
-// trackedProxy is a server that tells r of changes through a proxy. r serves the
-// application a, whose region is eu.
+// trackedProxy is a server that reports changes to r through a proxy. r has cached
+// the application a, whose region is eu.
 func trackedProxy(t *testing.T) (*redistest.Server, *Records, *redistest.Proxy) {
 	t.Helper()
 	server := redistest.Start(t, tracking...)
-	r, proxy := throughProxy(t, server, told)
+	r, proxy := throughProxy(t, server, withInvalidation)
 	write(t, server, prefix+"app:a", "region", "eu")
 	waitTracked(t, r)
 	serves(t, r, "a", "eu")
 	return server, r, proxy
 }
 
-// TestKilledTracking: only the connection that tells of changes is lost, while
-// lookups go on. What they fetch meanwhile is asked again later.
+// TestKilledTracking: only the connection that reports changes is lost, while
+// lookups continue. What they fetch meanwhile is fetched again later.
 func TestKilledTracking(t *testing.T) {
 	t.Parallel()
 	server, r, proxy := trackedProxy(t)
@@ -85,7 +79,7 @@ func TestKilledTracking(t *testing.T) {
 		return "-ERR not now\r\n", strings.EqualFold(command[0], "client")
 	})
 	killTracking(t, server)
-	await.True(t, "word of the loss", func() bool { return r.tracker.trouble() != nil })
+	await.True(t, "loss", func() bool { return r.Warning() != nil })
 	serves(t, r, "a", "eu")
 	write(t, server, prefix+"app:a", "region", "us")
 	proxy.Handle(nil)
@@ -95,34 +89,27 @@ func TestKilledTracking(t *testing.T) {
 	serves(t, r, "a", "asia")
 }
 
-// killTracking ends the connections that Redis tells of changes.
+// killTracking ends the connections to which Redis reports changes.
 func killTracking(t *testing.T, server *redistest.Server) {
 	t.Helper()
 	clients, err := server.Client().ClientList(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := 0
-	for _, line := range strings.Split(clients, "\n") {
-		id, rest, _ := strings.Cut(strings.TrimPrefix(line, "id="), " ")
-		if _, flags, _ := strings.Cut(rest, " flags="); !strings.ContainsAny(strings.SplitN(flags, " ", 2)[0], "B") {
-			continue
-		}
-		if err := server.Client().ClientKillByFilter(t.Context(), "id", id).Err(); err != nil {
-			t.Fatal(err)
-		}
-		killed++
+	ids := regexp.MustCompile(`(?m)^id=(\d+) .* flags=\w*B`).FindAllStringSubmatch(clients, -1)
+	if len(ids) != 1 {
+		t.Fatalf("%d connections track changes, want 1", len(ids))
 	}
-	if killed != 1 {
-		t.Fatalf("killed %d connections", killed)
+	if err := server.Client().ClientKillByFilter(t.Context(), "id", ids[0][1]).Err(); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// TestChangeDuringFetch: an answer from before a change doesn't outlive it.
+// TestChangeDuringFetch: an answer from before a change isn't cached.
 func TestChangeDuringFetch(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, tracking...)
-	r, proxy := throughProxy(t, server, func(c map[string]any) { told(c); c["redis"].(map[string]any)["timeout"] = 20_000.0 })
+	r, proxy := throughProxy(t, server, withInvalidation, timeout(20_000))
 	write(t, server, prefix+"app:a", "org_code", "o", "region", "eu")
 	waitTracked(t, r)
 	asked, release := make(chan struct{}), make(chan struct{})
@@ -138,30 +125,22 @@ func TestChangeDuringFetch(t *testing.T) {
 		return fmt.Sprintf("*%d\r\n%s", fields, strings.Repeat("$2\r\neu\r\n", fields)), true
 	})
 	var early sync.WaitGroup
-	early.Go(func() {
-		if got := region(t, r, "a"); got != "eu" {
-			t.Errorf("who asked before the change got %s", got)
-		}
-	})
+	early.Go(func() { wantRegion(t, r, "a", "eu") }) // asks before the change
 	<-asked
 	write(t, server, prefix+"app:a", "region", "us")
-	await.True(t, "word of the change", func() bool {
+	await.True(t, "notice of the change", func() bool {
 		r.tier.mu.Lock()
 		defer r.tier.mu.Unlock()
 		return len(r.tier.flights) == 0
 	})
-	if got := region(t, r, "a"); got != "us" { // doesn't wait for the older one
-		t.Errorf("who asked after the change got %s", got)
-	}
+	wantRegion(t, r, "a", "us") // doesn't wait for the older answer
 	close(release)
 	early.Wait()
-	if got := region(t, r, "a"); got != "us" {
-		t.Errorf("after the older answer: %s", got)
-	}
+	wantRegion(t, r, "a", "us")
 }
 
-// TestChangedIsNeverServed: once Redis told of a change, the record from before
-// is good for nothing but to refuse a token, however young it is.
+// TestChangedIsNeverServed: once Redis has reported a change, the previous record
+// is good only to refuse a token, however young it is.
 func TestChangedIsNeverServed(t *testing.T) {
 	t.Parallel()
 	server, r, proxy := trackedProxy(t)
@@ -170,14 +149,14 @@ func TestChangedIsNeverServed(t *testing.T) {
 	})
 	write(t, server, prefix+"app:a", "region", "us")
 	await.True(t, "outage", func() bool {
-		record, err := r.Record(t.Context(), schema.Application, "a")
+		record, err := app(t, r, "a")
 		if err != nil && (!errors.Is(err, schema.ErrUnavailable) || record["region"] != "eu") {
 			t.Errorf("got %v, %v", record, err)
 		}
 		return err != nil
 	})
 	for range 100 {
-		if _, err := r.Record(t.Context(), schema.Application, "a"); !errors.Is(err, schema.ErrUnavailable) {
+		if _, err := app(t, r, "a"); !errors.Is(err, schema.ErrUnavailable) {
 			t.Fatalf("the changed record is served: %v", err)
 		}
 	}
@@ -185,8 +164,8 @@ func TestChangedIsNeverServed(t *testing.T) {
 	serves(t, r, "a", "us")
 }
 
-// TestTrackingRefused: without word of changes the lookups go on, with ttl, and
-// say so once.
+// TestTrackingRefused: where Redis doesn't report changes, lookups continue with
+// ttl and warn.
 func TestTrackingRefused(t *testing.T) {
 	t.Parallel()
 	allowed := redistest.Start(t, tracking...)
@@ -203,7 +182,7 @@ func TestTrackingRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, proxy := throughProxy(t, c.server, told)
+			r, proxy := throughProxy(t, c.server, withInvalidation)
 			var asked, tried atomic.Int64
 			proxy.Handle(func(command []string) (string, bool) {
 				switch strings.ToLower(command[0]) {
@@ -225,19 +204,17 @@ func TestTrackingRefused(t *testing.T) {
 				return warning != nil && strings.Contains(warning.Error(), c.says)
 			})
 			if text := warning.Error(); !strings.Contains(text, "3600 s") || strings.Contains(text, "p4ssw0rd") {
-				t.Errorf("the warning is %q", text)
+				t.Errorf("got warning %q, want the ttl and no password", text)
 			}
 			serves(t, r, name, "eu")
 			asked.Store(0)
 			before := tried.Load()
 			await.True(t, "second try", func() bool { return tried.Load() >= before+2 })
 			for range 10 {
-				if got := region(t, r, name); got != "eu" {
-					t.Errorf("got %s", got)
-				}
+				wantRegion(t, r, name, "eu")
 			}
 			if n := asked.Load(); n > 0 {
-				t.Errorf("asked %d times within the ttl", n)
+				t.Errorf("asked %d times within the ttl, want 0", n)
 			}
 		})
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
@@ -17,34 +19,27 @@ import (
 // promptly is how soon a change must be served with cache.invalidation.
 const promptly = 100 * time.Millisecond
 
-// told makes a long ttl harmless: Redis tells of changes.
-func told(c map[string]any) {
-	c["cache"] = map[string]any{"ttl": 3600.0, "negative_ttl": 3600.0, "invalidation": true}
-}
-
-// waitTracked waits until every master tells of changes.
-func waitTracked(t *testing.T, r *Records) {
+// waitTracked waits until every master reports changes: those of servers and no
+// others, if they are named.
+func waitTracked(t *testing.T, r *Records, servers ...*redistest.Server) {
 	t.Helper()
-	await.True(t, "tracks changes", func() bool {
+	await.Nil(t, func() error {
 		r.tracker.mu.Lock()
-		defer r.tracker.mu.Unlock()
-		for _, err := range r.tracker.failures {
-			if err != nil {
-				return false
+		failures := maps.Clone(r.tracker.failures)
+		r.tracker.mu.Unlock()
+		for _, server := range servers {
+			if _, known := failures[server.Addr()]; !known {
+				return fmt.Errorf("%s isn't tracked", server.Addr())
 			}
 		}
-		return len(r.tracker.failures) > 1
+		if n := len(failures) - 1; n < 1 || len(servers) > 0 && n != len(servers) { // one is about finding them
+			return fmt.Errorf("%d masters are tracked", n)
+		}
+		return errors.Join(slices.Collect(maps.Values(failures))...)
 	})
 }
 
-// tracking is the reader, with what it needs to be told of changes.
-var tracking = slices.Concat(reader, []string{"+client|tracking", "+ping"})
-
-// toldAs are lookups of the reader that are told of changes.
-func toldAs(c map[string]any) { m2m(c); told(c) }
-
-// changes are ways to change a record that Redis must tell of. Each leaves the
-// region that is wanted, or no record.
+// changes are ways to change a record. Each leaves the region want, or no record.
 var changes = map[string]struct {
 	make func(ctx context.Context, client redis.Cmdable, key string) error
 	want string
@@ -52,10 +47,10 @@ var changes = map[string]struct {
 	"a property": {func(ctx context.Context, client redis.Cmdable, key string) error {
 		return client.HSet(ctx, key, "region", "us").Err()
 	}, "us"},
-	"a property goes": {func(ctx context.Context, client redis.Cmdable, key string) error {
+	"a property is deleted": {func(ctx context.Context, client redis.Cmdable, key string) error {
 		return client.HDel(ctx, key, "region").Err()
 	}, ""},
-	"the record goes": {func(ctx context.Context, client redis.Cmdable, key string) error {
+	"the record is deleted": {func(ctx context.Context, client redis.Cmdable, key string) error {
 		return client.Del(ctx, key).Err()
 	}, "none"},
 	"the record expires": {func(ctx context.Context, client redis.Cmdable, key string) error {
@@ -66,15 +61,9 @@ var changes = map[string]struct {
 	}, "invalid"},
 }
 
-// serves waits until r serves want, which it must at once and not after ttl.
-func serves(t *testing.T, r *Records, id, want string) {
-	t.Helper()
-	await.True(t, fmt.Sprintf("%s of %s", want, id), func() bool { return region(t, r, id) == want })
-}
-
-// tellsOfChanges tries every change to the applications ids, and what flushes
-// all of them.
-func tellsOfChanges(t *testing.T, r *Records, client redis.UniversalClient, ids ...string) {
+// noticesChanges tries every change to the applications ids, and flushes them
+// all.
+func noticesChanges(t *testing.T, r *Records, client redis.UniversalClient, ids ...string) {
 	t.Helper()
 	waitTracked(t, r)
 	ctx := t.Context()
@@ -91,7 +80,7 @@ func tellsOfChanges(t *testing.T, r *Records, client redis.UniversalClient, ids 
 			serves(t, r, id, change.want)
 		}
 	}
-	for _, id := range ids { // an absence is held, too
+	for _, id := range ids { // an absence is cached, too
 		if err := client.Del(ctx, prefix+"app:"+id).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -119,8 +108,8 @@ func flush(ctx context.Context, client redis.UniversalClient) error {
 func TestTracking(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, tracking...)
-	r := lookups(t, server, toldAs)
-	tellsOfChanges(t, r, server.Client(), "a", "b")
+	r := lookups(t, server, asReader, withInvalidation)
+	noticesChanges(t, r, server.Client(), "a", "b")
 	closed(t, r, server)
 }
 
@@ -128,7 +117,7 @@ func TestTracking(t *testing.T) {
 func TestChangeIsServedAtOnce(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, tracking...)
-	r := lookups(t, server, toldAs)
+	r := lookups(t, server, asReader, withInvalidation)
 	write(t, server, prefix+"app:a", "region", "eu")
 	waitTracked(t, r)
 	var took []time.Duration
@@ -142,75 +131,58 @@ func TestChangeIsServedAtOnce(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("median %v, at most %v", took[20], took[40])
 	if took[20] > promptly {
-		t.Errorf("half of the changes were served after %v and more", took[20])
+		t.Errorf("half of the changes were served after %v or more, want %v", took[20], promptly)
 	}
 }
 
 func TestTrackingBySentinel(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t, 1, 3, tracking...)
-	r := bySentinel(t, s, told)
-	tellsOfChanges(t, r, s.Client(), "a")
+	r := open(t, bySentinel(s, withInvalidation))
+	noticesChanges(t, r, s.Client(), "a")
 	write(t, s.Master(), prefix+"app:a", "region", "eu")
 	serves(t, r, "a", "eu")
 	old := s.Master()
 	old.Stop()
 	s.WaitForFailover(old)
-	heir := s.Master()
-	waitFollowed(t, r, heir)
-	write(t, heir, prefix+"app:a", "region", "us")
+	successor := s.Master()
+	waitTracked(t, r, successor)
+	write(t, successor, prefix+"app:a", "region", "us")
 	serves(t, r, "a", "us")
-	tellsOfChanges(t, r, heir.Client(), "a", "b")
+	noticesChanges(t, r, successor.Client(), "a", "b")
 	closed(t, r, s.Servers()[1])
-}
-
-// waitFollowed waits until every one of servers tells r of changes, and nobody
-// else is asked to.
-func waitFollowed(t *testing.T, r *Records, servers ...*redistest.Server) {
-	t.Helper()
-	await.True(t, "tracking of the masters", func() bool {
-		r.tracker.mu.Lock()
-		defer r.tracker.mu.Unlock()
-		for _, server := range servers {
-			if err, known := r.tracker.failures[server.Addr()]; !known || err != nil {
-				return false
-			}
-		}
-		return len(r.tracker.failures) == len(servers)+1 && r.tracker.failures[""] == nil
-	})
 }
 
 func TestTrackingInCluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, 1, slices.Concat(clusterReader, []string{"+client|tracking", "+ping"})...)
-	r := inCluster(t, c, told)
-	waitFollowed(t, r, c.Nodes()[:3]...)
-	ids := spread(t, c, 3)
-	tellsOfChanges(t, r, c.Client(), ids...)
+	r := open(t, inCluster(c, withInvalidation))
+	waitTracked(t, r, c.Nodes()[:3]...)
+	ids := slices.Concat(applications(t, c, 3, 1)...)
+	noticesChanges(t, r, c.Client(), ids...)
 
 	for _, to := range c.Nodes()[1:3] {
 		c.Reshard(c.Slot(prefix+"app:"+ids[0]), to)
-		tellsOfChanges(t, r, c.Client(), ids...)
+		noticesChanges(t, r, c.Client(), ids...)
 	}
 
 	dead := c.Nodes()[2]
 	dead.WaitReplicated()
 	dead.Stop()
 	c.WaitReady()
-	waitFollowed(t, r, c.Nodes()[0], c.Nodes()[1], c.MasterOf(prefix+"app:"+ids[2]))
-	tellsOfChanges(t, r, c.Client(), ids...)
+	waitTracked(t, r, c.Nodes()[0], c.Nodes()[1], c.MasterOf(prefix+"app:"+ids[2]))
+	noticesChanges(t, r, c.Client(), ids...)
 	closed(t, r, slices.DeleteFunc(c.Nodes(), func(s *redistest.Server) bool { return s == dead })...)
 }
 
-// TestNeighboursDontMix: two tenants of which one's prefix begins with the
-// other's.
+// TestNeighboursDontMix: the prefix of one tenant begins with that of another.
 func TestNeighboursDontMix(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, tracking...)
 	prefixes := []string{"m2m:a:", "m2m:a:b:", "m2m:ab:"}
 	var tenants []*Records
 	for _, prefix := range prefixes {
-		r := lookups(t, server, func(c map[string]any) { toldAs(c); c["prefix"] = prefix })
+		r := lookups(t, server, asReader, withInvalidation, func(c *schema.Config) { c.Prefix = prefix })
 		waitTracked(t, r)
 		tenants = append(tenants, r)
 	}
@@ -223,19 +195,16 @@ func TestNeighboursDontMix(t *testing.T) {
 				if j > i {
 					want = fmt.Sprint(other, round-1)
 				}
-				if got := region(t, tenants[j], "x"); got != want && round > 0 {
-					t.Errorf("%s has %s after a change of %s", other, got, prefix)
+				if round > 0 {
+					wantRegion(t, tenants[j], "x", want)
 				}
 			}
 		}
 	}
 	if n := server.Client().Del(t.Context(), "m2m:a:app:x").Val(); n != 1 {
-		t.Fatalf("deleted %d", n)
+		t.Fatalf("deleted %d records, want 1", n)
 	}
 	serves(t, tenants[0], "x", "none")
-	for i := 1; i < len(prefixes); i++ {
-		if got := region(t, tenants[i], "x"); got != prefixes[i]+"19" {
-			t.Errorf("%s has %s", prefixes[i], got)
-		}
-	}
+	wantRegion(t, tenants[1], "x", prefixes[1]+"19")
+	wantRegion(t, tenants[2], "x", prefixes[2]+"19")
 }

@@ -28,12 +28,11 @@ const (
 	tardiness = 50 * time.Millisecond
 )
 
-// unhurriedly is the patience of traffic of which every request must be served,
-// however late the machine is.
+// unhurriedly is the patience of traffic whose every request must be served,
+// however late the machine is; unhurriedRedis are the timeouts for it.
 const unhurriedly = 4 * time.Second
 
-// unhurriedRedis is a change of the configuration for such traffic.
-func unhurriedRedis(given map[string]any) { given["redis"].(map[string]any)["timeout"] = 1500.0 }
+var unhurriedRedis = timeout(1500)
 
 // answer is what one request of the traffic got.
 type answer struct {
@@ -96,12 +95,8 @@ func driveWithin(t *testing.T, within time.Duration, r *Records, client redis.Cm
 	return tr
 }
 
-// unhurried is how long a worker rests after a request: the tests share a small
-// machine.
-const unhurried = time.Millisecond
-
 func (tr *traffic) work(ctx context.Context, id string) {
-	ticker := time.NewTicker(unhurried)
+	ticker := time.NewTicker(time.Millisecond) // the tests share a small machine
 	defer ticker.Stop()
 	for ctx.Err() == nil {
 		tr.request(ctx, id)
@@ -135,7 +130,7 @@ func (tr *traffic) request(ctx context.Context, id string) {
 	tr.served.Add(1)
 }
 
-// read takes the version from the record and tells what no answer may be.
+// read takes the version from the record and fails if no answer may be so.
 func (tr *traffic) read(a *answer, record schema.Record) error {
 	switch {
 	case a.err == nil && record == nil:
@@ -176,7 +171,7 @@ func raise(most *atomic.Int64, d time.Duration) {
 	}
 }
 
-// stop ends the traffic and tells whether a request took too long.
+// stop ends the traffic. The test fails if a request took too long.
 func (tr *traffic) stop() {
 	if tr.stopped {
 		return
@@ -246,6 +241,14 @@ func unserved(a answer) error {
 	return nil
 }
 
+// served is a check: every request is.
+func served(a answer) error {
+	if a.err != nil {
+		return errors.New("not served")
+	}
+	return nil
+}
+
 // fails requires that n requests find Redis silent, and nothing is served stale.
 func (tr *traffic) fails(n int64) {
 	tr.t.Helper()
@@ -265,42 +268,3 @@ func (tr *traffic) recovers(client redis.Cmdable, servers ...*redistest.Server) 
 
 // anything is a check that ends another one.
 func anything(answer) error { return nil }
-
-// waitClosed waits until no server has a connection of the reader.
-func waitClosed(t *testing.T, servers ...*redistest.Server) {
-	t.Helper()
-	for _, server := range servers {
-		await.True(t, "end of the connections", func() bool { return connections(t, server) == 0 })
-	}
-}
-
-// connections counts those of the reader at server.
-func connections(t *testing.T, server *redistest.Server) int {
-	t.Helper()
-	list, err := server.Client().ClientList(context.WithoutCancel(t.Context())).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Count(list, " user=m2m ")
-}
-
-// throughProxy are the lookups through a proxy in front of server.
-func throughProxy(t *testing.T, server *redistest.Server, change func(map[string]any)) (*Records, *redistest.Proxy) {
-	t.Helper()
-	proxy := redistest.StartProxy(t, server.Addr())
-	return lookups(t, server, func(c map[string]any) {
-		asUser("m2m", "p4ssw0rd")(c)
-		c["redis"].(map[string]any)["port"] = float64(proxy.Port())
-		if change != nil {
-			change(c)
-		}
-	}), proxy
-}
-
-// skipping lets the clock of r be put forward, which ends a pause without
-// waiting for it. It is for lookups that nobody has used yet.
-func skipping(r *Records) (skip func(time.Duration)) {
-	var ahead atomic.Int64
-	r.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	return func(d time.Duration) { ahead.Add(int64(d)) }
-}
