@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -17,9 +18,8 @@ const (
 	jwtAssertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
 )
 
-// tokenRequest is a request with one clear grant.
+// tokenRequest is a request that is clearly a client_credentials grant.
 type tokenRequest struct {
-	parameters parameters
 	clients    []client
 	clientsErr error // why a client that it names can't be read
 }
@@ -39,26 +39,18 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 		return x.plain, nil
 	}
 	r := x.Request
-	query, err := readQuery(r.Query)
-	if err == nil {
-		err = checkCookie(r.Cookie)
-	}
-	if err != nil {
-		return tokenRequest{}, decided(AmbiguousRequest, "%w", err)
-	}
+	query, queryErr := readQuery(r.Query)
 	body, err := readParameters(r)
-	if err != nil {
-		return tokenRequest{}, decided(AmbiguousRequest, "%w", err)
+	if err := cmp.Or(queryErr, checkCookie(r.Cookie), err); err != nil {
+		return tokenRequest{}, &verdict{AmbiguousRequest, err}
 	}
-	grant, err := body.grant()
-	if err != nil {
-		return tokenRequest{}, decided(AmbiguousRequest, "%w", err)
-	}
-	if grant != m2mGrant {
+	switch grant, err := body.grant(); {
+	case err != nil:
+		return tokenRequest{}, &verdict{AmbiguousRequest, err}
+	case grant != m2mGrant:
 		return tokenRequest{}, &verdict{outcome: NotM2M}
 	}
-	clients, clientsErr := namedClients(r.Authorization, slices.Concat(query, body))
-	return tokenRequest{body, clients, clientsErr}, nil
+	return newTokenRequest(r.Authorization, slices.Concat(query, body)), nil
 }
 
 // readParameters reads the request's body as what it is, a form or JSON. JSON must
@@ -69,10 +61,10 @@ func readParameters(r Request) (parameters, error) {
 		return nil, r.BodyError
 	}
 	kind, onlyASCII, err := media(r.ContentType, r.ContentEncoding)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if kind == FormMediaType && isJSON(r.Body) {
+	case kind == FormMediaType && isJSON(r.Body):
 		return nil, errors.New("the body is JSON, but labelled as a form")
 	}
 	body, err := readBody(r.Body)
@@ -137,8 +129,7 @@ func readPlainForm(r Request) (request tokenRequest, ok bool) {
 	if grant, err := body.grant(); err != nil || grant != m2mGrant || !body.has("client_id") || !body.has("client_secret") {
 		return tokenRequest{}, false
 	}
-	clients, clientsErr := namedClients("", body)
-	return tokenRequest{body, clients, clientsErr}, true
+	return newTokenRequest("", body), true
 }
 
 // clearGrant matches the grant types that all readers understand alike: names
@@ -163,6 +154,11 @@ func (p parameters) grant() (string, error) {
 		return "", fmt.Errorf("a grant type that may be taken for %s", m2mGrant)
 	}
 	return grant, nil
+}
+
+func newTokenRequest(authorization string, parameters parameters) (r tokenRequest) {
+	r.clients, r.clientsErr = namedClients(authorization, parameters)
+	return r
 }
 
 // namedClients returns every client that the request names: in HTTP Basic

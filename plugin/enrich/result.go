@@ -85,13 +85,10 @@ func (r Result) OAuthError(requestID string) []byte {
 	if requestID != "" {
 		description += fmt.Sprintf(" (request %s)", requestID)
 	}
-	body, err := json.Marshal(struct {
+	body, _ := json.Marshal(struct { // two strings always marshal
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}{r.Outcome.rule().code, description})
-	if err != nil {
-		return []byte(`{"error":"server_error"}`) // two strings always marshal
-	}
 	return body
 }
 

@@ -5,6 +5,7 @@ package rotation
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -113,13 +114,7 @@ func (k *Key) signed() bool { return !k.Signing.IsZero() || !k.SignedUntil.IsZer
 
 // latest is the time of the key's last step.
 func (k *Key) latest() time.Time {
-	last := k.Created
-	for _, t := range []time.Time{k.Signing, k.SignedUntil, k.Retired} {
-		if t.After(last) {
-			last = t
-		}
-	}
-	return last
+	return slices.MaxFunc([]time.Time{k.Created, k.Signing, k.SignedUntil, k.Retired}, time.Time.Compare)
 }
 
 // mark writes the time of a step into the key's JWK. A key of a PEM file has none,

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -85,13 +86,8 @@ func Generate(kind string, now time.Time) ([]byte, error) {
 // Add appends a new key, which is published and doesn't sign. An empty kind means
 // the signing key's.
 func (s *Set) Add(kind string, now time.Time) (kid string, err error) {
-	if kind == "" {
-		kind = map[string]string{"ES256": "ec", "EdDSA": "ed25519"}[s.Keys[0].Algorithm]
-	}
-	if kind == "" {
-		kind = "rsa"
-	}
-	k, err := newNext(kind, s.stepTime(now))
+	signing := map[string]string{"ES256": "ec", "EdDSA": "ed25519"}[s.Keys[0].Algorithm]
+	k, err := newNext(cmp.Or(kind, signing, "rsa"), s.stepTime(now))
 	if err != nil {
 		return "", err
 	}

@@ -179,9 +179,7 @@ func (o *Object) With(changes ...Member) []byte {
 			out = append(out, ',')
 		}
 		comma = true
-		out, _ = jsontext.AppendQuote(out, c.Name) // it replaces invalid UTF-8, so the text stays JSON
-		out = append(out, ':')
-		out = append(out, c.Value...)
+		out = c.appendTo(out)
 	}
 	return append(out, o.text[o.last:]...)
 }
@@ -196,11 +194,14 @@ func (o *Object) Without(names ...string) []byte {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out, _ = jsontext.AppendQuote(out, m.Name) // it was parsed, so it is UTF-8
-		out = append(out, ':')
-		out = append(out, m.Value...)
+		out = m.appendTo(out)
 	}
 	return append(out, '}')
+}
+
+func (m Member) appendTo(text []byte) []byte {
+	text, _ = jsontext.AppendQuote(text, m.Name) // it replaces invalid UTF-8, so the text stays JSON
+	return append(append(text, ':'), m.Value...)
 }
 
 func find(members []Member, name string) *Member {
@@ -243,36 +244,37 @@ func Quote(s string) (jsontext.Value, error) {
 // Texts returns the texts of the JSON array value, and whether it holds only
 // strings.
 func Texts(value jsontext.Value) ([]string, bool) {
-	elements, err := Elements(value)
-	if err != nil {
+	list, all := []string{}, true
+	err := eachElement(value, func(element jsontext.Value) {
+		text, ok := Text(element)
+		list, all = append(list, text), all && ok
+	})
+	if err != nil || !all {
 		return nil, false
-	}
-	list := make([]string, len(elements))
-	for i, element := range elements {
-		var ok bool
-		if list[i], ok = Text(element); !ok {
-			return nil, false
-		}
 	}
 	return list, true
 }
 
+// Elements returns the elements of the JSON array value as they are written.
+func Elements(value jsontext.Value) (list []jsontext.Value, err error) {
+	err = eachElement(value, func(element jsontext.Value) { list = append(list, element) })
+	return list, err
+}
+
 var errNotArray = errors.New("not an array")
 
-// Elements returns the elements of the JSON array value as they are written.
-func Elements(value jsontext.Value) ([]jsontext.Value, error) {
+func eachElement(value jsontext.Value, visit func(jsontext.Value)) error {
 	s := scan(value)
 	defer s.release()
 	if err := s.open('[', errNotArray); err != nil {
-		return nil, err
+		return err
 	}
-	var list []jsontext.Value
 	for s.more() {
 		element, at, err := s.value()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		list = append(list, value[at:at+len(element):at+len(element)])
+		visit(value[at : at+len(element) : at+len(element)])
 	}
-	return list, s.close()
+	return s.close()
 }
