@@ -39,16 +39,7 @@ func TestDeployDemo(t *testing.T) {
 	config := edit.Replace(read(t, "deploy/compose/kong.yml"))
 	write(t, kongYML, config)
 	for _, name := range []string{"keys", "keys", "records"} { // a second time the key stays
-		entrypoint := texts(at(services, name, "entrypoint"))
-		cmd := exec.Command(entrypoint[0], append(entrypoint[1:], edit.Replace(text(at(services, name, "command.0"))))...)
-		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
-		environment, _ := at(services, name, "environment").(map[string]any)
-		for variable, value := range environment {
-			cmd.Env = append(cmd.Env, variable+"="+text(value))
-		}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", name, err, out)
-		}
+		runService(t, name, services[name], dir, edit)
 	}
 
 	t.Setenv("REDIS_PASSWORD", text(at(services, "kong.environment.REDIS_PASSWORD")))
@@ -63,9 +54,7 @@ func TestDeployDemo(t *testing.T) {
 	}
 	defer func() {
 		_ = running.Process.Signal(os.Interrupt)
-		if err := running.Wait(); err != nil {
-			t.Errorf("the stub: %v", err)
-		}
+		expect(t, "how the stub ended", running.Wait(), nil)
 	}()
 	await.Nil(t, func() error {
 		return exec.Command(stub, append(texts(at(services, "stub.healthcheck.test"))[2:], "-provider", provider)...).Run()
@@ -74,6 +63,21 @@ func TestDeployDemo(t *testing.T) {
 	// The other file loads, too. Its provider can't be reached, so nothing is asked.
 	if err := gateway.Reload([]byte(read(t, "deploy/kubernetes/kong.yml"))); err != nil {
 		t.Errorf("deploy/kubernetes/kong.yml: %v", err)
+	}
+}
+
+// runService runs the command of a service with the programs in bin.
+func runService(t *testing.T, name string, service any, bin string, edit *strings.Replacer) {
+	t.Helper()
+	entrypoint := texts(at(service, "entrypoint"))
+	cmd := exec.Command(entrypoint[0], append(entrypoint[1:], edit.Replace(text(at(service, "command.0"))))...)
+	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
+	environment, _ := at(service, "environment").(map[string]any)
+	for variable, value := range environment {
+		cmd.Env = append(cmd.Env, variable+"="+text(value))
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
 	}
 }
 

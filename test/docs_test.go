@@ -33,7 +33,11 @@ func dumped(t *testing.T) schema.Field {
 // configuration that is shown.
 func TestKongYMLs(t *testing.T) {
 	config := dumped(t)
-	for name, text := range map[string]string{"kong.yml": read(t, "kong.yml"), "README.md": block(t, "README.md", "yaml")} {
+	files := map[string]string{"README.md": block(t, "README.md", "yaml")}
+	for _, name := range []string{"kong.yml", "deploy/compose/kong.yml", "deploy/kubernetes/kong.yml"} {
+		files[name] = read(t, name)
+	}
+	for name, text := range files {
 		given := at(decodeText(t, name, text), pluginConfig).(map[string]any)
 		if _, err := config.Complete("config", given); err != nil {
 			t.Errorf("%s: %v", name, err)
