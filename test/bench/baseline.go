@@ -12,14 +12,14 @@ import (
 // errNoCommit: the repository lacks the commit, as a shallow clone may.
 var errNoCommit = errors.New("no such commit here")
 
-// buildBaseline builds the plugin as it was at the commit called tag, the way that make build
-// does, and returns the executable's path.
+// buildBaseline builds the plugin of the commit called tag as make build does,
+// and returns the executable's path.
 func (b *bench) buildBaseline(ctx context.Context, tag string) (string, error) {
 	if output(ctx, "git", "rev-parse", "--verify", "--quiet", tag+"^{commit}") == "" {
 		return "", fmt.Errorf("commit %q: %w", tag, errNoCommit)
 	}
 	source := filepath.Join(b.dir, "baseline")
-	// Kong takes the plugin's name from its executable's.
+	// The plugin's name is that of its executable.
 	binary := filepath.Join(b.dir, "before", filepath.Base(b.binary))
 	archive := filepath.Join(b.dir, "baseline.tar")
 	if err := os.Mkdir(source, 0o700); err != nil {

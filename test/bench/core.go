@@ -15,10 +15,10 @@ var coreRows = [][2]string{
 	{"verification alone", "BenchmarkVerify/"},
 }
 
-// libcryptoBenchmarks are those that a build with libcrypto changes.
+// libcryptoBenchmarks are those on which libcrypto has an effect.
 const libcryptoBenchmarks = "^Benchmark(Enrich|Sign|Verify)$/^(ES256|RS256)$"
 
-// core is the core's figures, of the static build and of one with libcrypto.
+// core has the figures of the static build and of one with libcrypto.
 type core struct {
 	static, libcrypto figures
 	without           string // why there are no figures of libcrypto

@@ -47,7 +47,7 @@ func measureEndToEnd(ctx context.Context, b *bench) (r report, err error) {
 	}, nil
 }
 
-// endToEnd is the part's routes and what they share.
+// endToEnd has the routes, and the provider and the records that they share.
 type endToEnd struct {
 	provider *measure.Provider
 	records  *measure.Records
@@ -73,7 +73,7 @@ func (s *stand) endToEndRoutes(ctx context.Context) (e endToEnd, err error) {
 			return e, err
 		}
 	}
-	// They share the process of the ES256 route, which is idle meanwhile.
+	// These use the process of the ES256 route, which is idle meanwhile.
 	if err := e.add(route{management, signers[1], always(measure.TokenRequest(measure.ManagementClient))}, measure.ManagementClient, false); err != nil {
 		return e, err
 	}
@@ -87,7 +87,7 @@ func (e *endToEnd) add(r route, id string, enriched bool) error {
 	return r.expect(e.provider, id, enriched)
 }
 
-// addBaseline adds the state before, or says why it can't be measured.
+// addBaseline adds the baseline's route, or returns why it can't be measured.
 func (s *stand) addBaseline(ctx context.Context, e *endToEnd) (missing string, err error) {
 	tag := s.bench.baseline
 	if tag == "" {
@@ -109,8 +109,8 @@ func (s *stand) addBaseline(ctx context.Context, e *endToEnd) (missing string, e
 	return "", e.add(route{es256Before, g, always(measure.TokenRequest(id))}, id, true)
 }
 
-// endToEndTable has a line for each route but that of the baseline: requests/s
-// by connections, and what else is measured at goalConnections.
+// endToEndTable has a line for each route except the baseline's: requests/s by
+// connections, and the other figures at goalConnections.
 func endToEndTable(routes []route, all results) string {
 	rows := [][]string{{"route", "-1", "-8", "-64", "-256", "-p50 ms", "-p99 ms", "-plugin CPU µs", "-plugin RSS MiB"}}
 	for _, r := range routes {

@@ -46,8 +46,8 @@ func (f figures) goBench(ctx context.Context, pattern string, span time.Duration
 	return nil
 }
 
-// parse takes one line of go test, in the format of golang.org/design/14313. It
-// reports whether the line was one of a benchmark.
+// parse reads one line of go test (golang.org/design/14313) and reports whether
+// it is a benchmark's.
 func (f figures) parse(line string) (bool, error) {
 	words := strings.Fields(line)
 	if len(words) < 4 || !strings.HasPrefix(words[0], "Benchmark") {

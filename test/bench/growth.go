@@ -9,13 +9,13 @@ import (
 	"m2m-token-enricher/test/measure"
 )
 
-// growthConnections is how many clients ask at once while something grows.
+// growthConnections is how many clients ask at once.
 const growthConnections = 64
 
 // maxActive is how many applications ask for tokens at most.
 const maxActive = 100_000
 
-// scale is one size of what grows.
+// scale is one step of the growth.
 type scale struct {
 	route
 	applications, active, claims int

@@ -54,5 +54,5 @@ func repeat(ctx context.Context, c *measure.Client, next func() []byte) (took []
 	return took, nil
 }
 
-// always returns the same request again and again.
+// always returns a function that returns the same request each time.
 func always(request []byte) func() []byte { return func() []byte { return request } }

@@ -8,11 +8,11 @@ import (
 	"m2m-token-enricher/test/measure"
 )
 
-// loopConnections are those that the benchmark measures.
+// loopConnections are the numbers of connections in the benchmark.
 var loopConnections = []int{1, 8}
 
-// measureLoop compares the server alone with go-pdk's. The benchmark has its
-// own rounds, in turns, and its own time.
+// measureLoop compares the server with go-pdk's. The benchmark has its own rounds
+// and its own time.
 func measureLoop(ctx context.Context, b *bench) (report, error) {
 	f := figures{}
 	if err := f.goBench(ctx, "^BenchmarkLoop$", time.Millisecond, "", "./plugin/pdk"); err != nil {

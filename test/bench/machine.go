@@ -28,7 +28,8 @@ func machine(ctx context.Context) string {
 	return "Measured on " + strings.Join(facts, ", ") + "."
 }
 
-// state is what was measured and when. Uncommitted changes count as "dirty".
+// state is the commit that was measured, "dirty" with uncommitted changes, and
+// the date.
 func state(ctx context.Context) string {
 	date := time.Now().Format("2 January 2006")
 	if commit := output(ctx, "git", "describe", "--always", "--dirty", "--exclude=*"); commit != "" {

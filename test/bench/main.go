@@ -78,7 +78,7 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	all, whole, err := b.measure(ctx)
 	all.print()
-	if !whole { // or the machine's line would be true of some tables only
+	if !whole { // the machine's line is about all tables
 		delete(all.sections, "machine")
 		fmt.Fprintln(os.Stderr, "bench: not every part was measured, so the page keeps its line about the machine")
 	}
@@ -145,7 +145,7 @@ func (r report) print() {
 	}
 }
 
-// bench is what the parts share.
+// bench is shared by the parts.
 type bench struct {
 	options
 	dir     string // temporary

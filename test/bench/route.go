@@ -12,15 +12,15 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-// route is one way through a gateway.
+// route is one kind of request to a gateway.
 type route struct {
 	name    string
 	gateway *kongtest.StandIn
 	next    func() []byte // the next request
 }
 
-// sample is one measurement of a route. CPU time and memory are
-// those of the plugin's process, zero without a plugin.
+// sample is one measurement of a route. CPU time and memory are those of the
+// plugin's process, zero without a plugin.
 type sample struct {
 	rate     float64 // answers per second
 	p50, p99 float64 // ms

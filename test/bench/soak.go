@@ -79,8 +79,7 @@ func (s *stand) soakRoute(ctx context.Context) (r route, err error) {
 	return r, r.expect(p, measure.ApplicationID(0), true)
 }
 
-// watch measures for as long as span and looks at the plugin's memory a
-// hundred times or more.
+// watch measures for span, and the plugin's memory a hundred times or more.
 func (r route) watch(ctx context.Context, span time.Duration) (whole sample, sizes []float64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-// stand is what one part keeps running.
+// stand is all that one part runs.
 type stand struct {
 	bench   *bench
 	closers measure.Closers
@@ -21,7 +21,7 @@ type stand struct {
 // organizations is how many the applications belong to.
 const organizations = 100
 
-// setting is one configuration of the gateway.
+// setting describes one gateway.
 type setting struct {
 	binary   string // the plugin's; empty: no plugin
 	key      string // the kind of the key that signs
@@ -65,7 +65,7 @@ func (s *stand) gateway(ctx context.Context, set setting) (*kongtest.StandIn, er
 	return g, nil
 }
 
-// keyFile makes a key for one gateway. The state before reads the same format.
+// keyFile makes a key file for one gateway. The baseline reads the same format.
 func (s *stand) keyFile(ctx context.Context, kind string) (string, error) {
 	dir, err := os.MkdirTemp(s.bench.dir, "key-")
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 
 // watchers are nobody, each alone, and all together.
 func (s *stand) watchers() []watcher {
-	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // takes all that comes
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // accepts everything
 	s.closers.Add(func() error { collector.Close(); return nil })
 	traced := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL}
 	file := func(name string) string { return filepath.Join(s.bench.dir, name) }

@@ -1,6 +1,6 @@
 // Package benchrecords measures the way of a record: from a file into Redis,
-// and from Redis through the tier to a token. It has benchmarks only; ratios
-// are of one run, of measurements in turns.
+// and from Redis through the cache to a token. It has benchmarks only. What is
+// compared is measured in one run and in turns.
 package benchrecords
 
 import (
@@ -35,7 +35,7 @@ func properties(i int) []string {
 	}
 }
 
-// write writes n applications to a file in dir, each as format says.
+// write writes n applications to a file in dir, each in the format.
 func write(b *testing.B, dir, name string, n int, format func(w io.Writer, i int)) string {
 	b.Helper()
 	path := filepath.Join(dir, name)
@@ -61,7 +61,7 @@ func jsonLine(w io.Writer, i int) {
 	fmt.Fprintf(w, `{"id":%q,"properties":{%q:%q,%q:%q,%q:%q,%q:%q,%q:%q}}`+"\n", id(i), p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9])
 }
 
-// command writes the application as the command that redis-cli --pipe sends.
+// command writes the application as a command for redis-cli --pipe.
 func command(w io.Writer, i int) {
 	args := append([]string{"HSET", prefix + "app:" + id(i)}, properties(i)...)
 	fmt.Fprintf(w, "*%d\r\n", len(args))
@@ -91,7 +91,7 @@ func fill(b *testing.B, server *redistest.Server, n int) {
 	}
 }
 
-// records looks up in a server, with the cache that is given.
+// records looks up in a server, through the given cache.
 func records(b *testing.B, server *redistest.Server, tier map[string]any) *cache.Records {
 	b.Helper()
 	cfg, err := schema.Parse(map[string]any{

@@ -159,8 +159,8 @@ func p99(b *testing.B, r *cache.Records, n, each int) float64 {
 }
 
 // BenchmarkSteadyState counts the commands for each token with a thousand
-// active applications, a thousand tokens a second and the default cache, from
-// when the cache is warm.
+// active applications, a thousand tokens a second and the default cache, once
+// the cache is warm.
 func BenchmarkSteadyState(b *testing.B) {
 	const rate, span = 1000, 65 * time.Second
 	server := redistest.Start(b)

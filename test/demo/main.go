@@ -51,7 +51,7 @@ func run(ctx context.Context, binary, config string, up bool) (err error) {
 	return d.show(ctx)
 }
 
-// demo is everything that runs.
+// demo is all that runs.
 type demo struct {
 	redis    *miniredis.Miniredis
 	provider *idptest.Provider

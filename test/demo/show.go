@@ -16,7 +16,7 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-// added is the start of a line that shows a new claim, and its end: green on a
+// added returns the codes before and after a new claim, which is green on a
 // terminal.
 func added() (string, string) {
 	if info, err := os.Stdout.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("NO_COLOR") != "" {

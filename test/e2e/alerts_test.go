@@ -14,11 +14,11 @@ import (
 
 const (
 	alertRules = "../../deploy/alerts.yaml"
-	// alertCases are made up series, and the alerts that they raise.
+	// alertCases has made-up series, and the alerts that they raise.
 	alertCases = "testdata/alerts.test.yaml"
 )
 
-// caseFile is what is looked at of alertCases.
+// caseFile is the part of alertCases that the tests read.
 type caseFile struct {
 	Tests []struct {
 		InputSeries []struct{ Series string } `json:"input_series"`
@@ -39,7 +39,7 @@ func readYAML(t *testing.T, path string, into any) {
 	}
 }
 
-// TestAlertRules: each alert is raised by what it is for, and by nothing else.
+// TestAlertRules: each alert is raised by its own cause only.
 func TestAlertRules(t *testing.T) {
 	var rules struct {
 		Groups []struct{ Rules []struct{ Alert string } }
@@ -72,7 +72,7 @@ func TestAlertRules(t *testing.T) {
 }
 
 // sameSeries fails the test unless the series of alertCases have the names and
-// labels of those in a scrape, and the label that Prometheus adds.
+// labels of a scrape, and the label that Prometheus adds.
 func sameSeries(t *testing.T, scrape string) {
 	t.Helper()
 	series, label := regexp.MustCompile(`(?m)^(m2m_\w+)(?:{(.*)})?`), regexp.MustCompile(`(\w+)="`)

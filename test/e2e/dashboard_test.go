@@ -16,8 +16,8 @@ import (
 // panelQuery is one of the dashboard's.
 type panelQuery struct{ title, expression, legend string }
 
-// dashboard returns the queries of deploy/grafana.json, with what Grafana puts
-// in.
+// dashboard returns the queries of deploy/grafana.json with Grafana's variables
+// filled in.
 func dashboard(t *testing.T) []panelQuery {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/grafana.json")
@@ -101,8 +101,8 @@ func (s server) says(expression string) error {
 	return nil
 }
 
-// answers returns an error unless each line of q's panel is the plugin's, has
-// a legend and is a number, and at least one number isn't zero.
+// answers returns an error unless each line of q's panel is about the plugin, has
+// a legend and a number, and one of the numbers isn't zero.
 func (s server) answers(q panelQuery, address string) error {
 	results, err := s.query(q.expression)
 	if err != nil {
@@ -130,8 +130,8 @@ func (s server) answers(q panelQuery, address string) error {
 	return nil
 }
 
-// alarms returns an error unless every rule was evaluated, and those of names,
-// and no other, report the gateway at address.
+// alarms returns an error unless every rule was evaluated, and exactly those of
+// names report the gateway at address.
 func (s server) alarms(address string, names ...string) error {
 	rules, err := s.rules()
 	if err != nil {

@@ -76,7 +76,7 @@ func TestTwoReadersOfAShare(t *testing.T) {
 		w.Run(name, func(*testing.T) {
 			req := w.tokenRequest(form())
 			change(req)
-			a := w.send(http.DefaultClient, req) // the provider's: nobody knows yet which client it is
+			a := w.send(http.DefaultClient, req) // the provider's: the client isn't known yet
 			if _, err := stage.Verify(t.Context(), w.jwksURL(), stage.Issuer, a.token()); err == nil || a.StatusCode != 200 {
 				w.Errorf("status %d, signed by the gateway: %t", a.StatusCode, err == nil)
 			}

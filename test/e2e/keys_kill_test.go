@@ -15,7 +15,7 @@ import (
 	"m2m-token-enricher/plugin/rotation"
 )
 
-// killed runs a command and kills it after a random while, if it still runs.
+// killed runs a command and kills it after a random time, if it still runs.
 func killed(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
@@ -54,8 +54,8 @@ func randomStep(t *testing.T, path string) []string {
 	return append([]string{"keys"}, steps[rand.IntN(len(steps))]...)
 }
 
-// TestKillNine: whenever a command is killed, the file is one that gateways
-// accept, the signing key included.
+// TestKillNine: whenever a command is killed, gateways accept the file, which
+// still has its signing key.
 func TestKillNine(t *testing.T) {
 	path := keyFile(t)
 	for range kills() {
@@ -77,7 +77,7 @@ func TestKillNine(t *testing.T) {
 	}
 }
 
-// TestKillGenerate: there is a whole new file, or none.
+// TestKillGenerate: a killed command leaves a whole new file, or none.
 func TestKillGenerate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.json")
 	for range kills() / 4 {

@@ -34,8 +34,7 @@ func kidOf(t *testing.T, path string, role rotation.Role) string {
 	return ""
 }
 
-// privateParts returns the members of the keys of text that only its owner may
-// know.
+// privateParts returns the private members of the keys in text.
 func privateParts(text []byte) (parts []string) {
 	for _, m := range regexp.MustCompile(`"(?:d|p|q|dp|dq|qi)":\s*"([^"]+)"`).FindAllSubmatch(text, -1) {
 		parts = append(parts, string(m[1]))
@@ -43,8 +42,8 @@ func privateParts(text []byte) (parts []string) {
 	return parts
 }
 
-// TestKeysLifeShowsNoPrivateKey leads keys of each type through all commands,
-// done and refused.
+// TestKeysLifeShowsNoPrivateKey: no command shows a private key of any type,
+// whether it succeeds or is refused.
 func TestKeysLifeShowsNoPrivateKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.json")
 	var shown strings.Builder
@@ -174,5 +173,5 @@ func TestRotationAtAGateway(t *testing.T) {
 		}
 		return nil
 	})
-	w.enriched(old) // the key before is still published
+	w.enriched(old) // the previous key is still published
 }

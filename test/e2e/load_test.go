@@ -12,9 +12,8 @@ import (
 	"m2m-token-enricher/test/stage"
 )
 
-// traffic is what clients do that ask all the time, each for an application of
-// its own. A token that isn't exactly its client's is an error of the test at
-// once; requests that failed are kept.
+// traffic is clients that ask all the time, each for an application of its own. A
+// token that isn't the client's own fails the test. Failed requests are kept.
 type traffic struct {
 	w     *world
 	keys  *stage.Keys
@@ -33,11 +32,11 @@ type failure struct {
 	err          error
 }
 
-// startTraffic lets n clients ask until the test ends, or end is called.
+// startTraffic starts n clients. They ask until the test ends, or end is called.
 func (w *world) startTraffic(n int) *traffic {
 	w.Helper()
 	t := &traffic{w: w, keys: stage.NewKeys(w.jwksURL())}
-	if _, err := t.keys.Verify(context.Background(), stage.Issuer, w.ask(form()).token()); err != nil { // holds the keys, too
+	if _, err := t.keys.Verify(context.Background(), stage.Issuer, w.ask(form()).token()); err != nil { // caches the keys, too
 		w.Fatal(err)
 	}
 	for i := range n {
@@ -55,13 +54,13 @@ func (w *world) startTraffic(n int) *traffic {
 	return t
 }
 
-// end ends the clients, and waits for the answers of those that ask.
+// end stops the clients and waits for their last answers.
 func (t *traffic) end() {
 	t.stop()
 	t.ended.Wait()
 }
 
-// endWithoutFailure ends the clients, none of whose requests may have failed.
+// endWithoutFailure stops the clients. Each failed request fails the test.
 func (t *traffic) endWithoutFailure() {
 	t.w.Helper()
 	t.end()

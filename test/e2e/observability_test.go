@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// scrape returns what is at path of a listener of the plugin's own.
+// scrape gets path from one of the plugin's own listeners.
 func (w *world) scrape(address, path string) (int, string) {
 	w.Helper()
 	code, text, err := get("http://" + address + path)
@@ -19,7 +19,7 @@ func (w *world) scrape(address, path string) (int, string) {
 	return code, text
 }
 
-// get returns the status and the body of what is at url.
+// get returns the status and the body of url.
 func get(url string) (code int, body string, err error) {
 	resp, err := http.Get(url)
 	if err != nil {
@@ -30,7 +30,7 @@ func get(url string) (code int, body string, err error) {
 	return resp.StatusCode, string(text), err
 }
 
-// TestMetrics: what happens is in a scrape, and no client is.
+// TestMetrics: a scrape counts what happens and names no client.
 func TestMetrics(t *testing.T) {
 	w := build(t, nil)
 	address := loopback(t)
@@ -64,7 +64,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestExplainAndInspect: the commands say what the gateway does.
+// TestExplainAndInspect: the commands agree with the gateway.
 func TestExplainAndInspect(t *testing.T) {
 	w := newWorld(t, nil)
 	token := w.ask(form()).token()

@@ -51,7 +51,7 @@ func TestKeyFile(t *testing.T) {
 	})
 }
 
-// TestKongRefuses: what Kong's schema can say, Kong says.
+// TestKongRefuses: Kong itself refuses what its schema can express.
 func TestKongRefuses(t *testing.T) {
 	w := newWorld(t, nil)
 	w.edit = func(c map[string]any) { c["mode"] = "audit"; delete(c, "claims") }
@@ -83,7 +83,7 @@ func TestConfigurationErrorsReachTheLog(t *testing.T) {
 	}
 }
 
-// TestReload: a new configuration serves without a failed request.
+// TestReload: no request fails while the configuration changes.
 func TestReload(t *testing.T) {
 	w := newWorld(t, nil)
 	load := w.startTraffic(4)

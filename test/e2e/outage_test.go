@@ -51,7 +51,7 @@ func TestReloadDuringAnOutage(t *testing.T) {
 	}
 }
 
-// reload gives the gateway the configuration that edit makes.
+// reload reloads the gateway with a configuration that edit changes.
 func (w *world) reload(edit func(map[string]any)) {
 	w.Helper()
 	w.edit = edit
@@ -60,7 +60,7 @@ func (w *world) reload(edit func(map[string]any)) {
 	}
 }
 
-// claim adds a claim whose value is or is from what.
+// claim adds a claim; how is "value" or "from".
 func claim(name, how, what string) func(map[string]any) {
 	return func(c map[string]any) {
 		c["claims"] = append(c["claims"].([]any), map[string]any{"name": name, how: what})

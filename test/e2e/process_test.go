@@ -14,7 +14,7 @@ import (
 // busy is how many clients ask at once in these tests.
 const busy = 8
 
-// standIn skips the test on a real Kong, which hides the plugin's process.
+// standIn skips the test on a real Kong, which doesn't show the plugin's process.
 func (w *world) standIn() *kongtest.StandIn {
 	w.Helper()
 	g, ok := w.gateway.(*kongtest.StandIn)
@@ -87,8 +87,7 @@ func TestProcessReloadUnderLoad(t *testing.T) {
 	t.Logf("%d were served", load.served)
 }
 
-// measured fails unless a process answers scrapes at address and has enriched
-// tokens.
+// measured fails unless a scrape of address counts enriched tokens.
 func measured(address string) error {
 	_, text, err := get("http://" + address + "/metrics")
 	if err == nil && !strings.Contains(text, `outcome="enriched"}`) {

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// server is a real Prometheus that scrapes the plugin, and itself: what is asked
-// about the plugin must not count other programs.
+// server is a real Prometheus. It scrapes itself, too: queries about the plugin
+// must not count other programs.
 type server struct{ address string }
 
 // scraped is its configuration. It evaluates the alert rules, too.
@@ -26,7 +26,7 @@ scrape_configs:
 - {job_name: others, static_configs: [{targets: [%q]}]}
 `
 
-// prometheus starts a server that scrapes what is at address.
+// prometheus starts a server that scrapes address.
 func (w *world) prometheus(address string) server {
 	w.Helper()
 	program(w.T, "prometheus")
@@ -67,7 +67,7 @@ func program(t *testing.T, name string) {
 	}
 }
 
-// get reads the JSON that is at path into an answer's data, if that isn't nil.
+// get reads the data of the JSON at path, unless data is nil.
 func (s server) get(path string, data any) error {
 	code, body, err := get("http://" + s.address + path)
 	if err != nil {

@@ -43,7 +43,7 @@ func TestRecords(t *testing.T) {
 	refused("no-name", "missing_property")
 }
 
-// TestRedisDown: at the start, during traffic, and back again.
+// TestRedisDown: Redis is down at the start, comes back, and fails again.
 func TestRedisDown(t *testing.T) {
 	w := build(t, func(c map[string]any) { c["cache"] = map[string]any{"ttl": 1, "stale_ttl": 3600} })
 	w.redis.Stop()

@@ -23,8 +23,8 @@ import (
 
 func readCloser(text string) io.ReadCloser { return io.NopCloser(strings.NewReader(text)) }
 
-// TestWhatAccessRefuses: requests that would get around the response phase, or
-// that no token endpoint knows.
+// TestWhatAccessRefuses: access refuses requests that would bypass the response
+// phase, and methods that no token endpoint has.
 func TestWhatAccessRefuses(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, upgrade := range [][]string{{"websocket"}, {"WebSocket"}, {"h2c, websocket"}, {"TLS/1.2,WEBSOCKET"}, {"websocket/13"}, {"TLS/1.2", "websocket"}} {
@@ -57,7 +57,7 @@ func TestWhatAccessRefuses(t *testing.T) {
 	}
 }
 
-// TestOtherUpgrades: an offer of another protocol is one that Kong ignores.
+// TestOtherUpgrades: Kong ignores the offer of another protocol.
 // Apache HttpClient sends TLS/1.2 with each request over plain http.
 func TestOtherUpgrades(t *testing.T) {
 	w := newWorld(t, nil)
@@ -89,7 +89,7 @@ func TestRequests(t *testing.T) {
 	})
 }
 
-// goodAnswer is the provider's answer with a good token, changed by change.
+// goodAnswer is the provider's answer with a good token, which change may change.
 func (w *world) goodAnswer(change func(token string, h http.Header) (status int, body string)) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
 		token, err := w.provider.Sign(w.provider.Claims(client, []string{"https://a"}, nil))
@@ -147,8 +147,8 @@ func TestUpstreamAnswers(t *testing.T) {
 	})
 }
 
-// TestForgedTokens: nothing that the provider doesn't vouch for gets the
-// gateway's signature.
+// TestForgedTokens: the gateway signs nothing that the provider doesn't vouch
+// for.
 func TestForgedTokens(t *testing.T) {
 	w := newWorld(t, nil)
 	kid, key := w.provider.Key()

@@ -99,7 +99,8 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestTraceOfAFetch: a token that waits for the provider's keys shows that.
+// TestTraceOfAFetch: a fetch of the provider's keys is a span of the token that
+// waits for it.
 func TestTraceOfAFetch(t *testing.T) {
 	w := build(t, nil)
 	collector := otlptest.Start(t)

@@ -59,8 +59,8 @@ func TestFilesDontRestOnTheUmask(t *testing.T) {
 	}
 }
 
-// modes returns the modes of all that is below dir, by path from there. While a
-// socket is made, a directory comes and goes.
+// modes returns the modes of everything below dir, by relative path. A directory
+// exists for a moment while a socket is made.
 func modes(dir string) (map[string]fs.FileMode, error) {
 	all := map[string]fs.FileMode{}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {

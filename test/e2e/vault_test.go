@@ -9,8 +9,8 @@ import (
 	"m2m-token-enricher/test/kongtest"
 )
 
-// TestVaultReference: the keys come inline from a vault, a new content is live
-// with the next rebuild, and a bad one keeps nothing alive in silence.
+// TestVaultReference: the keys come from a vault, and new ones serve after the
+// next reload.
 func TestVaultReference(t *testing.T) {
 	const variable = "M2M_E2E_KEYS" // Kong writes it {vault://env/m2m-e2e-keys}
 	w := build(t, func(c map[string]any) {

@@ -80,7 +80,7 @@ type world struct {
 	api      *httptest.Server
 	keyFile  string
 	flags    []string // of the plugin's process
-	env      []string // of it, too
+	env      []string // of the plugin's process, too
 	edit     func(config map[string]any)
 	paths    []any // of the plugin's route; nil: as in kong.yml
 }
@@ -93,7 +93,7 @@ func newWorld(t *testing.T, edit func(config map[string]any)) *world {
 	return w
 }
 
-// build starts all but the gateway.
+// build starts everything except the gateway.
 func build(t *testing.T, edit func(config map[string]any)) *world {
 	t.Helper()
 	w := &world{T: t, redis: redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), edit: edit}
@@ -114,7 +114,7 @@ func build(t *testing.T, edit func(config map[string]any)) *world {
 	return w
 }
 
-// openDir returns a directory of Kong's user; t.TempDir is closed to it.
+// openDir returns a directory of Kong's user; which can't open t.TempDir.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "m2m-test-")

@@ -23,8 +23,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Lifetime is how long a token lives, in seconds, unless SetLifetime says
-// another time.
+// Lifetime is how long a token lives by default, in seconds.
 const Lifetime = 86399
 
 // Provider is a running stub provider. Safe for concurrent use.
@@ -61,8 +60,8 @@ type Fault struct {
 	JWKS http.HandlerFunc
 }
 
-// Start starts a provider with one RSA key. Its tokens say that issuer issued
-// them; if issuer is empty, the provider's own URL. Close ends it.
+// Start starts a provider with one RSA key. issuer is the iss of its tokens, by
+// default the provider's own URL. Close ends it.
 func Start(issuer string) (*Provider, error) {
 	p, err := newProvider()
 	if err != nil {
@@ -142,8 +141,8 @@ func (p *Provider) Misbehave(f Fault) {
 	p.fault = f
 }
 
-// Rotate makes a new key that signs from now on, and publishes it with those
-// before.
+// Rotate makes a new key that signs from now on, and publishes it with the
+// previous ones.
 func (p *Provider) Rotate(alg string) error {
 	private, err := generate(alg)
 	if err != nil {
@@ -176,7 +175,7 @@ func (p *Provider) Key() (kid string, private crypto.Signer) {
 	return p.keys[0].kid, p.keys[0].private
 }
 
-// Sign signs claims with the key that signs now.
+// Sign signs claims with the current key.
 func (p *Provider) Sign(claims map[string]any) (string, error) {
 	p.mu.Lock()
 	k := p.keys[0]

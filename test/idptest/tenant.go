@@ -45,7 +45,7 @@ type Organization struct {
 }
 
 // User is a user of a tenant. Empty fields are null in the API's answer, and a
-// nil IsSuspended isn't in it.
+// nil IsSuspended is left out.
 type User struct {
 	ID, Email, FirstName, LastName string
 	IsSuspended                    *bool
@@ -85,9 +85,6 @@ func (t *Tenant) RemoveOrganization(code string) { remove(t, t.organizations, co
 // SetUser adds u or replaces the user of its id.
 func (t *Tenant) SetUser(u User) { set(t, t.users, u.ID, u) }
 
-// RemoveUser removes the user that id names.
-func (t *Tenant) RemoveUser(id string) { remove(t, t.users, id) }
-
 func set[V any](t *Tenant, all map[string]V, id string, v V) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
@@ -113,8 +110,7 @@ func sorted[V any](t *Tenant, all map[string]V) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// RevokeTokens makes the API refuse every token that it was called with until
-// now.
+// RevokeTokens makes the API refuse every token that it has accepted so far.
 func (t *Tenant) RevokeTokens() {
 	t.lock.Lock()
 	defer t.lock.Unlock()

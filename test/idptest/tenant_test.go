@@ -84,7 +84,7 @@ func TestTenantAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			status, _, body := get(t, tenant, c.path, c.token)
 			if status != c.status || !strings.Contains(body, c.says) {
-				t.Errorf("got %d %s", status, body)
+				t.Errorf("got %d %s, want %d and %q", status, body, c.status, c.says)
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestTenantRevokesTokens(t *testing.T) {
 	used := token(t, tenant, tenant.ManagementAudience())
 	for _, want := range []int{200, 401} {
 		if status, _, body := get(t, tenant, "/api/v1/applications", used); status != want {
-			t.Errorf("got %d %s", status, body)
+			t.Errorf("got %d %s, want %d", status, body, want)
 		}
 		tenant.RevokeTokens()
 	}

@@ -50,9 +50,9 @@ func (t *Tenant) Delay(d time.Duration) {
 	t.faults.delay = d
 }
 
-// LimitRate answers 429 to what is more than calls of the API in a window of
-// the length reset, which begins now. Every answer then has the RateLimit
-// headers. Zero calls mean no limit.
+// LimitRate allows a number of calls of the API in each window of the length
+// reset, the first of which begins now, and answers 429 to more. Every answer has
+// the RateLimit headers. Zero calls mean no limit.
 func (t *Tenant) LimitRate(calls int, reset time.Duration) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
@@ -67,8 +67,8 @@ func (t *Tenant) NextWindow() {
 	t.faults.renew()
 }
 
-// Replace makes h answer everything that is asked of path, which may be that of
-// any endpoint and is compared unescaped. A nil h ends it.
+// Replace makes h answer every request for path, which may be any endpoint's and
+// is compared unescaped. A nil h ends it.
 func (t *Tenant) Replace(path string, h http.HandlerFunc) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
@@ -150,6 +150,6 @@ func cutShort(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	w.Header().Set("Content-Length", strconv.Itoa(whole.Body.Len()))
 	w.WriteHeader(whole.Code)
 	_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
-	_ = http.NewResponseController(w).Flush() // or the half would stay here
-	panic(http.ErrAbortHandler)               // the server's way to end a connection, without a trace in its log
+	_ = http.NewResponseController(w).Flush() // or nothing would be sent
+	panic(http.ErrAbortHandler)               // ends the connection without a line in the log
 }

@@ -1,5 +1,5 @@
-// Command kong stands for the kong command: with KONG_BIN naming it, the suite
-// runs as on a real Kong, with the stand-in in a process of its own.
+// Command kong replaces the kong command. If KONG_BIN names it, the suite runs as
+// on a real Kong, with the stand-in in a process of its own.
 package main
 
 import (

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// messages are Kong's own words for the statuses that it answers with itself.
+// messages are the texts of Kong's own answers, by status.
 var messages = map[int]string{
 	http.StatusBadRequest:            "Bad request",
 	http.StatusNotFound:              "Not found",
@@ -22,7 +22,7 @@ var messages = map[int]string{
 	http.StatusGatewayTimeout:        "The upstream server is timing out",
 }
 
-// failWith makes the answer Kong's own for status.
+// failWith answers with Kong's own text for status.
 func (x *exchange) failWith(status int) {
 	message, ok := messages[status]
 	if !ok {
@@ -31,8 +31,8 @@ func (x *exchange) failWith(status int) {
 	x.fail(status, message)
 }
 
-// fail makes the answer an error with that message. Headers that are set
-// already stay: what the upstream sent shows in a failed response phase.
+// fail answers with an error. Headers that are already set stay: after a failed
+// response phase, the client sees the upstream's.
 func (x *exchange) fail(status int, message string) {
 	x.status, x.source = status, "error"
 	x.payload = fmt.Appendf(nil, "{\n  \"message\":%q,\n  \"request_id\":%q\n}", message, x.id)

@@ -49,8 +49,8 @@ func Command(args []string, out io.Writer) int {
 
 const (
 	daemon   = "daemon"    // the command that start starts
-	started  = "started"   // what it then writes, or why it hasn't
-	stopTime = time.Minute // that stop waits for its end
+	started  = "started"   // the line that it writes once it serves; any other is an error
+	stopTime = time.Minute // how long stop waits
 )
 
 // startDaemon starts the daemon and returns when it serves.
@@ -130,7 +130,7 @@ func runDaemon(conf string, out io.Writer) error {
 	return errors.Join(s.Close(), os.Remove(pidFile(o.installed.prefix)))
 }
 
-// adminAPI is what the tests need of Kong's.
+// adminAPI is the part of Kong's that the tests need.
 func adminAPI(s *StandIn) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(http.ResponseWriter, *http.Request) {})

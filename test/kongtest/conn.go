@@ -44,7 +44,7 @@ func (c *pluginConn) readReturn(sequence int64) (*kong_plugin_protocol.RpcReturn
 }
 
 // usable reports whether an idle connection is still open and silent. nginx
-// notices at once when the other side closes one; this looks before use.
+// notices at once when the other side closes one; the stand-in checks before use.
 func (c *pluginConn) usable() bool {
 	if c.in.Buffered() > 0 {
 		return false

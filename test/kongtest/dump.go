@@ -15,7 +15,7 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// pluginInfo is what a plugin says of itself when it is started with -dump.
+// pluginInfo is the document that a plugin prints with -dump.
 type pluginInfo struct {
 	Name     string
 	Version  string

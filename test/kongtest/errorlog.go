@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// maxLog bounds each log that is kept. The oldest part goes first.
+// maxLog bounds each log that is kept. The oldest part is dropped first.
 const maxLog = 4 << 20
 
 // tail is a writer that remembers the last maxLog bytes. Safe for concurrent
@@ -25,7 +25,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.also != nil {
-		_, _ = t.also.Write(p) // what can't be written is remembered
+		_, _ = t.also.Write(p) // the memory has it in any case
 	}
 	t.data = append(t.data, p...)
 	if over := len(t.data) - maxLog; over > 0 {

@@ -19,8 +19,8 @@ import (
 // Kong's workers busy for ever.
 const maxRetries = 1000
 
-// worker is an nginx worker as far as plugins can tell: it has its own
-// connections and its own instances.
+// worker stands for an nginx worker, which has its own connections and its own
+// instances.
 type worker struct {
 	number int
 	pool   *pool
@@ -73,7 +73,7 @@ func (w *worker) event(ctx context.Context, x *exchange, id int32, phase string)
 	if err == nil && !exited {
 		_, err = c.readReturn(call.Sequence)
 	}
-	if err != nil || exited { // exit has no reply but the end of the connection
+	if err != nil || exited { // the reply to exit is the end of the connection
 		c.Close()
 	} else {
 		w.pool.put(c)

@@ -87,7 +87,7 @@ func hostOnly(hostport string) string {
 	return hostport
 }
 
-// requestHeader returns the header with what net/http moves elsewhere.
+// requestHeader returns the header with the fields that net/http moves elsewhere.
 func requestHeader(r *http.Request) http.Header {
 	h := r.Header.Clone()
 	h.Set("Host", r.Host)
@@ -97,8 +97,8 @@ func requestHeader(r *http.Request) http.Header {
 	return h
 }
 
-// readBody takes in the whole request body, as nginx does before it asks the
-// upstream. It returns a status for the client, zero if all is well.
+// readBody reads the whole request body, as nginx does before it asks the
+// upstream. It returns the status of an error, otherwise zero.
 func (x *exchange) readBody(w http.ResponseWriter) int {
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Now().Add(time.Minute)) // client_body_timeout
@@ -120,8 +120,8 @@ func (x *exchange) buffered() bool {
 	return x.plugin != nil && x.plugin.info.has("response") && !isWebsocket(x.requestHeader)
 }
 
-// isWebsocket reports whether Kong takes a request for a websocket's: nothing but
-// this value counts, in any case, and nginx joins several headers to one value.
+// isWebsocket reports whether Kong treats a request as a websocket's. Only this
+// value counts, in any letter case, and nginx joins several headers to one value.
 func isWebsocket(h http.Header) bool {
 	return strings.EqualFold(strings.Join(h.Values("Upgrade"), ", "), "websocket")
 }

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// front is where clients connect.
+// front has the listeners for clients.
 type front struct {
 	plain, tls net.Listener
 	server     *http.Server
@@ -58,7 +58,7 @@ func listenTCP(port int) (net.Listener, error) {
 	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
-// admit lets requests in while the gateway is open.
+// admit serves requests until the gateway is closed.
 func (s *StandIn) admit() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.begin() {

@@ -19,7 +19,7 @@ type Options struct {
 	// Args are flags of the plugin's process, after those that Kong gives it.
 	Args []string
 	// Env is the environment of the plugin's process, each KEY=VALUE. Like
-	// Kong, a gateway passes on nothing of its own environment.
+	// Kong, a gateway doesn't pass its own environment on.
 	Env []string
 	// Workers is the number of nginx workers. Each starts its own instance of
 	// every plugin configuration. Zero means 2.

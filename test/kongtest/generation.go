@@ -13,8 +13,8 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// generation is what one declarative configuration brings into being. Reload
-// replaces it as a whole; requests keep the one they began with.
+// generation is built from one declarative configuration. Reload replaces it as a
+// whole; requests keep the one they began with.
 type generation struct {
 	router   *router
 	services []*service
@@ -106,7 +106,7 @@ func completeConfig(f schema.Field, given map[string]any) (map[string]any, error
 	return resolveRecord(f, done.(map[string]any)), nil
 }
 
-// service is where a route leads.
+// service is an upstream.
 type service struct {
 	url         *url.URL
 	readTimeout time.Duration

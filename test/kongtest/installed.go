@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// installed is what a kong.conf says of the stand-in that [Command] runs.
+// installed has the settings of a kong.conf for the stand-in that [Command] runs.
 type installed struct {
 	prefix       string
 	ports        kongPorts

@@ -43,7 +43,7 @@ func kongConf(o Options, prefix string, ports kongPorts) string {
 func queryCommand(o Options) string { return shellQuote(o.Plugin) + " -dump" }
 
 // startCommand starts the plugin with its flags and its environment, which Kong
-// itself wouldn't give it. more are words of env's that come first.
+// itself wouldn't pass. more are the first words of the env command.
 func startCommand(o Options, prefix string, more ...string) string {
 	words := []string{"env"}
 	for _, word := range more {

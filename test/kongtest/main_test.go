@@ -11,8 +11,8 @@ import (
 // noRacePause lets a child that was built with -race end without a pause.
 const noRacePause = "atexit_sleep_ms=0"
 
-// TestMain also lets the test binary stand for the programs that a gateway
-// starts, under the names that they are linked to.
+// TestMain also makes the test binary play the programs that a gateway starts,
+// by the name of the link.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "probe":

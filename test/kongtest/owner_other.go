@@ -7,7 +7,7 @@ import (
 	"errors"
 )
 
-// listenerOf fails: only Linux is asked who listens on a Unix socket.
+// listenerOf fails: it is implemented for Linux only.
 func listenerOf(context.Context, string) (pid int, err error) {
-	return 0, errors.New("this system isn't asked who listens on a socket")
+	return 0, errors.New("only Linux shows who listens on a socket")
 }

@@ -55,7 +55,7 @@ func (x *exchange) exit(args *kong_plugin_protocol.ExitArgs) error {
 	return nil
 }
 
-// visibleHeader is what get_headers sees: the answer's headers and the one
+// visibleHeader is the result of get_headers: the answer's headers, and the one
 // that nginx derives from the connection.
 func (x *exchange) visibleHeader() http.Header {
 	h := x.header.Clone()
@@ -85,7 +85,7 @@ func luaStrings(v *structpb.Value) []string {
 	return all
 }
 
-// luaString is what Lua's tostring makes of a scalar.
+// luaString converts a scalar as Lua's tostring does.
 func luaString(v *structpb.Value) string {
 	switch k := v.GetKind().(type) {
 	case *structpb.Value_StringValue:

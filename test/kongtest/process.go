@@ -21,7 +21,7 @@ type process struct {
 	socket  string
 	output  tail
 
-	stop chan struct{}  // closed when it must not run any more
+	stop chan struct{}  // closed when no server may run any more
 	ends sync.WaitGroup // of every server that was started
 
 	mu      sync.Mutex
@@ -53,8 +53,8 @@ func startProcess(s *StandIn, command string) (*process, error) {
 	return p, nil
 }
 
-// spawn starts a server. The one that served before, if there is one, runs on
-// beside it. As in Kong it has no umask, and no environment but PWD.
+// spawn starts a server. The previous one, if there is one, keeps running. As in
+// Kong, the umask is zero and the environment has only PWD.
 func (p *process) spawn() (next, former *server, err error) {
 	cmd := exec.Command("sh", "-c", "umask 0; exec "+p.command)
 	cmd.Dir, cmd.Env = p.prefix, []string{"PWD=" + p.prefix}
@@ -78,9 +78,9 @@ func (p *process) spawn() (next, former *server, err error) {
 	return next, former, nil
 }
 
-// follow waits for the end of s. If it served then, another one takes its
-// place, until stop is closed: the first at once, one that follows within a
-// second after a pause.
+// follow waits for the end of s. If s served until then, another server replaces
+// it, until stop is closed: at once, or after a pause if the previous respawn was
+// within a second.
 func (p *process) follow(s *server) {
 	if !p.wait(s) {
 		return
@@ -157,7 +157,7 @@ func (p *process) ready(ctx context.Context) error {
 	return nil
 }
 
-// close ends every server: politely at first, by force after three seconds.
+// close ends every server: first with SIGTERM, after three seconds with SIGKILL.
 func (p *process) close() {
 	p.mu.Lock()
 	p.stopped = true

@@ -1,6 +1,6 @@
-// Package measure is what the bench and the soak share: clients that ask and do
-// little else, a stub provider that has signed before, records in Redis, what
-// the system knows of a process, and verdicts on goals.
+// Package measure is shared by the bench and the soak: clients that use little
+// CPU, a stub provider that signs in advance, records in Redis, figures of a
+// process, and verdicts on goals.
 package measure
 
 import (
@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Client asks over one connection. It writes requests as they come and does
-// little else: it runs on the cores that it measures.
+// Client asks over one connection. It uses little CPU: it runs on the cores that
+// it measures.
 type Client struct {
 	Address string
 	conn    net.Conn // nil before the first request and after one that closes

@@ -10,7 +10,7 @@ import (
 
 // CPUTime is the time that the threads of a process have run, to the
 // nanosecond: the process' own /proc/PID/stat counts in hundredths of a second.
-// A thread that ended is forgotten, but Go keeps those that it started.
+// Threads that have ended don't count, but Go keeps its threads.
 func CPUTime(pid int) (time.Duration, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
@@ -34,7 +34,7 @@ func CPUTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// ResidentSize is the memory of a process that is in RAM, in MiB.
+// ResidentSize is the resident memory of a process, in MiB.
 func ResidentSize(pid int) (float64, error) {
 	path := fmt.Sprintf("/proc/%d/status", pid)
 	text, err := os.ReadFile(path)

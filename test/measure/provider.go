@@ -15,8 +15,8 @@ import (
 // ManagementClient asks for tokens of the provider's management API.
 const ManagementClient = "00000000000000000000000000000a91"
 
-// Provider is a stub provider that signs before anything is measured: each
-// application always gets the same token.
+// Provider is a stub provider that signs in advance: each application always
+// gets the same token.
 type Provider struct {
 	*idptest.Provider
 	Tokens map[string]string // by client id
@@ -71,7 +71,7 @@ func (p *Provider) sign(ids []string) (err error) {
 	return err
 }
 
-// answer is the token endpoint's.
+// answer is the token endpoint.
 func (p *Provider) answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
 	_, rest, _ := strings.Cut(string(body), "client_id=")
@@ -84,7 +84,7 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, p.Body(id))
 }
 
-// Body is what the token endpoint answers the application called id.
+// Body is the answer of the token endpoint to the application called id.
 func (p *Provider) Body(id string) string {
 	return fmt.Sprintf(`{"access_token":"%s","expires_in":%d,"scope":"read","token_type":"bearer"}`, p.Tokens[id], idptest.Lifetime)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 )
 
-const prefix = "m2m:example.kinde.com:" // what the issuer in kong.yml makes it
+const prefix = "m2m:example.kinde.com:" // follows from the issuer in kong.yml
 
 // ApplicationID is the client id of the i-th application.
 func ApplicationID(i int) string { return fmt.Sprintf("%032x", uint64(i+1)*0x9e3779b97f4a7c15) }
@@ -36,7 +36,7 @@ type Records struct {
 	mini    *miniredis.Miniredis
 }
 
-// KindOfRedis is what records are in.
+// KindOfRedis names the server of the records.
 func KindOfRedis() string {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return "miniredis within the load generator, since there is no redis-server here"
@@ -44,8 +44,8 @@ func KindOfRedis() string {
 	return "redis-server"
 }
 
-// StartRecords starts a Redis with n applications in as many organizations as
-// it says. Each application has four properties and as many more as extra says.
+// StartRecords starts a Redis with n applications in a number of organizations.
+// Each application has four properties and extra more.
 func StartRecords(ctx context.Context, n, organizations, extra int) (*Records, error) {
 	logging.Disable() // of go-redis: it logs every attempt before the server listens
 	r := &Records{}
@@ -70,12 +70,12 @@ func StartRecords(ctx context.Context, n, organizations, extra int) (*Records, e
 	return r, nil
 }
 
-// Stop ends redis-server as an operator does: it saves its data before.
+// Stop ends redis-server as an operator does. The server saves its data first.
 func (r *Records) Stop(ctx context.Context) error {
 	if r.server == nil {
 		return errors.New("only a redis-server can be stopped")
 	}
-	_ = r.client.ShutdownSave(ctx).Err() // it answers by ending
+	_ = r.client.ShutdownSave(ctx).Err() // the end of the connection is the answer
 	return r.server.wait(ctx)
 }
 

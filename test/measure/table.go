@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Table writes rows as Markdown. The first one is the heads; a head that
-// begins with a dash is of a column of numbers.
+// Table writes rows as Markdown. The first row has the headings. A dash before a
+// heading marks a column of numbers.
 func Table(rows [][]string) string {
 	var text, rule strings.Builder
 	for _, head := range rows[0] {

@@ -31,13 +31,13 @@ func (v Verdict) met() bool {
 	if v.least {
 		return v.got >= v.limit
 	}
-	return v.got <= v.limit // neither holds for a NaN
+	return v.got <= v.limit // a NaN meets neither
 }
 
 // Missed reports whether the goal was measured and isn't met.
 func (v Verdict) Missed() bool { return v.skipped == "" && !v.met() }
 
-// outcome is "met", or by how much of the limit the goal is missed.
+// outcome is "met", or how far the goal is missed, in percent of the limit.
 func (v Verdict) outcome() string {
 	switch {
 	case v.skipped != "":

@@ -18,7 +18,7 @@ func TestVerdicts(t *testing.T) {
 		"a: 0.40 ×, at most 0.35 ×: missed by 14.3 %": AtMost("a", 0.4, 0.35, " ×"),
 	} {
 		if got := v.String(); got != want {
-			t.Errorf("%q, not %q", got, want)
+			t.Errorf("String() = %q, want %q", got, want)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Client is a connection of Kong's to a plugin's socket. What goes wrong ends the
+// Client is a connection of Kong's to a plugin's socket. Every failure ends the
 // test.
 type Client struct {
 	net.Conn

@@ -65,29 +65,29 @@ func Event(sequence int64, id int32, phase string) Message {
 		CmdHandleEvent: &kong_plugin_protocol.CmdHandleEvent{InstanceId: id, EventName: phase}}}
 }
 
-// Text is the reply that is a text. Texts are bytes on the wire whatever their
-// message is called.
+// Text is a reply with a text. On the wire, a text is bytes, whatever the message
+// is called.
 func Text(text string) Message { return &kong_plugin_protocol.ByteString{V: []byte(text)} }
 
-// Number is the reply that is a number.
+// Number is a reply with a number.
 func Number(n int32) Message { return &kong_plugin_protocol.Int{V: n} }
 
-// Body is the reply that is a request's body.
+// Body is a reply with a request's body.
 func Body(body string) Message {
 	return &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Content{Content: []byte(body)}}
 }
 
-// BodyFile is the reply that is the path of a request's body.
+// BodyFile is a reply with the path of a request's body.
 func BodyFile(path string) Message {
 	return &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_BodyFilepath{BodyFilepath: path}}
 }
 
-// BodyError is the reply that says why there is no body.
+// BodyError is a reply with the reason why there is no body.
 func BodyError(why string) Message {
 	return &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Error{Error: why}}
 }
 
-// Headers is the reply that is headers: texts and lists of texts.
+// Headers is a reply with headers: texts and lists of texts.
 func Headers(t testing.TB, headers map[string]any) Message {
 	t.Helper()
 	s, err := structpb.NewStruct(headers)

@@ -27,8 +27,8 @@ const (
 	ReplyKinds
 )
 
-// Honest plays Kong: it calls, and answers each question of the plugin in turn, as
-// a Kong does whose upstream and clients choose the texts.
+// Honest plays a Kong whose upstream and clients choose the texts: it calls, and
+// answers each question of the plugin in turn.
 type Honest struct {
 	Kinds  []byte // of the replies, in turn; valid when there are no more
 	Offset int    // of the calls in a hostile text
@@ -42,8 +42,8 @@ type Honest struct {
 }
 
 // Play makes two events of an instance on a connection that serve serves, and
-// returns how many ended. Whatever the replies are, each event ends once, and a
-// connection that brought what can't be read serves no further event.
+// returns how many ended. Whatever the replies are, each event ends once. After a
+// reply that can't be read, the connection serves no further event.
 func (k *Honest) Play(t *testing.T, serve func(net.Conn), instance int32, phase string) (ended int) {
 	t.Helper()
 	ours, theirs := Sockets(t)
@@ -85,7 +85,7 @@ func (k *Honest) call(sequence int64, instance int32, phase string) bool {
 		args, argsErr := ReadFrame(k.conn) // or the return
 		switch {
 		case err != nil || argsErr != nil:
-			k.err = fmt.Errorf("a call of the plugin's: %v, %v", err, argsErr)
+			k.err = fmt.Errorf("read a call of the plugin's: %v, %v", err, argsErr)
 		case len(method) == 0:
 			k.err = returned(args, sequence)
 			k.ends = append(k.ends, "return")
@@ -154,10 +154,10 @@ func (k *Honest) write(frame []byte) {
 	}
 }
 
-// AnswerTo is the text that Kong answers to a question, and to no other.
+// AnswerTo is Kong's answer to a question, a different one for each.
 func AnswerTo(method, name string) string { return "<" + method + ":" + name + ">" }
 
-// HostileText is text behind calls that Kong never made: they start an instance,
+// HostileText is text after calls that Kong never made: they start an instance,
 // and events in the instances 1 and 2.
 func HostileText(offset int, text string) string {
 	start := Start(90, "m2m-token-enricher", `{"issuer":"https://attacker.example"}`)

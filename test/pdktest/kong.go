@@ -11,11 +11,11 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// Replies are what Kong answers, by the method that is asked.
+// Replies are Kong's answers, by method.
 type Replies map[string]proto.Message
 
-// Kong has one event handled. It answers the handler's questions with empty
-// values, except those in Replies, and keeps the calls, the exit and the log.
+// Kong sends one event. It answers the handler's questions with Replies, or with
+// empty values, and keeps the calls, the exit and the log.
 type Kong struct {
 	Replies Replies
 
@@ -46,8 +46,8 @@ func (k *Kong) Handle(t *testing.T, phase string, serve func(net.Conn)) {
 	}
 }
 
-// Answer answers until the event of that sequence ends. The error is why it
-// didn't end in order.
+// Answer answers until the event of that sequence ends. It returns an error if
+// the event doesn't end in order.
 func (k *Kong) Answer(conn net.Conn, sequence int64) error {
 	for {
 		method, err := ReadFrame(conn)

@@ -14,9 +14,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Verify does what an API must do with a token: it verifies it with the JWK
-// set that the gateway publishes at jwksURL, checks issuer and times and
-// returns the claims.
+// Verify verifies a token as an API must: with the JWK set that the gateway
+// publishes at jwksURL, its issuer and its times. It returns the claims.
 func Verify(ctx context.Context, jwksURL, issuer, token string) (map[string]any, error) {
 	return NewKeys(jwksURL).Verify(ctx, issuer, token)
 }
@@ -92,8 +91,8 @@ func fetchSet(ctx context.Context, url string) (*jose.JSONWebKeySet, error) {
 	return &set, nil
 }
 
-// API is an API that trusts the keys at jwksURL() and no other. It answers with
-// the organization that the token names.
+// API is an API that trusts only the keys at jwksURL(). It answers with the
+// organization in the token.
 func API(issuer string, jwksURL func() string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)

@@ -1,5 +1,5 @@
-// Command stub is what deploy/compose.yaml puts around a real Kong: the stub
-// provider and an API that trusts the gateway's keys, at fixed addresses.
+// Command stub runs beside the real Kong of deploy/compose.yaml: the stub provider
+// and an API that trusts the gateway's keys, at fixed addresses.
 package main
 
 import (
@@ -76,7 +76,7 @@ func run(ctx context.Context, provider, api, jwks string) error {
 	} {
 		go func() {
 			ended <- serve(ctx, address, handler)
-			cancel() // one alone is no demo
+			cancel() // neither is of use alone
 		}()
 	}
 	return errors.Join(<-ended, <-ended)
