@@ -12,9 +12,9 @@ import (
 	"m2m-token-enricher/test/idptest"
 )
 
-// TestOneBadRecord stops no other: a suspension elsewhere is applied, the bad
-// record stays as it was, nothing is deleted because of it, and the run says
-// which one it is.
+// TestOneBadRecord stops no other: a suspension of another one is applied, the bad
+// record stays as it was, nothing is deleted because of it, and the run reports
+// it.
 func TestOneBadRecord(t *testing.T) {
 	const app, org = "/api/v1/applications/app_bad/properties", "/api/v1/organizations/org_bad/properties"
 	answering := func(path string, status int, body string) func(*hook) {
@@ -88,7 +88,7 @@ func (h *hook) saying(code, body string) {
 	h.tenant.Replace(path, handler)
 }
 
-// text makes key something else than a record.
+// text replaces the record at key by a string.
 func (h *hook) text(key string) {
 	h.Helper()
 	client := h.server.Client()
@@ -97,8 +97,7 @@ func (h *hook) text(key string) {
 	}
 }
 
-// TestLongNames: an organization's or a user's own name stops neither a run nor
-// the webhook.
+// TestLongNames: a name that is too long stops neither a run nor the webhook.
 func TestLongNames(t *testing.T) {
 	h := startHook(t)
 	long := strings.Repeat("n", 5000)
@@ -113,9 +112,8 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// TestSuspensionOfABadRecord: a suspension that can be learnt is applied though
-// the properties of the record can't be read. They stay, and no record is made
-// of the suspension alone.
+// TestSuspensionOfABadRecord: a suspension is applied even if the properties of
+// the record can't be read. They stay. No record is made of the suspension alone.
 func TestSuspensionOfABadRecord(t *testing.T) {
 	for name, learn := range map[string]func(*hook){
 		"by a run": func(h *hook) {

@@ -15,8 +15,8 @@ import (
 
 const propertiesOfA = "/api/v1/organizations/org_a/properties"
 
-// meanwhile makes f happen once, when the tenant has said what org_a is and is
-// asked for its properties.
+// meanwhile calls f once, between the tenant's answer about org_a and the one about
+// its properties.
 func (h *hook) meanwhile(f func()) {
 	var done atomic.Bool
 	h.tenant.Replace(propertiesOfA, func(w http.ResponseWriter, _ *http.Request) {
@@ -27,8 +27,8 @@ func (h *hook) meanwhile(f func()) {
 	})
 }
 
-// TestConflict: what the webhook learnt while a run, or another receiver, had an
-// earlier answer stays in Redis.
+// TestConflict: while a run or a receiver has an older answer, another receiver
+// writes a newer one. The newer one stays.
 func TestConflict(t *testing.T) {
 	run := func(h *hook) { h.sync() }
 	receive := func(h *hook) { h.post(h.event(eventOfUpdate, "org_a"), 204) }
@@ -79,8 +79,8 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestAlwaysConflict: who is overtaken each time gives up, and leaves what the
-// others wrote. A run says so, and the tenant sends the event again.
+// TestAlwaysConflict: if others write the record each time, a run or a receiver
+// gives up and leaves theirs. The run reports it; the tenant sends the event again.
 func TestAlwaysConflict(t *testing.T) {
 	h := startHook(t)
 	h.job("app_1", "org_code", "org_a")
@@ -108,8 +108,8 @@ func (h *hook) expectName(want string) {
 	}
 }
 
-// TestApplicationConflict: an application is read again with its name, which
-// only the list has, and with the organization that it names then.
+// TestApplicationConflict: an application is read again with its name, which is
+// only in the list, and with the organization that it names then.
 func TestApplicationConflict(t *testing.T) {
 	h := startHook(t)
 	h.job("app_1", "org_code", "org_a")

@@ -19,10 +19,11 @@ const secret = "s3cret-of-the-sync"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a stub tenant and a client of it. Waits take no time: they are
-// recorded, and move the client's clock.
+// world is a stub tenant and a client of it. Waits take no time, but are recorded
+// and move the client's clock.
 type world struct {
 	*Client
+	t      *testing.T
 	tenant *idptest.Tenant
 
 	mu    sync.Mutex
@@ -44,7 +45,7 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	w := &world{Client: client, tenant: tenant, now: time.Now()}
+	w := &world{Client: client, t: t, tenant: tenant, now: time.Now()}
 	client.now, client.wait = w.clock, w.pass
 	return w
 }
@@ -73,7 +74,7 @@ func (w *world) waited() []time.Duration {
 	return slices.Clone(w.waits)
 }
 
-// answer makes the tenant answer status and body to all that is asked of path.
+// answer makes the tenant answer every request for path with status and body.
 func (w *world) answer(path string, status int, body string) {
 	w.tenant.Replace(path, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(status)
@@ -100,7 +101,7 @@ func ids(page Page) []string {
 	return list
 }
 
-// expectError fails the test unless err says all of words, and nothing secret.
+// expectError expects that err has all of words, and nothing secret.
 func (w *world) expectError(t *testing.T, err error, words ...string) {
 	t.Helper()
 	if err == nil {
@@ -108,7 +109,7 @@ func (w *world) expectError(t *testing.T, err error, words ...string) {
 	}
 	for _, word := range words {
 		if !strings.Contains(err.Error(), word) {
-			t.Errorf("the error doesn't say %q: %v", word, err)
+			t.Errorf("got the error %v, want %q in it", err, word)
 		}
 	}
 	w.expectNothingSecret(t, fmt.Sprintf("%v %+v %q", err, err, err))

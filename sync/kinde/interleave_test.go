@@ -9,9 +9,9 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// TestInterleavings: in whatever order runs, receivers and the tenant's changes
-// come, and however long its answers take, no record goes back to an older state
-// of the tenant, and in the end each is as the tenant says.
+// TestInterleavings: in any order of runs, events and the tenant's changes, and
+// however long its answers take, no record returns to an older state of the
+// tenant. In the end each record equals the tenant's.
 func TestInterleavings(t *testing.T) {
 	server := redistest.Start(t)
 	for seed := range uint64(25) {
@@ -56,7 +56,7 @@ func startHistory(t *testing.T, server *redistest.Server, seed uint64) *history 
 	return h
 }
 
-// step does one thing: a request goes on, the tenant changes, or a run begins.
+// step does one thing: a request continues, the tenant changes, or a run begins.
 func (h *history) step() {
 	switch n := h.random.IntN(10); {
 	case n == 0 && h.runs < 8:

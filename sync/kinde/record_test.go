@@ -31,56 +31,41 @@ func TestPropertiesOverPages(t *testing.T) {
 	}
 }
 
-func TestOrganization(t *testing.T) {
+func TestOwnFields(t *testing.T) {
 	custom := map[string]any{"plan": "gold", "region": nil, "is_suspended": "false", "code": "org_b", "handle": "other"}
 	for name, c := range map[string]struct {
-		given idptest.Organization
+		given any
 		want  schema.Record
 	}{
-		"all fields": {
-			idptest.Organization{Code: "org_a", Name: "Acme", Handle: "acme", ExternalID: "x-1"},
-			schema.Record{"code": "org_a", "name": "Acme", "handle": "acme", "external_id": "x-1", "is_suspended": "false"},
+		"organization": {
+			idptest.Organization{Code: "a", Name: "Acme", Handle: "acme", ExternalID: "x-1"},
+			schema.Record{"code": "a", "name": "Acme", "handle": "acme", "external_id": "x-1", "is_suspended": "false"},
 		},
-		"null fields": {
-			idptest.Organization{Code: "org_a"},
-			schema.Record{"code": "org_a", "is_suspended": "false"},
+		"organization, null fields": {idptest.Organization{Code: "a"}, schema.Record{"code": "a", "is_suspended": "false"}},
+		"organization, properties with the names of fields": {
+			idptest.Organization{Code: "a", IsSuspended: true, Properties: custom},
+			schema.Record{"code": "a", "is_suspended": "true", "plan": "gold"},
 		},
-		"properties of the fields' names": {
-			idptest.Organization{Code: "org_a", IsSuspended: true, Properties: custom},
-			schema.Record{"code": "org_a", "is_suspended": "true", "plan": "gold"},
+		"user": {
+			idptest.User{ID: "a", Email: "a@acme.example", FirstName: "Ada", LastName: "L", IsSuspended: new(true)},
+			schema.Record{"id": "a", "email": "a@acme.example", "first_name": "Ada", "last_name": "L", "is_suspended": "true"},
+		},
+		"user, null fields and properties": {
+			idptest.User{ID: "a", Properties: map[string]any{"team": "ops", "email": "b@acme.example", "id": "kp_b"}},
+			schema.Record{"id": "a", "team": "ops"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := start(t)
-			w.tenant.SetOrganization(c.given)
-			got, err := w.Organization(t.Context(), "org_a")
-			if err != nil || !maps.Equal(got, c.want) {
-				t.Errorf("got %v, %v", got, err)
+			switch given := c.given.(type) {
+			case idptest.Organization:
+				w.tenant.SetOrganization(given)
+			case idptest.User:
+				w.tenant.SetUser(given)
 			}
-		})
-	}
-}
-
-func TestUser(t *testing.T) {
-	for name, c := range map[string]struct {
-		given idptest.User
-		want  schema.Record
-	}{
-		"all fields": {
-			idptest.User{ID: "kp_a", Email: "a@acme.example", FirstName: "Ada", LastName: "L", IsSuspended: new(true)},
-			schema.Record{"id": "kp_a", "email": "a@acme.example", "first_name": "Ada", "last_name": "L", "is_suspended": "true"},
-		},
-		"null fields and properties": {
-			idptest.User{ID: "kp_a", Properties: map[string]any{"team": "ops", "email": "b@acme.example", "id": "kp_b"}},
-			schema.Record{"id": "kp_a", "team": "ops"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := start(t)
-			w.tenant.SetUser(c.given)
-			got, err := w.User(t.Context(), "kp_a")
-			if err != nil || !maps.Equal(got, c.want) {
-				t.Errorf("got %v, %v", got, err)
+			kind, _, _ := strings.Cut(name, ",")
+			if got, err := w.records()[kind](t.Context(), "a"); err != nil || !maps.Equal(got, c.want) {
+				t.Errorf("got %v, %v, want %v", got, err, c.want)
 			}
 		})
 	}
@@ -104,8 +89,8 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// TestNotTheAPIs404: what a proxy or the token endpoint says of paths is not
-// that the tenant doesn't know a record.
+// TestNotTheAPIs404: a 404 of a proxy or of the token endpoint doesn't mean that
+// the tenant has no such record.
 func TestNotTheAPIs404(t *testing.T) {
 	for name, c := range map[string]struct{ path, body string }{
 		"a page":             {"/api/v1/user", "<html>not found</html>"},
@@ -124,7 +109,7 @@ func TestNotTheAPIs404(t *testing.T) {
 	}
 }
 
-// TestIdentifiers: what has a meaning in a URL stays an identifier.
+// TestIdentifiers: characters with a meaning in URLs keep none.
 func TestIdentifiers(t *testing.T) {
 	w := start(t)
 	for _, id := range []string{"a/b", "a?b=c&d", "a%2Fb", "a#b", "a b+c", "a;b", "../users/a", "ä", "a//b", `"`} {
@@ -170,8 +155,7 @@ func TestHostileProperties(t *testing.T) {
 	}
 }
 
-// TestLongValues: the bound is part of what is allowed, and what is longer is
-// left out, so that it stops nothing else.
+// TestLongValues: a value that is too long is left out and stops nothing else.
 func TestLongValues(t *testing.T) {
 	w := start(t)
 	var warned []string
@@ -187,8 +171,7 @@ func TestLongValues(t *testing.T) {
 	}
 }
 
-// TestNewPagesWithoutEnd: a tenant that always has a further page of
-// properties fails, however new the page is.
+// TestNewPagesWithoutEnd: pages of properties must end, even if each is new.
 func TestNewPagesWithoutEnd(t *testing.T) {
 	w := start(t)
 	const path = "/api/v1/applications/app_a/properties"
@@ -224,8 +207,8 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
-// TestUnkeepable: what Redis can't keep of a record is left out, and never what
-// says which record it is, or whether it is suspended.
+// TestUnkeepable: what is too large for Redis is left out, but never what
+// identifies a record or says whether it is suspended.
 func TestUnkeepable(t *testing.T) {
 	long := strings.Repeat("x", schema.MaxPropertySize+1)
 	for name, c := range map[string]struct {

@@ -20,7 +20,7 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("got %d pages, %v", len(pages), err)
 	}
 	if got := w.waited(); len(got) != 1 || got[0] != maxReset {
-		t.Errorf("it waited %v", got)
+		t.Errorf("got waits of %v", got)
 	}
 }
 
@@ -35,7 +35,7 @@ func TestReset(t *testing.T) {
 		"Retry-After":          {"", "18", 18 * time.Second},
 		"both":                 {"17", "18", 17 * time.Second},
 		"a date":               {"", "Tue, 24 Nov 2026 12:00:30 GMT", 30 * time.Second},
-		"a date that is over":  {"", "Tue, 24 Nov 2026 11:00:00 GMT", 0},
+		"a date in the past":   {"", "Tue, 24 Nov 2026 11:00:00 GMT", 0},
 		"a date next year":     {"", "Wed, 24 Nov 2027 12:00:00 GMT", maxReset},
 		"more than the bound":  {"301", "", maxReset},
 		"more than an integer": {"99999999999999999999", "", 0},
@@ -56,24 +56,12 @@ func TestReset(t *testing.T) {
 			})
 			w.list(t)
 			got := w.waited()[before:]
-			told := len(got) == 1 && got[0] == c.want
+			asked := len(got) == 1 && got[0] == c.want
 			backedOff := len(got) == 1 && got[0] >= firstBackoff/2 && got[0] < firstBackoff
-			if (c.want == 0 && !backedOff) || (c.want != 0 && !told) {
-				t.Errorf("it waited %v", got)
+			if (c.want == 0 && !backedOff) || (c.want != 0 && !asked) {
+				t.Errorf("got waits of %v", got)
 			}
 		})
-	}
-}
-
-// TestLimitWithoutEnd: a tenant that is always busy is given up.
-func TestLimitWithoutEnd(t *testing.T) {
-	w := start(t)
-	w.tenant.LimitRate(1, 10*time.Hour)
-	w.list(t)
-	_, err := w.all(t.Context())
-	w.expectError(t, err, "after 6 attempts", "status 429")
-	if got := w.waited(); len(got) != attempts-1 {
-		t.Errorf("it waited %v", got)
 	}
 }
 
@@ -85,24 +73,43 @@ func TestFailureIsTriedAgain(t *testing.T) {
 	w.tenant.CutCall(5)
 	w.list(t)
 	if hits := w.tenant.Hits("/api/v1/applications"); hits != attempts {
-		t.Errorf("it was tried %d times", hits)
+		t.Errorf("got %d attempts, want %d", hits, attempts)
 	}
 }
 
-// TestFailureIsGivenUp after waits that double, each with a random half.
-func TestFailureIsGivenUp(t *testing.T) {
-	w := start(t)
-	w.answer("/api/v1/user", http.StatusServiceUnavailable, `{"errors":[{"code":"BUSY","message":"come back"}]}`)
-	_, err := w.User(t.Context(), "kp_a")
-	w.expectError(t, err, `user "kp_a": after 6 attempts: GET /api/v1/user: status 503: "BUSY": "come back"`)
-	got := w.waited()
-	if len(got) != attempts-1 {
-		t.Fatalf("it waited %v", got)
-	}
-	for i, d := range got {
-		if most := firstBackoff << i; d < most/2 || d >= most {
-			t.Errorf("wait %d was %v", i, d)
-		}
+// TestGivesUp after waits that double, each with a random half.
+func TestGivesUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		fail func(*world)
+		says []string
+	}{
+		"busy": {func(w *world) { w.tenant.LimitRate(1, 10*time.Hour); w.list(w.t) }, []string{"after 6 attempts", "status 429"}},
+		"unavailable": {func(w *world) {
+			w.answer("/api/v1/applications", 503, `{"errors":[{"code":"BUSY","message":"later"}]}`)
+		}, []string{`applications: after 6 attempts: GET /api/v1/applications: status 503: "BUSY": "later"`}},
+		"cut": {func(w *world) {
+			for n := range attempts {
+				w.tenant.CutCall(n + 1)
+			}
+		}, []string{"after 6 attempts: read the answer of GET /api/v1/applications: unexpected EOF"}},
+		"nobody listens":     {func(w *world) { w.tenant.Close() }, []string{"get a token: after 6 attempts", "connect"}},
+		"the token endpoint": {func(w *world) { w.answer(tokenPath, 502, "") }, []string{"get a token: after 6 attempts", "status 502"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			c.fail(w)
+			_, err := w.all(t.Context())
+			w.expectError(t, err, c.says...)
+			got := w.waited()
+			if len(got) != attempts-1 {
+				t.Fatalf("got waits of %v, want %d", got, attempts-1)
+			}
+			for i, d := range got {
+				if most := firstBackoff << i; name != "busy" && (d < most/2 || d >= most) {
+					t.Errorf("got a wait %d of %v, want at least %v and less than %v", i, d, most/2, most)
+				}
+			}
+		})
 	}
 }
 
@@ -118,23 +125,7 @@ func TestRefusalIsFinal(t *testing.T) {
 	}
 }
 
-func TestCutConnection(t *testing.T) {
-	w := start(t)
-	for n := range attempts {
-		w.tenant.CutCall(n + 1)
-	}
-	_, err := w.all(t.Context())
-	w.expectError(t, err, "after 6 attempts: read the answer of GET /api/v1/applications: unexpected EOF")
-}
-
-func TestNobodyListens(t *testing.T) {
-	w := start(t)
-	w.tenant.Close()
-	_, err := w.all(t.Context())
-	w.expectError(t, err, "get a token: after 6 attempts", "connect")
-}
-
-// TestSlowAnswer: a request has a time of its own, and is made again after it.
+// TestSlowAnswer: a request that takes too long is made again.
 func TestSlowAnswer(t *testing.T) {
 	w := start(t)
 	w.list(t)
@@ -146,11 +137,11 @@ func TestSlowAnswer(t *testing.T) {
 	}
 	w.list(t)
 	if got := w.waited(); len(got) != 1 {
-		t.Errorf("it waited %v", got)
+		t.Errorf("got waits of %v", got)
 	}
 }
 
-// TestContextEndsARequest, which is then not made again.
+// TestContextEndsARequest: the request isn't made again.
 func TestContextEndsARequest(t *testing.T) {
 	w := start(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -165,16 +156,18 @@ func TestContextEndsARequest(t *testing.T) {
 	}
 }
 
-// TestContextEndsAWait and the error still says what it waited for.
+// TestContextEndsAWait: the error still says what failed.
 func TestContextEndsAWait(t *testing.T) {
-	w := start(t)
-	w.tenant.FailCall(1, http.StatusBadGateway)
-	ctx, cancel := context.WithCancel(t.Context())
-	w.at = func(time.Duration) { cancel() }
-	_, err := w.User(ctx, "kp_a")
-	w.expectError(t, err, "wait to try again after", "status 502")
-	if !errors.Is(err, context.Canceled) || w.tenant.Hits("/api/v1/user") != 1 {
-		t.Errorf("got %v", err)
+	for path, says := range map[string]string{"/api/v1/user": "wait to try again after", tokenPath: "get a token: wait to try again after"} {
+		w := start(t)
+		w.answer(path, http.StatusBadGateway, "")
+		ctx, cancel := context.WithCancel(t.Context())
+		w.at = func(time.Duration) { cancel() }
+		_, err := w.User(ctx, "kp_a")
+		w.expectError(t, err, says, "status 502")
+		if hits := w.tenant.Hits(path); !errors.Is(err, context.Canceled) || hits != 1 {
+			t.Errorf("%s: got %v after %d requests, want a cancelled context after 1", path, err, hits)
+		}
 	}
 }
 

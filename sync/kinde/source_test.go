@@ -1,13 +1,11 @@
 package kinde
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -69,8 +67,8 @@ func TestSyncFollows(t *testing.T) {
 	s.expect(map[string]schema.Record{})
 }
 
-// TestSyncOfUnknown: what applications name and the tenant doesn't have is
-// told, and the run goes on.
+// TestSyncOfUnknown: what the tenant doesn't have although applications name it
+// is logged, and the run continues.
 func TestSyncOfUnknown(t *testing.T) {
 	s := startSynced(t)
 	const unknown = 30
@@ -91,10 +89,10 @@ func TestSyncOfUnknown(t *testing.T) {
 		t.Error(err)
 	}
 	if want := unknown + 2*len(odd); len(s.warned) != want {
-		t.Errorf("%d warnings, want %d: %q", len(s.warned), want, s.warned)
+		t.Errorf("got %d warnings, want %d: %q", len(s.warned), want, s.warned)
 	}
 	if !slices.ContainsFunc(s.warned, func(w string) bool { return strings.Contains(w, "organization none7") }) {
-		t.Errorf("it isn't told: %q", s.warned)
+		t.Errorf("got the warnings %q, want one of organization none7", s.warned)
 	}
 	s.tenant.SetOrganization(idptest.Organization{Code: "none3", Name: "Known now"})
 	s.sync()
@@ -148,9 +146,9 @@ func TestSyncGivesUp(t *testing.T) {
 	}
 }
 
-// TestSyncGoesOn: a run that was cut off doesn't ask for the pages before, also
-// if what is on them has gone meanwhile.
-func TestSyncGoesOn(t *testing.T) {
+// TestSyncResumes: a run that was interrupted doesn't ask for the earlier pages
+// again.
+func TestSyncResumes(t *testing.T) {
 	s := startSynced(t)
 	want := s.jobs(1020)
 	last := "/api/v1/applications/app_1010/properties"
@@ -168,12 +166,12 @@ func TestSyncGoesOn(t *testing.T) {
 	}
 	s.expect(want)
 	if lists, again := s.tenant.Hits("/api/v1/applications"), s.tenant.Hits("/api/v1/applications/app_0001/properties"); lists != 4 || again != 1 {
-		t.Errorf("%d pages were asked for, one application %d times", lists, again)
+		t.Errorf("got %d requests for pages, %d for one application, want 4 and 1", lists, again)
 	}
 }
 
-// TestSyncCantGoOn: a next_token that the tenant doesn't know any more.
-func TestSyncCantGoOn(t *testing.T) {
+// TestSyncCantResume: the tenant no longer knows a next_token.
+func TestSyncCantResume(t *testing.T) {
 	s := startSynced(t)
 	s.job("a")
 	var got error
@@ -188,67 +186,6 @@ func TestSyncCantGoOn(t *testing.T) {
 		got = err
 	}
 	if errors.Is(got, reconcile.ErrCantResume) {
-		t.Errorf("at the begin: got %v", got)
+		t.Errorf("at the beginning: got %v", got)
 	}
-}
-
-// TestSyncsAtOnce: several runs don't disturb each other.
-func TestSyncsAtOnce(t *testing.T) {
-	s := startSynced(t)
-	want := s.jobs(40)
-	var runs sync.WaitGroup
-	for range 3 {
-		runs.Go(func() {
-			if _, err := s.run().Do(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	runs.Wait()
-	s.expect(want)
-	if len(s.warned) > 0 {
-		t.Errorf("warned of %q", s.warned)
-	}
-}
-
-// TestSuspendedDuringARun: what a webhook writes while a run has an answer from
-// before stays.
-func TestSuspendedDuringARun(t *testing.T) {
-	s := startSynced(t)
-	organization := idptest.Organization{Code: "org_a", Name: "A"}
-	s.tenant.SetOrganization(organization)
-	s.tenant.SetApplication(idptest.Application{ID: "app_a", Type: "m2m", Properties: map[string]any{"org_code": "org_a"}})
-	if _, err := s.run().Do(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-
-	organization.Name = "A again" // what the run reads
-	s.tenant.SetOrganization(organization)
-	run := s.run()
-	run.Store = &delayed{Store: run.Store, before: func() {
-		organization.IsSuspended = true // what the webhook reads and writes
-		s.tenant.SetOrganization(organization)
-		suspended := records.Entry{ID: "org_a", Properties: schema.Record{"name": "A again", "is_suspended": "true"}}
-		if _, err := s.store.Put(t.Context(), schema.Organization, []records.Entry{suspended}, records.Write); err != nil {
-			t.Error(err)
-		}
-	}}
-	if _, err := run.Do(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.store.Get(t.Context(), schema.Organization, "org_a"); err != nil || got["is_suspended"] != "true" {
-		t.Errorf("got %v, %v", got, err)
-	}
-}
-
-// delayed is a store before whose first write something happens.
-type delayed struct {
-	reconcile.Store
-	before func()
-	once   sync.Once
-}
-
-func (d *delayed) PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
-	d.once.Do(d.before)
-	return d.Store.PutIfUnchanged(ctx, begun, kind, entries, mode)
 }

@@ -14,9 +14,8 @@ import (
 	"m2m-token-enricher/test/await"
 )
 
-// TestUnverifiedLines: whoever floods the webhook without a signature gets ten
-// lines of the log a minute, short ones, and the rest is counted. The tenant's
-// own events are logged all the same.
+// TestUnverifiedLines: of a flood of unsigned requests, ten short lines a minute
+// are logged and the rest is counted. The tenant's own events are still logged.
 func TestUnverifiedLines(t *testing.T) {
 	h := startHook(t)
 	h.unverified.now = h.clock
@@ -25,7 +24,7 @@ func TestUnverifiedLines(t *testing.T) {
 		h.post(forged, 401)
 	}
 	if n := len(h.logs); n != unverifiedLines {
-		t.Errorf("%d lines", n)
+		t.Errorf("got %d lines, want %d", n, unverifiedLines)
 	}
 	for _, line := range h.logs {
 		if len(line) > 2*unverifiedReason {
@@ -45,17 +44,17 @@ func TestUnverifiedLines(t *testing.T) {
 	}
 }
 
-// TestUnverifiedAtOnce: so many requests are read at once, and no more; the
-// tenant sends its event again.
+// TestUnverifiedAtOnce: a limited number of requests is read at once. The tenant
+// sends its event again.
 func TestUnverifiedAtOnce(t *testing.T) {
 	h := startHook(t)
 	h.organization("after", true)
-	var strangers sync.WaitGroup
+	var requests sync.WaitGroup
 	var senders []*io.PipeWriter
 	for range maxReceiving {
 		body, sender := io.Pipe()
 		senders = append(senders, sender)
-		strangers.Go(func() {
+		requests.Go(func() {
 			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", body))
 		})
 	}
@@ -65,12 +64,12 @@ func TestUnverifiedAtOnce(t *testing.T) {
 	for _, sender := range senders {
 		_ = sender.CloseWithError(io.ErrUnexpectedEOF)
 	}
-	strangers.Wait()
+	requests.Wait()
 	h.post(event, 204)
 	h.expectRecord("after", true)
 }
 
-// TestUnverifiedKeys: unsigned events cost the tenant one request for its keys.
+// TestUnverifiedKeys: unsigned events cause one request for the tenant's keys.
 func TestUnverifiedKeys(t *testing.T) {
 	h := startHook(t)
 	h.post(h.event(eventOfUpdate, "org_a"), 204)
@@ -80,7 +79,7 @@ func TestUnverifiedKeys(t *testing.T) {
 		h.post(encode(header)+".e30.AAAA", 401)
 	}
 	if n := h.tenant.Hits("/.well-known/jwks") - before; n > 1 {
-		t.Errorf("the keys were asked for %d times", n)
+		t.Errorf("got %d requests for keys, want at most 1", n)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,15 +86,15 @@ func (h *hook) post(body string, status int) {
 	shown := w.Body.String() + strings.Join(h.logs, "\n")
 	h.mu.Unlock()
 	if w.Code != status {
-		h.Errorf("status %d, want %d: %s", w.Code, status, shown)
+		h.Errorf("got status %d, want %d: %s", w.Code, status, shown)
 	}
 	if body != "" && strings.Contains(shown, body) {
 		h.Error("the event is shown")
 	}
 }
 
-// expectRecord fails the test unless the record of org_a is as the tenant says:
-// with this name, or absent.
+// expectRecord expects that org_a is the only record, with this name, or that there
+// is none.
 func (h *hook) expectRecord(name string, suspended bool) {
 	h.Helper()
 	want := map[string]schema.Record{}
@@ -142,14 +141,14 @@ func TestWebhookReplays(t *testing.T) {
 	h.post(deletion, 204)
 	h.expectRecord("later", true)
 	if h.tenant.Hits("/api/v1/organization") != asked {
-		t.Error("an event that is done was asked for again")
+		t.Error("a handled event was handled again")
 	}
 	h.tenant.RemoveOrganization("org_a")
 	h.post(h.event(eventOfUpdate, "org_a"), 204) // before the deletion's own
 	h.expectRecord("", false)
 }
 
-// TestWebhookIgnores: what no record is of isn't asked for.
+// TestWebhookIgnores: the tenant isn't asked about what has no record.
 func TestWebhookIgnores(t *testing.T) {
 	h := startHook(t)
 	h.organization("after", true)
@@ -223,8 +222,8 @@ func TestWebhookRefuses(t *testing.T) {
 	h.expectRecord("after", true)
 }
 
-// TestWebhookInTrouble: what can't be done now is asked for again, and done
-// then.
+// TestWebhookInTrouble: an event that can't be handled now is sent again, and
+// handled then.
 func TestWebhookInTrouble(t *testing.T) {
 	for name, c := range map[string]struct{ begin, end func(*hook) }{
 		"the API fails": {
@@ -269,38 +268,8 @@ func TestWebhookInTrouble(t *testing.T) {
 	}
 }
 
-// TestWebhookConflict: of two events of one organization, the later answer of
-// the tenant stays.
-func TestWebhookConflict(t *testing.T) {
-	h := startHook(t)
-	const path = "/api/v1/organizations/org_a/properties"
-	reached, leave := make(chan struct{}), make(chan struct{})
-	var asked atomic.Bool
-	h.tenant.Replace(path, func(w http.ResponseWriter, _ *http.Request) {
-		if asked.CompareAndSwap(false, true) { // the first waits, with what was said of the organization
-			close(reached)
-			<-leave
-		}
-		fmt.Fprint(w, `{"properties":[]}`)
-	})
-	var events sync.WaitGroup
-	h.organization("old", false)
-	events.Go(func() { h.post(h.event(eventOfUpdate, "org_a"), 204) })
-	<-reached
-	h.organization("new", true)
-	second := make(chan struct{})
-	events.Go(func() { defer close(second); h.post(h.event(eventOfUpdate, "org_a"), 204) })
-	select {
-	case <-second: // it has overtaken the first
-	case <-time.After(time.Second): // or it waits for its turn
-	}
-	close(leave)
-	events.Wait()
-	h.expectRecord("new", true)
-}
-
-// TestWebhookAtOnce: many events of one organization end in what the tenant
-// says.
+// TestWebhookAtOnce: after many events of one organization at once, its record is
+// the tenant's latest answer.
 func TestWebhookAtOnce(t *testing.T) {
 	h := startHook(t)
 	var events sync.WaitGroup
@@ -312,13 +281,13 @@ func TestWebhookAtOnce(t *testing.T) {
 	h.expectRecord("name 29", false)
 }
 
-// TestWebhookRemembers so many events, and no more.
+// TestWebhookRemembers a limited number of events.
 func TestWebhookRemembers(t *testing.T) {
 	h := startHook(t)
 	for i := range maxHandled + 10 {
 		h.handled.Add(fmt.Sprint("event_", i), struct{}{})
 	}
 	if n := h.handled.Len(); n != maxHandled {
-		t.Errorf("%d events are remembered", n)
+		t.Errorf("got %d remembered events, want %d", n, maxHandled)
 	}
 }
