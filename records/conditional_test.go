@@ -13,7 +13,7 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// now returns the moment at which an observation begins.
+// now returns the time by the clock of Redis.
 func now(t *testing.T, s *Store) Timestamp {
 	t.Helper()
 	m, err := s.Now(t.Context())
@@ -23,19 +23,18 @@ func now(t *testing.T, s *Store) Timestamp {
 	return m
 }
 
-// putSince puts one application and returns the error of it.
-func putSince(t *testing.T, s *Store, begun Timestamp, id string, properties schema.Record) error {
+// putIfUnchanged puts one application and returns the error of it.
+func putIfUnchanged(t *testing.T, s *Store, asked Timestamp, id string, properties schema.Record) error {
 	t.Helper()
-	results, err := s.PutIfUnchanged(t.Context(), begun, schema.Application, []Entry{{id, properties}}, Write)
+	results, err := s.PutIfUnchanged(t.Context(), asked, schema.Application, []Entry{{id, properties}}, Write)
 	if err != nil || len(results) != 1 {
 		t.Fatalf("got %v, %v", results, err)
 	}
 	return results[0].Err
 }
 
-// testObserve: whoever writes a record overtakes the observations that began
-// before.
-func testObserve(t *testing.T, s *Store, admin redis.UniversalClient) {
+// testConditional: after any write of a record, older answers are conflicts.
+func testConditional(t *testing.T, s *Store, admin redis.UniversalClient) {
 	old, older := schema.Record{"a": "1", "b": "1"}, schema.Record{"a": "0"}
 	for name, write := range map[string]func(id string) error{
 		"put": func(id string) error {
@@ -50,36 +49,36 @@ func testObserve(t *testing.T, s *Store, admin redis.UniversalClient) {
 			_, err := s.Delete(t.Context(), schema.Application, []string{id}, Write)
 			return err
 		},
-		"outdate":          func(id string) error { return s.Touch(t.Context(), schema.Application, id) },
-		"observe":          func(id string) error { return putSince(t, s, now(t, s), id, schema.Record{"a": "2"}) },
-		"observe the same": func(id string) error { return putSince(t, s, now(t, s), id, old) },
-		"observe a deletion": func(id string) error {
+		"touch":                     func(id string) error { return s.Touch(t.Context(), schema.Application, id) },
+		"put if unchanged":          func(id string) error { return putIfUnchanged(t, s, now(t, s), id, schema.Record{"a": "2"}) },
+		"put the same if unchanged": func(id string) error { return putIfUnchanged(t, s, now(t, s), id, old) },
+		"delete if unchanged": func(id string) error {
 			_, _, err := s.DeleteIfUnchanged(t.Context(), now(t, s), schema.Application, []string{id}, Write)
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := strings.ReplaceAll(name, " ", "-")
-			if err := putSince(t, s, now(t, s), id, old); err != nil {
+			if err := putIfUnchanged(t, s, now(t, s), id, old); err != nil {
 				t.Fatal(err)
 			}
-			begun := now(t, s)
+			asked := now(t, s)
 			if err := write(id); err != nil {
 				t.Fatal(err)
 			}
-			want := held(t, admin, prefix+"app:"+id)
-			if err := putSince(t, s, begun, id, older); !errors.Is(err, ErrConflict) {
+			want := stored(t, admin, prefix+"app:"+id)
+			if err := putIfUnchanged(t, s, asked, id, older); !errors.Is(err, ErrConflict) {
 				t.Errorf("put: got %v", err)
 			}
-			gone, overtaken, err := s.DeleteIfUnchanged(t.Context(), begun, schema.Application, []string{id}, Write)
-			if err != nil || len(gone) > 0 || len(overtaken) != min(1, len(want)) {
-				t.Errorf("delete: got %v, %v, %v", gone, overtaken, err)
+			deleted, conflicts, err := s.DeleteIfUnchanged(t.Context(), asked, schema.Application, []string{id}, Write)
+			if err != nil || len(deleted) > 0 || len(conflicts) != min(1, len(want)) {
+				t.Errorf("delete: got %v, %v, %v", deleted, conflicts, err)
 			}
-			expectHeld(t, admin, prefix+"app:"+id, want)
-			if err := putSince(t, s, now(t, s), id, older); err != nil {
-				t.Errorf("observed again: %v", err)
+			expectStored(t, admin, prefix+"app:"+id, want)
+			if err := putIfUnchanged(t, s, now(t, s), id, older); err != nil {
+				t.Errorf("asked again: got %v", err)
 			}
-			expectHeld(t, admin, prefix+"app:"+id, older)
+			expectStored(t, admin, prefix+"app:"+id, older)
 			if got := ids(t, s, schema.Application, "*"); !slices.Contains(got, id) || slices.ContainsFunc(got, func(id string) bool { return strings.Contains(id, "written") }) {
 				t.Errorf("the records are %v", got)
 			}
@@ -87,38 +86,35 @@ func testObserve(t *testing.T, s *Store, admin redis.UniversalClient) {
 	}
 }
 
-// TestClocks: neither a clock that was put back nor one that was put forward
-// lets an old observation through, or stops a new one for long.
+// TestClocks: a clock that is set back or forward lets no old answer replace a
+// newer one, and doesn't stop a new one for long.
 func TestClocks(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	const hour, day = Timestamp(3600e6), Timestamp(86400e6)
-	note := prefix + "written:{" + prefix + "app:x}"
-	if err := putSince(t, s, now(t, s)+hour, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
-		t.Errorf("an observation from the future: got %v", err)
+	timestamp := prefix + "written:{" + prefix + "app:x}"
+	if err := putIfUnchanged(t, s, now(t, s)+hour, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
+		t.Errorf("an answer from the future: got %v", err)
 	}
-	if err := putSince(t, s, now(t, s)-day, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
-		t.Errorf("an observation of a day ago: got %v", err)
+	if err := putIfUnchanged(t, s, now(t, s)-day, "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
+		t.Errorf("an answer of a day ago: got %v", err)
 	}
-	if err := server.Client().Set(t.Context(), note, fmt.Sprint(now(t, s)+hour), 0).Err(); err != nil {
+	if err := server.Client().Set(t.Context(), timestamp, fmt.Sprint(now(t, s)+hour), 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := putSince(t, s, now(t, s), "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
-		t.Errorf("a note from the future: got %v", err)
+	if err := putIfUnchanged(t, s, now(t, s), "x", schema.Record{"a": "1"}); !errors.Is(err, ErrConflict) {
+		t.Errorf("a timestamp from the future: got %v", err)
 	}
-	if err := putSince(t, s, now(t, s), "x", schema.Record{"a": "1"}); err != nil {
+	if err := putIfUnchanged(t, s, now(t, s), "x", schema.Record{"a": "1"}); err != nil {
 		t.Errorf("once more: got %v", err)
 	}
-	if left := server.Client().TTL(t.Context(), note).Val(); left <= 0 || left > timestampLifetime {
-		t.Errorf("the note lives for %v", left)
+	if left := server.Client().TTL(t.Context(), timestamp).Val(); left <= 0 || left > timestampLifetime {
+		t.Errorf("got a lifetime of %v, want at most %v", left, timestampLifetime)
 	}
 }
 
-// TestOneBadEntry: of those that are put together, one that can't be kept stops
-// no other.
+// TestOneBadEntry: an invalid record stops no other.
 func TestOneBadEntry(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	if err := server.Client().Set(t.Context(), prefix+"app:text", "precious", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,45 +131,39 @@ func TestOneBadEntry(t *testing.T) {
 			}
 		}
 	}
-	expectHeld(t, server.Client(), prefix+"app:first", good)
-	expectHeld(t, server.Client(), prefix+"app:last", good)
+	expectStored(t, server.Client(), prefix+"app:first", good)
+	expectStored(t, server.Client(), prefix+"app:last", good)
 	if got := server.Client().Get(t.Context(), prefix+"app:text").Val(); got != "precious" {
 		t.Errorf("it holds %q", got)
 	}
 }
 
-// TestUnknownScript: a server that lost its scripts, such as by a restart, gets
-// them again.
+// TestUnknownScript: a server that lost the script, such as by a restart, gets it
+// again.
 func TestUnknownScript(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	for i, write := range []func() error{
-		func() error { return putSince(t, s, now(t, s), "x", schema.Record{"a": "0"}) },
+		func() error { return putIfUnchanged(t, s, now(t, s), "x", schema.Record{"a": "0"}) },
 		func() error { put(t, s, Entry{"x", schema.Record{"a": "1"}}); return nil },
 	} {
-		begun := now(t, s)
+		asked := now(t, s)
 		if err := server.Client().ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		if err := write(); err != nil {
 			t.Error(err)
 		}
-		expectHeld(t, server.Client(), prefix+"app:x", schema.Record{"a": fmt.Sprint(i)})
-		if err := putSince(t, s, begun, "x", schema.Record{"a": "old"}); !errors.Is(err, ErrConflict) {
-			t.Errorf("without a note: got %v", err)
+		expectStored(t, server.Client(), prefix+"app:x", schema.Record{"a": fmt.Sprint(i)})
+		if err := putIfUnchanged(t, s, asked, "x", schema.Record{"a": "old"}); !errors.Is(err, ErrConflict) {
+			t.Errorf("without a timestamp: got %v", err)
 		}
 	}
 }
 
-// TestBracesInCluster: the time of a write is in the slot of its record, or the
-// record is refused.
+// TestBracesInCluster: a timestamp is in the slot of its record, or the record is
+// refused.
 func TestBracesInCluster(t *testing.T) {
-	cluster := redistest.StartCluster(t, 3, 0)
-	cfg := redistest.Config(0)
-	cfg.ClusterMaxRedirections = 5
-	for _, node := range cluster.Nodes() {
-		cfg.ClusterNodes = append(cfg.ClusterNodes, schema.ClusterNode{IP: "127.0.0.1", Port: node.Port()})
-	}
+	cfg := clusterConfig(redistest.StartCluster(t, 3, 0))
 	for _, c := range []struct {
 		prefix, id string
 		ok         bool
@@ -183,7 +173,7 @@ func TestBracesInCluster(t *testing.T) {
 	} {
 		s := open(t, cfg, c.prefix)
 		_, putErr := s.Put(t.Context(), schema.Application, []Entry{{c.id, schema.Record{"a": "1"}}}, Write)
-		sinceErr := putSince(t, s, now(t, s), c.id, schema.Record{"a": "2"})
+		sinceErr := putIfUnchanged(t, s, now(t, s), c.id, schema.Record{"a": "2"})
 		for _, err := range []error{putErr, sinceErr} {
 			if c.ok && err != nil || !c.ok && (!errors.Is(err, schema.ErrInvalidRecord) || !strings.Contains(err.Error(), "braces")) {
 				t.Errorf("%s %s: got %v", c.prefix, c.id, err)

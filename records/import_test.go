@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"m2m-token-enricher/schema"
-	"m2m-token-enricher/test/redistest"
 )
 
-// imported is what an import of applications said.
+// imported is the result of an import of applications.
 type imported struct {
 	Summary
 	err     error
@@ -41,8 +39,7 @@ func rowOf(id, value string) string {
 func recordOf(value string) schema.Record { return schema.Record{"a": value, "only" + value: "x"} }
 
 func TestImportBadRows(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	file := rowOf("a", "1") + "\n" + rowOf("b", "1") + "{\n" + rowOf("c", "1") + `{"id":"d d","properties":{"a":"1"}}` + "\n" + rowOf("e", "1")
 	for _, c := range []struct {
 		name    string
@@ -64,22 +61,21 @@ func TestImportBadRows(t *testing.T) {
 			}
 			got := importText(t.Context(), s, Write, c.skipBad, file, c.from)
 			if got.Summary != c.want || errors.Is(got.err, ErrBadRows) != (c.want.Next > 0) || (got.err != nil) != (c.want.Next > 0) {
-				t.Errorf("got %+v, %v", got.Summary, got.err)
+				t.Errorf("got %+v, %v, want %+v", got.Summary, got.err, c.want)
 			}
 			if want := []int{4, 6}[2-c.want.Bad:]; !slices.Equal(got.bad, want) {
-				t.Errorf("bad are the lines %v, want %v", got.bad, want)
+				t.Errorf("got the bad lines %v, want %v", got.bad, want)
 			}
 			if left := ids(t, s, schema.Application, "*"); !slices.Equal(left, c.left) {
-				t.Errorf("written are %v", left)
+				t.Errorf("got %v, want %v", left, c.left)
 			}
 		})
 	}
 }
 
-// TestImportOneIDTwice: the last row wins, wherever the others stand.
+// TestImportOneIDTwice: the last row wins, wherever the others are.
 func TestImportOneIDTwice(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	var file strings.Builder
 	want := map[string]schema.Record{}
 	rows := 0
@@ -106,45 +102,25 @@ func TestImportOneIDTwice(t *testing.T) {
 	expectEverything(t, server.Client(), want)
 }
 
+// TestImportAgain: a dry run and a second import write nothing.
 func TestImportAgain(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
+	put(t, s, Entry{"app_0", recordOf("0")}, Entry{"app_1", recordOf("other")})
 	var file strings.Builder
 	for i := range 1500 {
 		file.WriteString(rowOf(fmt.Sprintf("app_%d", i), fmt.Sprint(i)))
 	}
-	dry := importText(t.Context(), s, DryRun, false, file.String(), 0)
-	if dry.err != nil || dry.Summary != (Summary{New: 1500}) || len(dry.changes) != 1500 || len(everything(t, server.Client(), prefix)) > 0 {
-		t.Errorf("dry run: got %+v, %v", dry.Summary, dry.err)
+	importAll := func(mode Mode, want Summary) {
+		t.Helper()
+		got := importText(t.Context(), s, mode, false, file.String(), 0)
+		if got.err != nil || got.Summary != want || len(got.changes) != want.New+want.Changed {
+			t.Errorf("got %+v with %d changes, %v, want %+v", got.Summary, len(got.changes), got.err, want)
+		}
 	}
-	if got := importText(t.Context(), s, Write, false, file.String(), 0); got.err != nil || got.Summary != dry.Summary {
-		t.Errorf("got %+v, %v", got.Summary, got.err)
-	}
-	expectNoWrites(t, server.Client(), func() {
-		if got := importText(t.Context(), s, Write, false, file.String(), 0); got.err != nil || got.Summary != (Summary{Unchanged: 1500}) {
-			t.Errorf("again: got %+v, %v", got.Summary, got.err)
-		}
-	})
-}
-
-func TestImportDryRun(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
-	put(t, s, Entry{"same", recordOf("1")}, Entry{"other", recordOf("1")})
-	file := rowOf("same", "1") + rowOf("other", "2") + rowOf("new", "3")
-	expectNoWrites(t, server.Client(), func() {
-		got := importText(t.Context(), s, DryRun, false, file, 0)
-		if got.err != nil || got.Summary != (Summary{New: 1, Changed: 1, Unchanged: 1}) {
-			t.Errorf("got %+v, %v", got.Summary, got.err)
-		}
-		slices.SortFunc(got.changes, func(a, b Change) int { return strings.Compare(a.ID, b.ID) })
-		want := []Change{{"new", schema.Record{}, recordOf("3")}, {"other", recordOf("1"), recordOf("2")}}
-		if !slices.EqualFunc(got.changes, want, func(a, b Change) bool {
-			return a.ID == b.ID && maps.Equal(a.Before, b.Before) && maps.Equal(a.After, b.After)
-		}) {
-			t.Errorf("got %+v", got.changes)
-		}
-	})
+	first := Summary{New: 1498, Changed: 1, Unchanged: 1}
+	expectNoWrites(t, server.Client(), func() { importAll(DryRun, first) })
+	importAll(Write, first)
+	expectNoWrites(t, server.Client(), func() { importAll(Write, Summary{Unchanged: 1500}) })
 }
 
 // failingRows gives good rows, and from a line on an error that stays.
@@ -169,13 +145,12 @@ func (r *failingRows) Next() (Entry, int, error) {
 	return Entry{}, r.line, errBroken
 }
 
-// TestImportOfBrokenFile: an import ends with the file's error, also if that
-// comes before the line to go on from, and says that it isn't complete.
+// TestImportOfBrokenFile: an import ends with the file's error, even before the
+// line to continue from, and isn't complete.
 func TestImportOfBrokenFile(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	_, s := start(t)
 	for name, c := range map[string]struct{ line, from, next int }{
-		"from the begin":         {3, 0, 3},
+		"from the beginning":     {3, 0, 3},
 		"before it":              {3, 2, 3},
 		"behind it":              {3, 9, 9},
 		"on an unknown line":     {0, 0, 3},
@@ -190,16 +165,15 @@ func TestImportOfBrokenFile(t *testing.T) {
 				t.Errorf("asked %d times, %v", rows.asked, err)
 			}
 			if got.Next == 0 || got.Next > c.next {
-				t.Errorf("one shall go on from line %d", got.Next)
+				t.Errorf("got line %d to continue from, want at most %d", got.Next, c.next)
 			}
 		})
 	}
 }
 
-// TestImportOfBadHeader: a header isn't looked for in later lines.
+// TestImportOfBadHeader: no later line becomes the header.
 func TestImportOfBadHeader(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	for name, file := range map[string]string{"no id": "a,b\nid,a\nx,1\n", "empty": ""} {
 		for _, from := range []int{0, 2} {
 			_, err := Import{Kind: schema.Application}.Run(t.Context(), s, CSVRows(strings.NewReader(file)), from)
@@ -212,8 +186,7 @@ func TestImportOfBadHeader(t *testing.T) {
 }
 
 func TestImportOfCSV(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	file := "\ufeffid,name,note\r\no1,Acme,\"line 1\r\nline 2\"\r\n\r\n\"o2\",,x\r\nbad\r\no3,C,\r\n"
 	var bad []int
 	run := Import{Kind: schema.Organization, SkipBad: true, Bad: func(e *RowError) { bad = append(bad, e.Line) }}
@@ -221,7 +194,7 @@ func TestImportOfCSV(t *testing.T) {
 	if err != nil || got != (Summary{New: 3, Bad: 1}) || !slices.Equal(bad, []int{6}) {
 		t.Errorf("got %+v, bad %v, %v", got, bad, err)
 	}
-	expectHeld(t, server.Client(), prefix+"org:o1", schema.Record{"code": "o1", "name": "Acme", "note": "line 1\nline 2"})
-	expectHeld(t, server.Client(), prefix+"org:o2", schema.Record{"code": "o2", "note": "x"})
-	expectHeld(t, server.Client(), prefix+"org:o3", schema.Record{"code": "o3", "name": "C"})
+	expectStored(t, server.Client(), prefix+"org:o1", schema.Record{"code": "o1", "name": "Acme", "note": "line 1\nline 2"})
+	expectStored(t, server.Client(), prefix+"org:o2", schema.Record{"code": "o2", "note": "x"})
+	expectStored(t, server.Client(), prefix+"org:o3", schema.Record{"code": "o3", "name": "C"})
 }

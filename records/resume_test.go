@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -39,8 +40,8 @@ func (f file) after(lines int) map[string]schema.Record {
 	return all
 }
 
-// expectWritten fails the test unless everything before line next is written,
-// or what a later row says instead.
+// expectWritten expects that every row before line next is written, or a later one
+// of the same record.
 func (f file) expectWritten(t *testing.T, all map[string]schema.Record, next int) {
 	t.Helper()
 	good := map[string][]schema.Record{}
@@ -51,20 +52,16 @@ func (f file) expectWritten(t *testing.T, all map[string]schema.Record, next int
 		good[e.ID] = append(good[e.ID], e.Properties)
 	}
 	for id := range f.after(next - 1) {
-		found := false
-		for _, properties := range good[id] {
-			found = found || maps.Equal(properties, all[id])
-		}
-		if !found {
-			t.Errorf("one shall go on from line %d, but %s is %v", next, id, all[id])
+		if !slices.ContainsFunc(good[id], func(r schema.Record) bool { return maps.Equal(r, all[id]) }) {
+			t.Errorf("got line %d to continue from, but %s is %v", next, id, all[id])
 			return
 		}
 	}
 }
 
-// TestImportGoesOn: however often and wherever an import is cut off, it goes on
-// from where it says and makes the records what the file says.
-func TestImportGoesOn(t *testing.T) {
+// TestImportResumes: an import that is interrupted often and anywhere says where to
+// continue. In the end the records are what the file says.
+func TestImportResumes(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr())
 	s := open(t, redistest.Config(proxy.Port()), prefix)
@@ -92,7 +89,7 @@ func TestImportGoesOn(t *testing.T) {
 			sum.Unchanged += got.Unchanged
 			if got.err == nil {
 				if got.Next != 0 {
-					t.Errorf("it came to the end, and shall go on from line %d", got.Next)
+					t.Errorf("got line %d to continue from, want none: it is complete", got.Next)
 				}
 				break
 			}
@@ -100,10 +97,10 @@ func TestImportGoesOn(t *testing.T) {
 				if errors.Is(got.err, context.Canceled) {
 					break // cancelled after the last record
 				}
-				t.Fatalf("%v, but it came to the end", got.err)
+				t.Fatalf("got %v and no line to continue from", got.err)
 			}
 			next = got.Next
-			f.expectWritten(t, everything(t, server.Client(), prefix), next)
+			f.expectWritten(t, everything(t, server.Client()), next)
 		}
 		want := f.after(rows)
 		expectEverything(t, server.Client(), want)
@@ -128,11 +125,9 @@ func cutSome(proxy *redistest.Proxy, random *rand.Rand, cancel func()) {
 	})
 }
 
-// TestImportCancelledAtOnce writes nothing, and leaves everything to go on
-// with.
+// TestImportCancelledAtOnce writes nothing, and says to continue from line 1.
 func TestImportCancelledAtOnce(t *testing.T) {
-	server := redistest.Start(t)
-	s := open(t, redistest.Config(server.Port()), prefix)
+	server, s := start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	got := importText(ctx, s, Write, false, strings.Repeat(rowOf("a", "1"), 10), 0)

@@ -11,17 +11,15 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
-// writerRights are those that writing needs at a server, each with what doesn't
-// go without it.
+// writerRights are those that a writer needs, each with what fails without it.
 var writerRights = map[string]string{
-	"~m2m:*": "get put patch delete observe", "+hgetall": "get put patch observe", "+hset": "put patch observe",
-	"+hdel": "patch observe", "+del": "put delete", "+exists": "dry observe", "+scan": "ids",
-	"+evalsha": "put patch delete observe", "+eval": "put patch delete observe", "+time": "put patch delete observe",
-	"+get": "delete observe", "+set": "put patch delete observe",
+	"~m2m:*": "get put patch delete conditional", "+hgetall": "get put patch conditional", "+hset": "put patch conditional",
+	"+hdel": "patch conditional", "+del": "put delete", "+exists": "dry conditional", "+scan": "ids",
+	"+evalsha": "put patch delete conditional", "+eval": "put patch delete conditional", "+time": "put patch delete conditional",
+	"+get": "delete conditional", "+set": "put patch delete conditional",
 }
 
-// TestWriterRights: docs/redis.md gives the writer what is needed, and each
-// right is.
+// TestWriterRights: the rights in docs/redis.md are enough, and each is needed.
 func TestWriterRights(t *testing.T) {
 	server := redistest.Start(t)
 	cfg := redistest.Config(server.Port())
@@ -69,7 +67,7 @@ func withNone(rights map[string]string) map[string]string {
 	return all
 }
 
-// failingActs returns what fails of all that a writer does.
+// failingActs returns what fails of everything that a writer does.
 func failingActs(t *testing.T, s *Store) (acts []string) {
 	ctx := t.Context()
 	try := func(act string, err error) {
@@ -86,14 +84,14 @@ func failingActs(t *testing.T, s *Store) (acts []string) {
 	try("patch", err)
 	_, err = s.Put(ctx, schema.Application, []Entry{{"x", schema.Record{"d": "1"}}}, Write)
 	try("put", err)
-	begun, err := s.Now(ctx)
+	asked, err := s.Now(ctx)
 	if err == nil {
-		_, err = s.PutIfUnchanged(ctx, begun, schema.Application, []Entry{{"y", schema.Record{"b": "1"}}}, Write)
+		_, err = s.PutIfUnchanged(ctx, asked, schema.Application, []Entry{{"y", schema.Record{"b": "1"}}}, Write)
 	}
 	if err == nil {
-		_, _, err = s.DeleteIfUnchanged(ctx, begun-1, schema.Application, []string{"y"}, Write)
+		_, _, err = s.DeleteIfUnchanged(ctx, asked-1, schema.Application, []string{"y"}, Write)
 	}
-	try("observe", err)
+	try("conditional", err)
 	_, err = s.Delete(ctx, schema.Application, []string{"x"}, Write)
 	try("delete", err)
 	return acts

@@ -69,8 +69,8 @@ func testIDs(t *testing.T, s *Store, admin redis.UniversalClient) {
 	}
 }
 
-// TestPatternsInNames: what is special in a pattern is nothing special in a
-// prefix or an identifier.
+// TestPatternsInNames: characters of patterns have no meaning in prefixes and
+// identifiers.
 func TestPatternsInNames(t *testing.T) {
 	server := redistest.Start(t)
 	const odd = `m2m:[ab]*?\:`
@@ -98,8 +98,7 @@ func TestPatternsInNames(t *testing.T) {
 	}
 }
 
-// TestPrefixes: two of them don't see each other's records, even if one begins
-// like the other.
+// TestPrefixes don't see each other's records, even if one begins like the other.
 func TestPrefixes(t *testing.T) {
 	server := redistest.Start(t)
 	prefixes := []string{"m2m:a:", "m2m:ab:", "m2m:", "m2m:a", "{m2m}:"}

@@ -53,7 +53,7 @@ func (tr *tree) read() (keys []string, err error) {
 			}
 		}
 		if page.Next != "" {
-			tr.Error("it isn't the only page")
+			tr.Error("got a page with a next one")
 		}
 	}
 	if n != 1 {
@@ -66,11 +66,11 @@ func (tr *tree) read() (keys []string, err error) {
 func (tr *tree) expect(want ...string) {
 	tr.Helper()
 	if got, err := tr.read(); err != nil || !slices.Equal(got, want) {
-		tr.Errorf("got %v, %v", got, err)
+		tr.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }
 
-// expectError fails the test unless nothing is given and the error says words.
+// expectError expects no record and an error with all words.
 func (tr *tree) expectError(words ...string) {
 	tr.Helper()
 	keys, err := tr.read()
@@ -80,7 +80,7 @@ func (tr *tree) expectError(words ...string) {
 	}
 	for _, word := range words {
 		if !strings.Contains(err.Error(), word) {
-			tr.Errorf("the error doesn't say %q: %v", word, err)
+			tr.Errorf("got the error %v, want %q in it", err, word)
 		}
 	}
 }
@@ -115,8 +115,8 @@ func TestMissingFolders(t *testing.T) {
 	tr.expectError(tr.dir, "none of the folders")
 }
 
-// TestMistakes: each is told, with its file and line, and shows no value.
-func TestMistakes(t *testing.T) {
+// TestDirectoryErrors: each is reported with its file and line, without values.
+func TestDirectoryErrors(t *testing.T) {
 	tr := newTree(t)
 	tr.file("app/1.jsonl", rec("a")+"\n{\n"+rec("b b")+rec("c"))
 	tr.file("app/2.json", `{"id":"d","properties":{"a":"v4lue","a":"v4lue"}}`)
@@ -139,10 +139,9 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestDanglingLink: a link that leads nowhere is a mistake, and doesn't hide
-// the files behind it.
-func TestDanglingLink(t *testing.T) {
-	for _, link := range []string{"app/b.json", "app", "app/team"} {
+// TestBrokenLinks: a link that leads nowhere, or back to itself, is an error.
+func TestBrokenLinks(t *testing.T) {
+	for link, target := range map[string]string{"app/b.json": "nowhere", "app": "nowhere", "app/team": "nowhere", "app/loop": ".."} {
 		t.Run(link, func(t *testing.T) {
 			tr := newTree(t)
 			tr.file("org/a.json", rec("a"))
@@ -150,55 +149,37 @@ func TestDanglingLink(t *testing.T) {
 				tr.file("app/a.json", rec("a"))
 				tr.file("app/c.json", rec("c"))
 			}
-			tr.link("nowhere", link)
+			tr.link(target, link)
 			tr.expectError(link)
 		})
 	}
 }
 
-func TestLinksInThemselves(t *testing.T) {
-	tr := newTree(t)
-	tr.file("app/a.json", rec("a"))
-	tr.link("..", "app/loop")
-	tr.expectError("loop")
-}
-
-// TestConfigMapOfFolder is mounted at DIR/app: each file is a link through
-// ..data, which is swapped.
-func TestConfigMapOfFolder(t *testing.T) {
-	tr := newTree(t)
-	tr.file("app/..1/a.json", rec("a"))
-	tr.file("app/..1/b.json", rec("b"))
-	tr.file("app/..2/a.json", rec("A"))
-	tr.file("app/..2/b.json", rec("B"))
-	tr.link("..1", "app/..data")
-	tr.link("..data/a.json", "app/a.json")
-	tr.link("..data/b.json", "app/b.json")
-	tr.expect("app:a", "app:b")
-	tr.link("..2", "app/..data")
-	tr.expect("app:A", "app:B")
-}
-
-// TestConfigMapWithFolders is mounted at DIR: each folder is a link through
-// ..data.
-func TestConfigMapWithFolders(t *testing.T) {
-	tr := newTree(t)
-	tr.file("..1/app/a.json", rec("a"))
-	tr.file("..1/app/team/b.json", rec("b"))
-	tr.file("..1/org/o.json", rec("o"))
-	tr.link("..1", "..data")
-	tr.link("..data/app", "app")
-	tr.link("..data/org", "org")
-	tr.expect("app:a", "app:b", "org:o")
-}
-
-// TestFolderInConfigMap is mounted at DIR/app and has folders.
-func TestFolderInConfigMap(t *testing.T) {
-	tr := newTree(t)
-	tr.file("app/..1/team/a.json", rec("a"))
-	tr.link("..1", "app/..data")
-	tr.link("..data/team", "app/team")
-	tr.expect("app:a")
+// TestConfigMap: Kubernetes mounts a ConfigMap as links through ..data, which it
+// swaps.
+func TestConfigMap(t *testing.T) {
+	t.Run("at DIR/app", func(t *testing.T) {
+		tr := newTree(t)
+		tr.file("app/..1/a.json", rec("a"))
+		tr.file("app/..1/team/b.json", rec("b"))
+		tr.file("app/..2/a.json", rec("A"))
+		tr.link("..1", "app/..data")
+		tr.link("..data/a.json", "app/a.json")
+		tr.link("..data/team", "app/team")
+		tr.expect("app:a", "app:b")
+		tr.file("app/..2/team/b.json", rec("B"))
+		tr.link("..2", "app/..data")
+		tr.expect("app:A", "app:B")
+	})
+	t.Run("at DIR", func(t *testing.T) {
+		tr := newTree(t)
+		tr.file("..1/app/a.json", rec("a"))
+		tr.file("..1/org/o.json", rec("o"))
+		tr.link("..1", "..data")
+		tr.link("..data/app", "app")
+		tr.link("..data/org", "org")
+		tr.expect("app:a", "org:o")
+	})
 }
 
 func TestDirectoryCancelled(t *testing.T) {
@@ -227,7 +208,7 @@ func TestVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		if before, known := seen[now]; known == changes {
-			t.Errorf("after %s it is as after %q", what, before)
+			t.Errorf("after %s the version is that after %q", what, before)
 		}
 		seen[now] = what
 	}
@@ -236,9 +217,9 @@ func TestVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	step("the begin", true, func() { at("app/a.json", past) })
+	step("the beginning", true, func() { at("app/a.json", past) })
 	step("nothing", false, func() {})
-	step("what doesn't count", false, func() { tr.file("app/x.txt", "x"); tr.file("app/.git/a.json", "x") })
+	step("an ignored file", false, func() { tr.file("app/x.txt", "x"); tr.file("app/.git/a.json", "x") })
 	step("a longer file", true, func() { tr.file("app/a.json", rec("aa")); at("app/a.json", past) })
 	step("a later time", true, func() { at("app/a.json", past.Add(time.Nanosecond*1000)) })
 	step("a new file", true, func() { tr.file("org/new.json", rec("o")) })
@@ -254,6 +235,6 @@ func TestVersion(t *testing.T) {
 	})
 	step("a swapped link", true, func() { tr.link("../..2/c.json", "app/c.json") })
 	if _, err := Directory(filepath.Join(tr.dir, "gone")).Version(); err == nil {
-		t.Error("a directory that isn't there has a version")
+		t.Error("a missing directory has a version")
 	}
 }

@@ -21,7 +21,7 @@ const prefix = "m2m:example.kinde.com:"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a real Redis and the records in it. It notes what is written.
+// world is a real Redis and the records in it. It records what is written.
 type world struct {
 	*testing.T
 	*records.Store
@@ -50,9 +50,9 @@ func openStore(t *testing.T, port int) *records.Store {
 }
 
 // PutIfUnchanged implements [Store].
-func (w *world) PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
-	w.note("put", kind)
-	results, err := w.Store.PutIfUnchanged(ctx, begun, kind, entries, mode)
+func (w *world) PutIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
+	w.event("put", kind)
+	results, err := w.Store.PutIfUnchanged(ctx, since, kind, entries, mode)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range results {
@@ -64,12 +64,12 @@ func (w *world) PutIfUnchanged(ctx context.Context, begun records.Timestamp, kin
 }
 
 // DeleteIfUnchanged implements [Store].
-func (w *world) DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (gone, overtaken []string, err error) {
-	w.note("delete", kind)
-	return w.Store.DeleteIfUnchanged(ctx, begun, kind, ids, mode)
+func (w *world) DeleteIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (deleted, conflicts []string, err error) {
+	w.event("delete", kind)
+	return w.Store.DeleteIfUnchanged(ctx, since, kind, ids, mode)
 }
 
-func (w *world) note(what string, kind schema.Kind) {
+func (w *world) event(what string, kind schema.Kind) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, what+" "+string(kind))
@@ -113,8 +113,8 @@ func (w *world) flush() {
 	}
 }
 
-// expectKeys fails the test unless Redis holds just the records of these keys,
-// which are without the prefix.
+// expectKeys expects that Redis has exactly the records with these keys, which are
+// without the prefix.
 func (w *world) expectKeys(keys ...string) {
 	w.Helper()
 	want := map[string]bool{}
@@ -126,7 +126,7 @@ func (w *world) expectKeys(keys ...string) {
 		got[key] = true
 	}
 	if !maps.Equal(got, want) {
-		w.Errorf("Redis holds %v, want %v", got, want)
+		w.Errorf("got the keys %v, want %v", got, want)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// asked returns what the health endpoint answers.
-func asked(t *testing.T, l *Loop) (status int, h health) {
+// getHealth asks the health endpoint.
+func getHealth(t *testing.T, l *Loop) (status int, h health) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	l.ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))
@@ -27,9 +27,9 @@ func asked(t *testing.T, l *Loop) (status int, h health) {
 func TestLoopInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		began := time.Now()
+		started := time.Now()
 		var pauses []time.Duration
-		last := began
+		last := started
 		l := &Loop{Every: time.Minute, Run: func(context.Context) error {
 			pauses = append(pauses, time.Since(last))
 			if len(pauses) == 200 {
@@ -53,7 +53,7 @@ func TestLoopInterval(t *testing.T) {
 		if len(distinct) < 100 {
 			t.Errorf("the pauses are too much alike: %v", distinct)
 		}
-		if _, h := asked(t, l); h.Runs != 200 || h.Failures != 0 {
+		if _, h := getHealth(t, l); h.Runs != 200 || h.Failures != 0 {
 			t.Errorf("got %+v", h)
 		}
 	})
@@ -76,7 +76,7 @@ func TestLoopHealth(t *testing.T) {
 		expect := func(what string, want int) health {
 			t.Helper()
 			synctest.Wait()
-			status, h := asked(t, l)
+			status, h := getHealth(t, l)
 			if status != want {
 				t.Errorf("%s: status %d, %+v", what, status, h)
 			}
@@ -95,7 +95,7 @@ func TestLoopHealth(t *testing.T) {
 		if h := expect("one failure later", 200); h.LastError == "" || !h.LastRun.After(h.LastSuccess) {
 			t.Errorf("got %+v", h)
 		}
-		_, h := asked(t, l)
+		_, h := getHealth(t, l)
 		<-time.After(time.Until(h.LastSuccess.Add(3 * time.Minute)))
 		expect("three intervals later", 200)
 		<-time.After(time.Nanosecond)
@@ -111,29 +111,29 @@ func TestLoopEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, when := range []time.Duration{0, time.Second, 90 * time.Second} {
 			ctx, cancel := context.WithCancel(t.Context())
-			began, runs := time.Now(), 0
+			started, runs := time.Now(), 0
 			if when == 0 {
 				cancel()
 			}
 			time.AfterFunc(when, cancel)
 			l := &Loop{Every: time.Minute, Run: func(context.Context) error { runs++; return nil }}
 			l.Until(ctx)
-			if time.Since(began) != when || when == 0 && runs > 0 {
-				t.Errorf("it ended after %v, not %v, and %d runs", time.Since(began), when, runs)
+			if time.Since(started) != when || when == 0 && runs > 0 {
+				t.Errorf("it ended after %v, not %v, and %d runs", time.Since(started), when, runs)
 			}
 		}
 	})
 }
 
-// TestHealthOfABadRecord: who can spoil a record doesn't have the daemon
-// restarted. What is wrong is in the body.
+// TestHealthOfABadRecord: one bad record doesn't make the daemon unhealthy. The
+// body says what is wrong.
 func TestHealthOfABadRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		l := &Loop{Every: time.Minute, Run: func(context.Context) error { return ErrIncomplete }}
 		l.Until(ctx)
-		if status, h := asked(t, l); status != 200 || h.LastError == "" || h.Failures != h.Runs {
+		if status, h := getHealth(t, l); status != 200 || h.LastError == "" || h.Failures != h.Runs {
 			t.Errorf("status %d, %+v", status, h)
 		}
 	})

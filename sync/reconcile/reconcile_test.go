@@ -54,10 +54,10 @@ func TestRun(t *testing.T) {
 	w.expectKeys(allKeys()...)
 	slices.Sort(changed)
 	if want := slices.Sorted(slices.Values(allKeys())); !slices.Equal(changed, want) {
-		t.Errorf("changed are %v", changed)
+		t.Errorf("got the changes %v, want %v", changed, want)
 	}
 	if slices.Sort(gone[:2]); !slices.Equal(gone, []string{"app:old1", "app:old2", "user:old", "org:old"}) {
-		t.Errorf("gone are %v", gone)
+		t.Errorf("got the deletions %v", gone)
 	}
 	var want []string
 	for range 3 {
@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 	}
 	want = append(want, "delete application", "delete user", "delete organization")
 	if !slices.Equal(w.events, want) {
-		t.Errorf("the order was %v", w.events)
+		t.Errorf("got the order %v, want %v", w.events, want)
 	}
 	w.expectCounts(w.do(w.run(source)), Counts{Unchanged: 6}, Counts{Unchanged: 3}, Counts{Unchanged: 3})
 	for key, n := range w.puts {
@@ -99,20 +99,20 @@ func TestRunDry(t *testing.T) {
 	before := w.dump()
 	r := w.run(threePages())
 	r.Mode = records.DryRun
-	told := 0
-	r.Changed = func(schema.Kind, records.Change) error { told++; return nil }
-	r.Deleted = func(schema.Kind, string) error { told++; return nil }
+	calls := 0
+	r.Changed = func(schema.Kind, records.Change) error { calls++; return nil }
+	r.Deleted = func(schema.Kind, string) error { calls++; return nil }
 	w.expectCounts(w.do(r), Counts{New: 5, Changed: 1, Deleted: 1}, Counts{New: 3, Deleted: 1}, Counts{New: 3})
-	if told != 14 {
-		t.Errorf("%d changes were told", told)
+	if calls != 14 {
+		t.Errorf("got %d calls, want 14", calls)
 	}
 	if !maps.Equal(w.dump(), before) {
 		t.Error("a dry run wrote something")
 	}
 }
 
-// TestTooManyDeletions: if too much of one kind is gone, nothing of any is
-// deleted; the rest is written.
+// TestTooManyDeletions: if too many records of one kind would be deleted, none of
+// any kind is. The others are written.
 func TestTooManyDeletions(t *testing.T) {
 	w := start(t)
 	w.write(schema.Application, "old1")
@@ -125,10 +125,15 @@ func TestTooManyDeletions(t *testing.T) {
 		}
 		w.expectKeys(allKeys("app:old1", "user:old1", "user:old2", "user:old3")...)
 	}
+	empty := w.run(&pages{list: []Page{{}}})
+	empty.MaxDelete, _ = ParseLimit("99%")
+	if _, err := empty.Do(t.Context()); !errors.Is(err, ErrTooManyDeletions) {
+		t.Errorf("an empty source: got %v, want %v", err, ErrTooManyDeletions)
+	}
 	r := w.run(threePages())
 	r.MaxDelete, _ = ParseLimit("3")
 	if deleted := w.do(r)[schema.User].Deleted; deleted != 3 {
-		t.Errorf("%d are deleted", deleted)
+		t.Errorf("got %d deletions, want 3", deleted)
 	}
 	w.expectKeys(allKeys()...)
 }
@@ -162,22 +167,7 @@ func TestUnfinishedRuns(t *testing.T) {
 	}
 }
 
-// TestEmptySource: no record at all is as much a loss as any.
-func TestEmptySource(t *testing.T) {
-	w := start(t)
-	w.do(w.run(threePages()))
-	r := w.run(&pages{list: []Page{{}}})
-	r.MaxDelete, _ = ParseLimit("10%")
-	if _, err := r.Do(t.Context()); !errors.Is(err, ErrTooManyDeletions) {
-		t.Errorf("got %v", err)
-	}
-	w.expectKeys(allKeys()...)
-	w.do(w.run(&pages{list: []Page{{}}}))
-	w.expectKeys()
-}
-
-// TestAddedMeanwhile: what another run has written since this one asked for the
-// page where it would be isn't deleted.
+// TestAddedMeanwhile: a record that somebody writes during a run isn't deleted.
 func TestAddedMeanwhile(t *testing.T) {
 	w := start(t)
 	source := threePages()
@@ -186,9 +176,9 @@ func TestAddedMeanwhile(t *testing.T) {
 	w.expectKeys(allKeys("app:a-just-added")...)
 }
 
-// TestTellingFails: an error of what is told ends the run.
-func TestTellingFails(t *testing.T) {
-	broken := errors.New("nobody listens")
+// TestCallbackFails: its error ends the run.
+func TestCallbackFails(t *testing.T) {
+	broken := errors.New("the callback fails")
 	w := start(t)
 	w.write(schema.Application, "old1")
 	r := w.run(threePages())
@@ -202,9 +192,9 @@ func TestTellingFails(t *testing.T) {
 	}
 }
 
-// TestWrittenMeanwhile: what somebody wrote after the source was asked stays, is
-// neither replaced nor deleted, and the run says so. A source of which single
-// records can't be read again leaves it to the next run.
+// TestWrittenMeanwhile: a record that somebody wrote after the source was asked is
+// neither replaced nor deleted, and the run reports it. If the source can't reread
+// single records, the next run applies them.
 func TestWrittenMeanwhile(t *testing.T) {
 	w := start(t)
 	w.write(schema.Application, "a1", "old")
@@ -225,4 +215,50 @@ func TestWrittenMeanwhile(t *testing.T) {
 	source.until = nil
 	w.do(w.run(source))
 	w.expectKeys(allKeys()...)
+}
+
+// TestReread: a record that somebody writes meanwhile, each time, is read again
+// until nobody does.
+func TestReread(t *testing.T) {
+	w := start(t)
+	source := threePages()
+	source.until[2] = func() { w.write(schema.Application, "a2") }
+	rereads := 0
+	source.list[2].Reread = func(_ context.Context, ids map[schema.Kind][]string) (Page, error) {
+		if rereads++; rereads == 1 {
+			_, err := w.Store.Put(t.Context(), schema.Application, entries("meanwhile", "a2"), records.Write)
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if !slices.Equal(ids[schema.Application], []string{"a2"}) {
+			t.Errorf("got rereads of %v, want of a2", ids)
+		}
+		return Page{Records: map[schema.Kind][]records.Entry{schema.Application: entries("reread", "a2")}}, nil
+	}
+	w.do(w.run(source))
+	if got := w.dump()[prefix+"app:a2"]; got != "map[is:reread]" || rereads != 2 {
+		t.Errorf("got %s after %d rereads, want the second reread", got, rereads)
+	}
+}
+
+// TestUnreadableApplication: what is known of it is written, and the organization
+// that it may name stays if the source has it.
+func TestUnreadableApplication(t *testing.T) {
+	w := start(t)
+	w.write(schema.Application, "bad")
+	w.write(schema.Organization, "named", "old")
+	page := Page{
+		Failed: map[schema.Kind][]Failure{schema.Application: {{ID: "bad", Err: errSource, Known: schema.Record{"known": "yes"}}}},
+		Reread: func(context.Context, map[schema.Kind][]string) (Page, error) {
+			return Page{Records: map[schema.Kind][]records.Entry{schema.Organization: entries("org", "named")}}, nil
+		},
+	}
+	if _, err := w.run(&pages{list: []Page{page}}).Do(t.Context()); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("got %v, want %v", err, ErrIncomplete)
+	}
+	w.expectKeys("app:bad", "org:named")
+	if got := w.dump()[prefix+"app:bad"]; got != "map[by:hand known:yes]" {
+		t.Errorf("got %s", got)
+	}
 }
