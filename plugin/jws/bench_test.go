@@ -10,7 +10,7 @@ import (
 
 var benchPayload = []byte(`{"aud":["https://api.example.com"],"azp":"299627bd8bfa493f8b17e6aec8ebfb86","exp":1800086399,"iat":1800000000,"iss":"https://example.kinde.com"}`)
 
-// benchRing is a ring of n keys of which the first is of kind.
+// benchRing returns a ring of n keys. The first is of kind.
 func benchRing(b *testing.B, kind string, n int) *Ring {
 	b.Helper()
 	var keys []json.RawMessage

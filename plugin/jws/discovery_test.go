@@ -15,8 +15,8 @@ const (
 	published = "/keys"
 )
 
-// paths answers at each path with its text, in which ISSUER stands for the
-// server's URL, and else 404. asked are the paths in their order.
+// paths answers at each path with its text, or with 404. In a text, ISSUER stands
+// for the server's URL. asked are the requested paths in order.
 type paths struct {
 	*idp
 	texts map[string]string
@@ -116,7 +116,7 @@ func TestDiscoveryRefuses(t *testing.T) {
 			}
 			wantUnavailable(t, provide(t, s.URL, "", newClock().Now), tt.parts...)
 			if slices.Contains(s.requests(), published) {
-				t.Error("the keys were asked for")
+				t.Error("the keys were asked for, want no request")
 			}
 		})
 	}
@@ -129,7 +129,7 @@ func TestDiscoveryLeadsNoStrangerInside(t *testing.T) {
 	for _, uri := range []string{"http://localhost:8001/config", "https://localhost:8444/config", "http://127.0.0.1:8001/"} {
 		text := fmt.Appendf(nil, `{"issuer":%q,"jwks_uri":%q}`, issuer, uri)
 		if _, err := parseMetadata(text, issuer); err == nil || !strings.Contains(err.Error(), "jwks_uri") {
-			t.Errorf("%s: %v", uri, err)
+			t.Errorf("parseMetadata with %s = %v, want an error about jwks_uri", uri, err)
 		}
 	}
 }

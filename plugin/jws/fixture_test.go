@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 // start is when the tests begin.
 var start = time.Unix(1_800_000_000, 0)
 
-// The tests' keys. RSA keys take long to make, so there are few. Those of EC
-// and Ed25519 are always the same, so that a fuzz target's processes share them.
+// The tests' keys. RSA keys take long to make, so there are few. EC and Ed25519
+// keys are fixed, because the processes of a fuzz target share them.
 var (
 	rsaKey   = sync.OnceValue(func() *rsa.PrivateKey { return made(rsa.GenerateKey(rand.Reader, 2048)) })
 	otherRSA = sync.OnceValue(func() *rsa.PrivateKey { return made(rsa.GenerateKey(rand.Reader, 2048)) })
@@ -133,7 +133,7 @@ func (s *source) Renewed(context.Context) (ProviderKeys, error) {
 	return s.keys, s.err
 }
 
-// contains tells which of parts is in err's text, or "".
+// contains returns the first of parts that is in err's text, or "".
 func contains(err error, parts ...string) string {
 	for _, part := range parts {
 		if strings.Contains(err.Error(), part) {

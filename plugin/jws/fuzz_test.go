@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzVerify: whatever is accepted, the provider signed that very text. Two
-// keys sign, so that algorithms and kids can be confused.
+// FuzzVerify: the provider signed every text that is accepted. Several keys sign,
+// so algorithms and kids can be confused.
 func FuzzVerify(f *testing.F) {
 	keys := providerKeys(f, set(f, public("k1", rsaKey()), public("k2", ecKey()), public("", edKey())))
 	v := newVerifier(&source{keys: keys})

@@ -44,8 +44,7 @@ func TestExposure(t *testing.T) {
 	}
 }
 
-// keyFileOfTest tells the process that TestKeyFileOfRoot starts which file to
-// read.
+// keyFileOfTest names the file for the process that TestKeyFileOfRoot starts.
 const keyFileOfTest = "M2M_KEY_FILE_OF_TEST"
 
 // TestKeyFileOfRoot reads files that are root's as another user, who is in their
@@ -87,10 +86,10 @@ func TestKeyFileOfRoot(t *testing.T) {
 		again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		out, err := again.CombinedOutput()
 		if err != nil {
-			t.Fatalf("mode %v: %v: %s", mode, err, out)
+			t.Fatalf("mode %v: the other user's process: %v: %s", mode, err, out)
 		}
 		if calm := strings.Contains(string(out), "warning: <nil>"); calm == warns {
-			t.Errorf("mode %v: %s", mode, out)
+			t.Errorf("mode %v: want a warning: %t, got %s", mode, warns, out)
 		}
 	}
 }

@@ -167,10 +167,10 @@ func TestKeyFileText(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, _ := f.Ring(context.Background()); again != ring {
-		t.Error("the text was read twice")
+		t.Error("the text was read twice, want once")
 	}
 	if err := f.Warning(context.Background()); err != nil {
-		t.Errorf("Warning = %v", err)
+		t.Errorf("Warning = %v, want none", err)
 	}
 	for text, part := range map[string]string{"": "empty", "garbage": "neither"} {
 		if _, err := NewKeyFile("", text, time.Now).Ring(context.Background()); err == nil || !strings.Contains(err.Error(), part) {

@@ -48,6 +48,13 @@ func (s *idp) answers(answer http.HandlerFunc) {
 	s.answer = answer
 }
 
+func (s *idp) wantHits(t *testing.T, want int64) {
+	t.Helper()
+	if hits := s.hits.Load(); hits != want {
+		t.Fatalf("the provider was asked %d times, want %d", hits, want)
+	}
+}
+
 // provider returns a Provider of s's /jwks.json that is closed with the test.
 func (s *idp) provider(t *testing.T, now func() time.Time) *Provider {
 	t.Helper()
@@ -75,7 +82,7 @@ func status(code int, body string) http.HandlerFunc {
 	}
 }
 
-// waitForFetch waits for the fetch that is under way, if there is one.
+// waitForFetch waits for the current fetch, if there is one.
 func waitForFetch(p *Provider) {
 	p.keys.flight.Do("fetch", func() (any, error) { return nil, nil })
 }
@@ -105,7 +112,7 @@ func wantUnavailable(t *testing.T, p *Provider, parts ...string) {
 	}
 	for _, part := range parts {
 		if contains(err, part) == "" {
-			t.Errorf("Keys = %q, which lacks %q", err, part)
+			t.Errorf("Keys = %q, want %q in it", err, part)
 		}
 	}
 }
@@ -121,12 +128,10 @@ func TestProviderKeys(t *testing.T) {
 	for range 3 {
 		wantKeys(t, p, "k1 k2 k3")
 	}
-	if hits := s.hits.Load(); hits != 1 {
-		t.Errorf("the provider was asked %d times", hits)
-	}
+	s.wantHits(t, 1)
 }
 
-// bad are answers that must not replace a held set.
+// bad are answers that must not replace a cached set.
 func bad(t *testing.T) map[string]http.HandlerFunc {
 	many := make([]jose.JSONWebKey, maxSetKeys+1)
 	for i := range many {
@@ -180,13 +185,9 @@ func TestProviderBadAnswer(t *testing.T) {
 			now := newClock()
 			fresh := s.provider(t, now.Now)
 			wantUnavailable(t, fresh, s.URL)
-			if hits := s.hits.Load(); hits != 1 {
-				t.Errorf("the provider was asked %d times", hits)
-			}
+			s.wantHits(t, 1)
 			wantUnavailable(t, fresh)
-			if hits := s.hits.Load(); hits != 1 {
-				t.Error("the provider was asked again within a second of the failure")
-			}
+			s.wantHits(t, 1)
 
 			s.answers(text(set(t, public("k1", rsaKey()))))
 			now.advance(retryInterval)
@@ -194,7 +195,7 @@ func TestProviderBadAnswer(t *testing.T) {
 
 			s.answers(answer)
 			if _, err := fresh.Renewed(t.Context()); err != nil {
-				t.Errorf("Renewed = %v, want the held keys", err)
+				t.Errorf("Renewed = %v, want the cached keys", err)
 			}
 			now.advance(refreshAfter)
 			wantKeys(t, fresh, "k1")
@@ -219,7 +220,7 @@ func TestProviderLimits(t *testing.T) {
 		many[i] = public("k", ecKey())
 	}
 	if keys := providerKeys(t, set(t, many...)); len(keys) != maxSetKeys {
-		t.Errorf("%d keys of %d", len(keys), maxSetKeys)
+		t.Errorf("got %d keys, want %d", len(keys), maxSetKeys)
 	}
 	body := set(t, public("k1", rsaKey()))
 	s := newIDP(t, text(body+strings.Repeat(" ", maxAnswer-len(body))))
@@ -233,9 +234,7 @@ func TestProviderRetries(t *testing.T) {
 	for want := int64(1); want <= 3; want++ {
 		wantUnavailable(t, p)
 		wantUnavailable(t, p)
-		if hits := s.hits.Load(); hits != want {
-			t.Fatalf("the provider was asked %d times, want %d", hits, want)
-		}
+		s.wantHits(t, want)
 		now.advance(retryInterval)
 	}
 }

@@ -10,13 +10,19 @@ import (
 	"time"
 )
 
+// cached returns a provider that has the key k1 cached.
+func cached(t *testing.T) (*idp, *clock, *Provider) {
+	t.Helper()
+	s, now := newIDP(t, text(set(t, public("k1", rsaKey())))), newClock()
+	p := s.provider(t, now.Now)
+	wantKeys(t, p, "k1")
+	return s, now, p
+}
+
 // TestProviderCaches: a cached set is served while the provider is silent, but
 // not for ever.
 func TestProviderCaches(t *testing.T) {
-	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
-	now := newClock()
-	p := s.provider(t, now.Now)
-	wantKeys(t, p, "k1")
+	s, now, p := cached(t)
 	s.answers(status(503, ""))
 	now.advance(maxAge - time.Second)
 	wantKeys(t, p, "k1")
@@ -31,13 +37,10 @@ func TestProviderCaches(t *testing.T) {
 	wantKeys(t, p, "k2")
 }
 
-// TestProviderRefreshes: after five minutes the set is fetched anew, and
-// nobody waits for it.
+// TestProviderRefreshes: after five minutes the set is fetched again, and nobody
+// waits for it.
 func TestProviderRefreshes(t *testing.T) {
-	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
-	now := newClock()
-	p := s.provider(t, now.Now)
-	wantKeys(t, p, "k1")
+	s, now, p := cached(t)
 	now.advance(refreshAfter - time.Second)
 	wantKeys(t, p, "k1")
 
@@ -56,17 +59,12 @@ func TestProviderRefreshes(t *testing.T) {
 	close(proceed)
 	waitForFetch(p)
 	wantKeys(t, p, "k2")
-	if hits := s.hits.Load(); hits != 2 {
-		t.Errorf("the provider was asked %d times, want 2", hits)
-	}
+	s.wantHits(t, 2)
 }
 
 // TestProviderRefreshFails: a failed refresh is tried again ten seconds later.
 func TestProviderRefreshFails(t *testing.T) {
-	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
-	now := newClock()
-	p := s.provider(t, now.Now)
-	wantKeys(t, p, "k1")
+	s, now, p := cached(t)
 	s.answers(status(503, ""))
 	now.advance(refreshAfter)
 	for want := int64(2); want <= 4; want++ {
@@ -74,72 +72,43 @@ func TestProviderRefreshFails(t *testing.T) {
 			wantKeys(t, p, "k1")
 			waitForFetch(p)
 		}
-		if hits := s.hits.Load(); hits != want {
-			t.Fatalf("the provider was asked %d times, want %d", hits, want)
-		}
+		s.wantHits(t, want)
 		now.advance(renewInterval)
 	}
 }
 
 // TestProviderRenewedOnce: requests with an unknown kid make one fetch in ten
-// seconds together, and those that come meanwhile get its answer.
+// seconds together, also during an outage. All of them get its answer.
 func TestProviderRenewedOnce(t *testing.T) {
-	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
-	now := newClock()
-	p := s.provider(t, now.Now)
-	wantKeys(t, p, "k1")
-
-	s.answers(text(set(t, public("k1", rsaKey()), public("k2", ecKey()))))
-	now.advance(renewInterval)
-	together(50, func() {
-		keys, err := p.Renewed(t.Context())
-		if err != nil || kids(keys) != "k1 k2" {
-			t.Errorf("Renewed = %s, %v, want the new set", kids(keys), err)
-		}
-	})
-	if hits := s.hits.Load(); hits != 2 {
-		t.Errorf("the provider was asked %d times, want 2", hits)
-	}
-
-	now.advance(renewInterval - 1)
-	together(50, func() { p.Renewed(t.Context()) })
-	if hits := s.hits.Load(); hits != 2 {
-		t.Errorf("the provider was asked %d times within ten seconds, want 2", hits)
-	}
-	now.advance(1)
-	together(50, func() { p.Renewed(t.Context()) })
-	if hits := s.hits.Load(); hits != 3 {
-		t.Errorf("the provider was asked %d times, want 3", hits)
+	s, now, p := cached(t)
+	for _, tt := range []struct {
+		after  time.Duration
+		answer http.HandlerFunc
+		want   string
+		hits   int64
+	}{
+		{renewInterval, text(set(t, public("k1", rsaKey()), public("k2", ecKey()))), "k1 k2", 2},
+		{renewInterval - 1, text(set(t, public("k3", ecKey()))), "k1 k2", 2},
+		{1, text(set(t, public("k3", ecKey()))), "k3", 3},
+		{renewInterval, status(503, ""), "k3", 4},
+	} {
+		s.answers(tt.answer)
+		now.advance(tt.after)
+		together(50, func() {
+			if keys, err := p.Renewed(t.Context()); err != nil || kids(keys) != tt.want {
+				t.Errorf("Renewed = %s, %v, want %s", kids(keys), err, tt.want)
+			}
+		})
+		s.wantHits(t, tt.hits)
 	}
 }
 
-// TestProviderRenewedFails: an unknown kid during an outage asks once in ten
-// seconds, too.
-func TestProviderRenewedFails(t *testing.T) {
-	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
-	now := newClock()
-	p := s.provider(t, now.Now)
-	wantKeys(t, p, "k1")
-	s.answers(status(503, ""))
-	now.advance(renewInterval)
-	together(50, func() {
-		if keys, err := p.Renewed(t.Context()); err != nil || kids(keys) != "k1" {
-			t.Errorf("Renewed = %s, %v, want the held set", kids(keys), err)
-		}
-	})
-	if hits := s.hits.Load(); hits != 2 {
-		t.Errorf("the provider was asked %d times, want 2", hits)
-	}
-}
-
-// TestProviderColdStart: all that wait for the first set wait for one fetch.
+// TestProviderColdStart: all who need the first set wait for one fetch.
 func TestProviderColdStart(t *testing.T) {
 	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
 	p := s.provider(t, newClock().Now)
 	together(50, func() { wantKeys(t, p, "k1") })
-	if hits := s.hits.Load(); hits != 1 {
-		t.Errorf("the provider was asked %d times", hits)
-	}
+	s.wantHits(t, 1)
 }
 
 // together runs f n times at once.
@@ -156,7 +125,7 @@ func together(n int, f func()) {
 	wg.Wait()
 }
 
-// drip answers with one octet of a set, and no more until the client is gone.
+// drip answers with one octet of a set, then waits until the client leaves.
 func drip(asked chan<- struct{}) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "{")
@@ -166,8 +135,8 @@ func drip(asked chan<- struct{}) http.HandlerFunc {
 	}
 }
 
-// TestProviderWaits: a caller waits until its own deadline, the fetch goes on
-// for the others, and Close ends it.
+// TestProviderWaits: a caller waits until its own deadline. The fetch continues for
+// the others until Close.
 func TestProviderWaits(t *testing.T) {
 	asked := make(chan struct{}, 9)
 	s := newIDP(t, drip(asked))
@@ -185,24 +154,20 @@ func TestProviderWaits(t *testing.T) {
 	}
 	select {
 	case err := <-patient:
-		t.Errorf("the other caller got %v", err)
+		t.Errorf("the other caller got %v, want it to wait", err)
 	default:
 	}
 	p.Close()
 	if err := <-patient; !errors.Is(err, ErrKeysUnavailable) {
 		t.Errorf("Keys = %v after Close, want ErrKeysUnavailable", err)
 	}
-	if hits := s.hits.Load(); hits != 1 {
-		t.Errorf("the provider was asked %d times", hits)
-	}
+	s.wantHits(t, 1)
 }
 
-// TestProviderRenewedWaits: whether a kid is known isn't known when the wait
-// for the provider ends early.
+// TestProviderRenewedWaits: if the wait for the provider ends early, the keys are
+// unavailable: a new one may have the kid.
 func TestProviderRenewedWaits(t *testing.T) {
-	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
-	p := s.provider(t, newClock().Now)
-	wantKeys(t, p, "k1")
+	s, _, p := cached(t)
 	asked := make(chan struct{}, 9)
 	s.answers(drip(asked))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -225,13 +190,11 @@ func TestProviderClosed(t *testing.T) {
 	p.Close()
 	p.Close()
 	wantUnavailable(t, p)
-	if hits := s.hits.Load(); hits != 0 {
-		t.Errorf("the provider was asked %d times", hits)
-	}
+	s.wantHits(t, 0)
 }
 
-// TestFirstLeaves: a fetch is for all that wait. That the one for whom it began
-// waits no longer costs the others nothing, nor the provider another request.
+// TestFirstLeaves: a fetch is for all who wait. If the first of them leaves, the
+// others still get its answer, and the provider no second request.
 func TestFirstLeaves(t *testing.T) {
 	asked, release := make(chan struct{}, 10), make(chan struct{})
 	answer := text(set(t, public("k1", rsaKey())))
@@ -248,13 +211,11 @@ func TestFirstLeaves(t *testing.T) {
 	go func() { _, err := p.Keys(t.Context()); served <- err }()
 	leave()
 	if err := <-left; !errors.Is(err, ErrKeysUnavailable) {
-		t.Errorf("who left got %v", err)
+		t.Errorf("Keys for who left = %v, want ErrKeysUnavailable", err)
 	}
 	close(release)
 	if err := <-served; err != nil {
-		t.Errorf("who stayed got %v", err)
+		t.Errorf("Keys for who stayed = %v, want the keys", err)
 	}
-	if hits := s.hits.Load(); hits != 1 {
-		t.Errorf("the provider was asked %d times", hits)
-	}
+	s.wantHits(t, 1)
 }

@@ -118,17 +118,18 @@ func ParseProviderKeys(text []byte) (ProviderKeys, error) {
 	}
 	var keys ProviderKeys
 	for i, raw := range set.Keys {
-		var private struct {
-			D any `json:"d"` // RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2
+		var members struct {
+			D      any      `json:"d"` // RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2
+			KeyOps []string `json:"key_ops"`
 		}
-		if json.Unmarshal(raw, &private) == nil && private.D != nil {
+		err := json.Unmarshal(raw, &members)
+		if members.D != nil {
 			return nil, fmt.Errorf("key %d is private", i+1)
 		}
-		var jwk jose.JSONWebKey
-		if jwk.UnmarshalJSON(raw) != nil {
+		if err != nil || (members.KeyOps != nil && !slices.Contains(members.KeyOps, "verify")) {
 			continue
 		}
-		if key, ok := providerKey(jwk, raw); ok {
+		if key, ok := providerKey(raw); ok {
 			keys = append(keys, key)
 		}
 	}
@@ -138,14 +139,10 @@ func ParseProviderKeys(text []byte) (ProviderKeys, error) {
 	return keys, nil
 }
 
-func providerKey(jwk jose.JSONWebKey, raw []byte) (ProviderKey, bool) {
-	var ops struct {
-		KeyOps []string `json:"key_ops"`
-	}
-	if json.Unmarshal(raw, &ops) != nil || (ops.KeyOps != nil && !slices.Contains(ops.KeyOps, "verify")) {
-		return ProviderKey{}, false
-	}
-	if jwk.Use != "" && jwk.Use != "sig" {
+// providerKey reads a JWK, and reports whether signatures can be verified with it.
+func providerKey(raw []byte) (ProviderKey, bool) {
+	var jwk jose.JSONWebKey
+	if jwk.UnmarshalJSON(raw) != nil || (jwk.Use != "" && jwk.Use != "sig") {
 		return ProviderKey{}, false
 	}
 	if k, ok := jwk.Key.(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {

@@ -86,13 +86,13 @@ func TestParseRingRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ring, err := ParseRing([]byte(tt.text))
 			if err == nil || ring != nil {
-				t.Fatalf("ParseRing = %v, %v", ring, err)
+				t.Fatalf("ParseRing = %v, %v, want an error", ring, err)
 			}
 			if contains(err, tt.part) == "" {
-				t.Errorf("ParseRing = %q, which lacks %q", err, tt.part)
+				t.Errorf("ParseRing = %q, want %q in it", err, tt.part)
 			}
 			if part := contains(err, secrets...); part != "" {
-				t.Errorf("ParseRing = %q, which holds %q", err, part)
+				t.Errorf("ParseRing = %q, want no %q in it", err, part)
 			}
 		})
 	}

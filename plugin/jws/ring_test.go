@@ -110,11 +110,11 @@ func checkPublished(t *testing.T, ring *Ring, want []string) {
 			}
 		}
 		if !ring.Has(want[i]) {
-			t.Errorf("the ring doesn't hold its key %d", i+1)
+			t.Errorf("Has is false for key %d of the ring", i+1)
 		}
 	}
 	if ring.Has("") || ring.Has("x") {
-		t.Error("the ring holds a key of no thumbprint")
+		t.Error("Has is true for what is no thumbprint")
 	}
 }
 
@@ -207,7 +207,7 @@ func TestThumbprint(t *testing.T) {
 		t.Errorf("KeyIDs = %q, want %q", got, want)
 	}
 	if key := providerKeys(t, `{"keys":[`+rsa+`]}`)[0]; key.Thumbprint != want[1] || key.KeyID != "2011-04-29" {
-		t.Errorf("the provider's key is %q with thumbprint %q", key.KeyID, key.Thumbprint)
+		t.Errorf("the provider's key is %q with thumbprint %q, want %q", key.KeyID, key.Thumbprint, want[1])
 	}
 }
 
@@ -247,8 +247,8 @@ func x25519(t *testing.T) *ecdh.PrivateKey {
 // octets returns b as a JWK has it.
 func octets(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// TestSignaturesInTurn: a burst waits its turn, each no longer than it may, and
-// nothing is signed for who can't wait.
+// TestSignaturesInTurn: a request waits for its turn until its deadline, and then
+// nothing is signed for it.
 func TestSignaturesInTurn(t *testing.T) {
 	text, err := Generate("ec")
 	if err != nil {
@@ -266,7 +266,7 @@ func TestSignaturesInTurn(t *testing.T) {
 	}()
 	cancel()
 	if err := <-waiting; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("Sign = %v, want %v", err, context.Canceled)
 	}
 	for range cap(turns) {
 		<-turns

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// opaque is a key of which only crypto.Signer is known, as of a device's.
+// opaque is a key that is only a crypto.Signer, such as one in a device.
 type opaque struct{ crypto.Signer }
 
 // lying is a key that shows another's public key.
@@ -85,22 +85,22 @@ func TestNewRingRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ring, err := NewRing(tt.keys...)
 			if err == nil || ring != nil {
-				t.Fatalf("NewRing = %v, %v", ring, err)
+				t.Fatalf("NewRing = %v, %v, want an error", ring, err)
 			}
 			if contains(err, tt.part) == "" {
-				t.Errorf("NewRing = %q, which lacks %q", err, tt.part)
+				t.Errorf("NewRing = %q, want %q in it", err, tt.part)
 			}
 		})
 	}
 }
 
-// TestSignWithABrokenKey: a device that goes is an error that names the key.
+// TestSignWithABrokenKey: the error of a device that was removed names the key.
 func TestSignWithABrokenKey(t *testing.T) {
 	ring := parseRing(t, set(t, private(ecKey())))
 	ring.signer.key = broken{ecKey()}
 	token, err := ring.Sign(context.Background(), nil, []byte("{}"))
 	if token != "" || !errors.Is(err, errBroken) || contains(err, ring.Keys()[0].ID) == "" {
-		t.Errorf("Sign = %q, %v", token, err)
+		t.Errorf("Sign = %q, %v, want an error that names the key", token, err)
 	}
 }
 

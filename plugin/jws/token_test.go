@@ -24,7 +24,7 @@ func TestUnverifiedSubject(t *testing.T) {
 				t.Errorf("UnverifiedSubject = %q, %v, want %q", got, err, tt.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("UnverifiedSubject = %q, which holds a part of the token", err)
+				t.Errorf("UnverifiedSubject = %q, want no part of the token in it", err)
 			}
 		})
 	}

@@ -101,7 +101,7 @@ func TestVerifySymmetric(t *testing.T) {
 			for _, kid := range []string{"", `,"kid":"k1"`, `,"kid":"k2"`} {
 				token := sign(t, alg, secret, `{"alg":"`+alg+`"`+kid+`}`, claims(""))
 				if _, err := v.Verify(t.Context(), token); !errors.Is(err, ErrUntrusted) {
-					t.Errorf("%s, %s%s: %v", name, alg, kid, err)
+					t.Errorf("%s, %s%s: Verify = %v, want ErrUntrusted", name, alg, kid, err)
 				}
 			}
 		}
@@ -117,7 +117,7 @@ func jwk(t *testing.T, key jose.JSONWebKey) []byte {
 	return text
 }
 
-// TestVerifyNeverFollows: keys that the header holds or points to don't count.
+// TestVerifyNeverFollows: keys in the header, or that it points to, don't count.
 func TestVerifyNeverFollows(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the verifier asked for %s", r.URL)
@@ -147,7 +147,7 @@ func TestVerifyNeverFollows(t *testing.T) {
 		check(t, token, err, ErrUntrusted)
 		_, err = verify(t, sign(t, "RS256", rsaKey(), header, claims("")))
 		if (err == nil) != tt.known {
-			t.Errorf("%s beside the provider's signature: %v", tt.members, err)
+			t.Errorf("%s with the provider's signature: Verify = %v, want success: %t", tt.members, err, tt.known)
 		}
 	}
 }
@@ -183,13 +183,13 @@ func TestVerifyOrder(t *testing.T) {
 	}
 }
 
-// TestVerifyRenews: only a key that the set may lack is worth asking for.
+// TestVerifyRenews: keys are renewed only if the set may lack the token's key.
 func TestVerifyRenews(t *testing.T) {
 	token := func(key crypto.Signer, header string) string { return sign(t, "RS256", key, header, claims("")) }
 	tests := []struct {
-		name, held, renewed, token string
-		renewals                   int
-		want                       error
+		name, cached, renewed, token string
+		renewals                     int
+		want                         error
 	}{
 		{"known kid", set(t, public("k1", rsaKey())), "", token(rsaKey(), accepted), 0, nil},
 		{"known kid, wrong signature", set(t, public("k1", rsaKey())), "", token(otherRSA(), accepted), 0, ErrUntrusted},
@@ -205,7 +205,7 @@ func TestVerifyRenews(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			keys := &source{keys: providerKeys(t, tt.held)}
+			keys := &source{keys: providerKeys(t, tt.cached)}
 			if tt.renewed != "" {
 				keys.renewed = providerKeys(t, tt.renewed)
 			}
@@ -218,7 +218,7 @@ func TestVerifyRenews(t *testing.T) {
 	}
 }
 
-// lost is a source whose keys are gone when it is asked for new ones.
+// lost is a source that can't renew its keys.
 type lost struct{ source }
 
 func (*lost) Renewed(context.Context) (ProviderKeys, error) { return nil, ErrKeysUnavailable }

@@ -39,7 +39,7 @@ func check(t *testing.T, token string, err, want error) {
 	}
 	for _, other := range []error{ErrOpaque, ErrKeysUnavailable, ErrUntrusted} {
 		if other != want && errors.Is(err, other) {
-			t.Errorf("Verify = %v, which wraps %v too", err, other)
+			t.Errorf("Verify = %v, want it not to wrap %v", err, other)
 		}
 	}
 	secrets := []string{"secret", "9223372036854775807"}
@@ -49,7 +49,7 @@ func check(t *testing.T, token string, err, want error) {
 		}
 	}
 	if part := contains(err, secrets...); part != "" {
-		t.Errorf("Verify = %q, which holds %q", err, part)
+		t.Errorf("Verify = %q, want no %q in it", err, part)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestVerifyHeader(t *testing.T) {
 			got, err := verify(t, token)
 			check(t, token, err, tt.want)
 			if err == nil && got.Key != providerKeys(t, set(t, public("", rsaKey())))[0].Thumbprint {
-				t.Errorf("Key = %q, which isn't the key's thumbprint", got.Key)
+				t.Errorf("Key = %q, want the key's thumbprint", got.Key)
 			}
 		})
 	}
@@ -139,7 +139,7 @@ func TestVerifyType(t *testing.T) {
 	} {
 		got, err := verify(t, sign(t, "RS256", rsaKey(), header, claims("")))
 		if err != nil {
-			t.Errorf("%s: %v", header, err)
+			t.Errorf("Verify with %s = %v, want no error", header, err)
 		} else if string(got.Type) != want || (got.Type == nil) != (want == "") {
 			t.Errorf("Type of %s is %s, want %s", header, got.Type, want)
 		}

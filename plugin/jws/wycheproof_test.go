@@ -16,8 +16,7 @@ const wycheproof = "../../../shared/vectors/wycheproof-json_web_signature.json"
 // asymmetric are the algorithms that an operator may accept.
 var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
-// departures are the cases that are decided otherwise than the vectors say,
-// and why.
+// departures are the cases that are decided against the vectors, with the reason.
 var departures = map[int]string{
 	1:   symmetric,
 	346: "the header says PS384, the key's alg PS256",
@@ -63,10 +62,10 @@ func TestWycheproof(t *testing.T) {
 	if err := json.Unmarshal(text, &vectors); err != nil {
 		t.Fatal(err)
 	}
-	seen := make(map[int]bool)
+	ran := make(map[int]bool)
 	for _, group := range vectors.TestGroups {
 		for _, tt := range group.Tests {
-			seen[tt.ID] = true
+			ran[tt.ID] = true
 			t.Run(fmt.Sprintf("%d %s", tt.ID, tt.Comment), func(t *testing.T) {
 				err := verifyBytes(t, group.Public, tt.JWS)
 				departs := (err == nil) != (tt.Result == "valid")
@@ -74,16 +73,16 @@ func TestWycheproof(t *testing.T) {
 				case departs && reason == "":
 					t.Errorf("got %v, want %s", err, tt.Result)
 				case !departs && reason != "":
-					t.Errorf("got %v, which no longer departs: %s", err, reason)
+					t.Errorf("got %v, want another verdict than the vectors: %s", err, reason)
 				}
 			})
 		}
 	}
-	if len(seen) != vectors.NumberOfTests {
-		t.Errorf("%d cases were run, not %d", len(seen), vectors.NumberOfTests)
+	if len(ran) != vectors.NumberOfTests {
+		t.Errorf("%d cases ran, want %d", len(ran), vectors.NumberOfTests)
 	}
 	for id := range departures {
-		if !seen[id] {
+		if !ran[id] {
 			t.Errorf("case %d is listed but not in the vectors", id)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -81,7 +80,7 @@ func TestSignsAsGo(t *testing.T) {
 				}
 				got, err := key.Sign(nil, digest, hash)
 				if err != nil || !bytes.Equal(got, want) {
-					t.Fatalf("%d bits, %s of %x: %x, %v", bits, hash, digest, got, err)
+					t.Fatalf("%d bits, %s of %x: Sign = %x, %v, want %x", bits, hash, digest, got, err, want)
 				}
 			}
 		}
@@ -135,8 +134,7 @@ func TestKeyOfTwoNumbers(t *testing.T) {
 	}
 }
 
-// TestFaultStaysInside: a signature that goes wrong in one prime isn't given
-// out. libcrypto checks it and makes it again without the primes.
+// TestFaultStaysInside: a signature that went wrong in one prime isn't returned. libcrypto checks it and makes it again without the primes.
 func TestFaultStaysInside(t *testing.T) {
 	l := testLibrary(t)
 	private := rsaKey(t, 2048)
@@ -155,7 +153,7 @@ func TestFaultStaysInside(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := l.rsa(&faulty); err == nil {
-		t.Error("the key was taken")
+		t.Error("rsa took a faulty key, want an error")
 	}
 }
 
@@ -180,7 +178,7 @@ func TestRefuses(t *testing.T) {
 		"PSS and SHA-1": {digest[:20], &rsa.PSSOptions{SaltLength: 20, Hash: crypto.SHA1}},
 	} {
 		if _, err := key.Sign(nil, c.digest, c.opts); err == nil {
-			t.Errorf("%s: it was signed", name)
+			t.Errorf("%s: Sign = nil error, want one", name)
 		}
 	}
 }
@@ -201,7 +199,7 @@ func TestErrorsAreThoseOfTheCall(t *testing.T) {
 			}
 			_, err := half.Sign(nil, randomDigest(crypto.SHA256), crypto.SHA256)
 			if err == nil || !strings.Contains(err.Error(), "EVP_PKEY_sign of libcrypto failed: error:") {
-				return fmt.Errorf("the error is %v", err)
+				return fmt.Errorf("Sign = %v, want the function that failed", err)
 			}
 		}
 		return nil
@@ -210,28 +208,6 @@ func TestErrorsAreThoseOfTheCall(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := l.importKey("NONE", selectPair, nil); err == nil || !strings.Contains(err.Error(), "import the NONE key: EVP_PKEY_CTX_new_from_name") {
-		t.Errorf("the error is %v", err)
-	}
-}
-
-func TestConcurrentUse(t *testing.T) {
-	l := testLibrary(t)
-	keys := []*privateKey{testKey(t, l, 2048), testKey(t, l, 2048), testKey(t, l, 3072)}
-	var next sync.Mutex
-	i := 0
-	err := inParallel(60, func() error {
-		next.Lock()
-		key := keys[i%len(keys)]
-		i++
-		next.Unlock()
-		for range 10 {
-			if err := signOnce(key); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
+		t.Errorf("importKey = %v, want the function that failed", err)
 	}
 }

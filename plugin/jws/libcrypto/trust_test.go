@@ -105,6 +105,6 @@ func TestOpenRunsNothingForeign(t *testing.T) {
 		t.Error("the library was loaded")
 	}
 	if _, err := Open(library); err == nil || !strings.Contains(err.Error(), "may be written by other users") {
-		t.Errorf("the error is %v", err)
+		t.Errorf("Open = %v, want that other users may write", err)
 	}
 }

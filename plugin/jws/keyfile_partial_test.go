@@ -27,7 +27,7 @@ func pemOf(t *testing.T, keys ...any) string {
 	return text.String()
 }
 
-// written is a key file and when it was written, by the clock of the test.
+// written is a key file with a time of writing, by the test's clock.
 type written struct {
 	*KeyFile
 	t    *testing.T
@@ -50,7 +50,7 @@ func (w *written) write(text string, age time.Duration) {
 	}
 }
 
-// count is of the keys that are published to a request that waits a little; 0
+// count returns how many keys are published to a request that waits a little, 0
 // without a ring.
 func (w *written) count() int {
 	w.t.Helper()
@@ -63,8 +63,8 @@ func (w *written) count() int {
 	return len(ring.Keys())
 }
 
-// TestKeyFileWhilePEMIsWritten: a PEM file has no end mark, so that a part of it
-// may look whole. A part is never published, and the whole is soon.
+// TestKeyFileWhilePEMIsWritten: a PEM file has no end mark, and a part of it may
+// look complete. A part is never published, and the complete file is soon.
 func TestKeyFileWhilePEMIsWritten(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before, part, whole string
@@ -102,16 +102,16 @@ func TestKeyFileWhilePEMIsWritten(t *testing.T) {
 					t.Errorf("%d keys, want %d", n, tt.want)
 				}
 				if err := f.Warning(context.Background()); err != nil {
-					t.Errorf("Warning = %v", err)
+					t.Errorf("Warning = %v, want none", err)
 				}
 			})
 		})
 	}
 }
 
-// TestKeyFileSettled: what was written a while ago, and what has an end mark, is
-// taken at the first read: the first request after a change has the new keys.
-func TestKeyFileSettled(t *testing.T) {
+// TestKeyFileComplete: a file that was written a while ago or has an end is used at
+// the first read. The first request after a change has the new keys.
+func TestKeyFileComplete(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
 		age  time.Duration
@@ -136,7 +136,7 @@ func TestKeyFileSettled(t *testing.T) {
 	}
 }
 
-// TestKeyFileThatKeepsChanging: the ring from before serves, and the log says why.
+// TestKeyFileThatKeepsChanging: the previous ring signs, and a warning says why.
 func TestKeyFileThatKeepsChanging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newWritten(t)
@@ -155,14 +155,14 @@ func TestKeyFileThatKeepsChanging(t *testing.T) {
 			time.Sleep(stableTime / 2)
 		}
 		if warning == nil || !strings.Contains(warning.Error(), "keeps changing") {
-			t.Errorf("Warning = %v", warning)
+			t.Errorf("Warning = %v, want that the file keeps changing", warning)
 		}
 		time.Sleep(2 * stableTime)
 	})
 }
 
-// TestKeyFileThatIsNoFile: what could be waited for without an end isn't opened
-// as a key file, and the log says so.
+// TestKeyFileThatIsNoFile: reading a pipe or a device could hang, so it isn't opened
+// as a key file, and a warning says so.
 func TestKeyFileThatIsNoFile(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"a pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -212,9 +212,9 @@ func (s slowSource) Read() RingContent {
 	return s.RingSource.Read()
 }
 
-// TestKeyFileOnAHungMount: whatever a read waits for, a file's server or a
-// token's library, the ring from before serves, nobody waits for long, one read
-// is under way at most, and a warning says so.
+// TestKeyFileOnAHungMount: while a read hangs, in a file's server or a token's
+// library, the previous ring signs. Nobody waits for long, no second read starts,
+// and a warning says so.
 func TestKeyFileOnAHungMount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newWritten(t)
@@ -231,11 +231,11 @@ func TestKeyFileOnAHungMount(t *testing.T) {
 				t.Fatalf("%d keys, want 1", n)
 			}
 			if waited := time.Since(before); waited > keyFilePatience {
-				t.Fatalf("a request waited for %v", waited)
+				t.Fatalf("a request waited for %v, want at most %v", waited, keyFilePatience)
 			}
 			err, since := f.Warning(context.Background()), time.Since(begun)
 			if warned := err != nil && strings.Contains(err.Error(), "hasn't ended"); warned != (since >= keyFilePoll+readTime) {
-				t.Fatalf("Warning after %v = %v", since, err)
+				t.Fatalf("Warning after %v = %v, want one from %v on", since, err, keyFilePoll+readTime)
 			}
 		}
 		if n := under.Load(); n != 1 {
@@ -248,7 +248,7 @@ func TestKeyFileOnAHungMount(t *testing.T) {
 			t.Errorf("%d keys, want 2", n)
 		}
 		if err := f.Warning(context.Background()); err != nil {
-			t.Errorf("Warning = %v", err)
+			t.Errorf("Warning = %v, want none", err)
 		}
 	})
 }
