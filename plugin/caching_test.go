@@ -19,7 +19,7 @@ func TestCacheHeader(t *testing.T) {
 		"access-control-allow-origin": false, "x-dns-prefetch-control": false, "set-cookie": false, "date": false, "": false,
 	} {
 		if got := cacheHeader([]byte(name)); got != want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("cacheHeader(%s) = %t, want %t", name, got, want)
 		}
 	}
 }
@@ -35,8 +35,8 @@ func answered(t *testing.T, headers map[string]any) pdktest.Replies {
 	}
 }
 
-// TestHeadersThatHide: an answer of which a cache's header can't be seen or be
-// deleted isn't one to send a token with.
+// TestHeadersThatHide: no token is sent with an answer whose headers for caches may
+// be hidden or can't be deleted.
 func TestHeadersThatHide(t *testing.T) {
 	many := make([]any, pdk.MaxHeaders)
 	for i := range many {
@@ -57,14 +57,14 @@ func TestHeadersThatHide(t *testing.T) {
 		k := &pdktest.Kong{Replies: answered(t, tt.headers)}
 		handle(t, k, "response", i.handleEvent)
 		if refused := k.Exit != nil && k.Exit.Status == 502; refused != tt.refused {
-			t.Errorf("%s: exit %v, log %q", name, k.Exit, k.Log)
+			t.Errorf("%s: exit %v, want refused %t; log %q", name, k.Exit, tt.refused, k.Log)
 		}
 	}
 }
 
-// TestPassedInDoubt: where nobody is stopped, an answer that nobody read may have
-// a token, too.
-func TestPassedInDoubt(t *testing.T) {
+// TestFailedEventForbidsStoring: where nobody is stopped, an answer that nobody read
+// may have a token, too.
+func TestFailedEventForbidsStoring(t *testing.T) {
 	broken := newTestInstances(t).start([]byte(strings.Replace(observing, `"issuer"`, `"leeway":-1,"issuer"`, 1)))
 	k := &pdktest.Kong{Replies: answered(t, map[string]any{"cdn-cache-control": "max-age=600"})}
 	handle(t, k, "response", broken.handleEvent)

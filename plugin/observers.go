@@ -11,8 +11,8 @@ import (
 	"m2m-token-enricher/plugin/traces"
 )
 
-// observers are told of what happens. Each is nil unless the operator asked for
-// it, and then costs nothing.
+// observers watch the events. Each is nil unless the operator asked for it, and then
+// costs nothing.
 type observers struct {
 	metrics *metrics.Metrics
 	traces  *traces.Traces
@@ -21,46 +21,45 @@ type observers struct {
 
 func (o observers) none() bool { return o == observers{} }
 
-// step is [gateway.Options.Step], nil if nobody wants to know.
+// step returns [gateway.Options.Step], nil if nobody measures steps.
 func (o observers) step() func(context.Context, gateway.Step) {
 	if o.metrics == nil && o.traces == nil {
 		return nil
 	}
 	return func(ctx context.Context, s gateway.Step) {
-		o.metrics.Step(s.Name, s.Ended.Sub(s.Begun))
-		o.traces.Step(ctx, s.Name, s.Begun, s.Ended)
+		o.metrics.Step(s.Name, s.Ended.Sub(s.Started))
+		o.traces.Step(ctx, s.Name, s.Started, s.Ended)
 	}
 }
 
-// observation is what observers see of one event. That of no observers is the
-// zero observation.
+// observation is what observers see of one event. Without observers it is zero.
 type observation struct {
 	observers
-	config string // its name; see [instance.name]
-	issuer string // the provider's
-	phase  string
-	begun  time.Time
+	config  string // its name
+	issuer  string // the provider's
+	phase   string
+	started time.Time
 
 	span *traces.Span
 }
 
-// observe begins an observation of an event of a configuration.
+// observe starts the observation of a configuration's event.
 func (o observers) observe(config, issuer, phase string) observation {
 	if o.none() {
 		return observation{}
 	}
-	return observation{observers: o, config: config, issuer: issuer, phase: phase, begun: time.Now()}
+	return observation{observers: o, config: config, issuer: issuer, phase: phase, started: time.Now()}
 }
 
-// traced reports whether the event is one to be traced, for which the request's
-// traceparent must be known.
+// traced reports whether the event is traced. Then the request's traceparent is
+// needed.
 func (o *observation) traced() bool { return o.traces != nil }
 
-// trace begins the span of a token, as a child of what the request's traceparent
-// names. The context is for what the span is to be the parent of.
+// trace starts the span of a token, as a child of what the request's traceparent
+// names. The span is the parent of what uses the context.
 func (o *observation) trace(ctx context.Context, traceparent []byte) context.Context {
 	if o.traced() {
-		ctx, o.span = o.traces.Token(ctx, string(traceparent), o.begun)
+		ctx, o.span = o.traces.Token(ctx, string(traceparent), o.started)
 	}
 	return ctx
 }
@@ -92,6 +91,6 @@ func (o *observation) end() {
 	if o.none() {
 		return
 	}
-	o.metrics.Handler(o.phase, time.Since(o.begun))
+	o.metrics.Handler(o.phase, time.Since(o.started))
 	o.span.End()
 }

@@ -1,6 +1,6 @@
 // Package gateway is one running configuration: it verifies and enriches the
-// provider's tokens, signs them with the gateway's keys, and publishes what an
-// API needs to trust them. It knows neither Kong nor who observes.
+// provider's tokens, signs them with the gateway's keys, and publishes what an API
+// needs to trust them. It knows neither Kong nor the observers.
 package gateway
 
 import (
@@ -27,7 +27,7 @@ type Gateway struct {
 	Config   *schema.Config
 	Provider *jws.Provider  // the provider's keys and metadata
 	Keys     *jws.KeyFile   // the gateway's own
-	Records  *cache.Records // what Redis has of the applications
+	Records  *cache.Records // of the applications, from Redis
 
 	deps     enrich.Dependencies
 	enricher *enrich.Enricher
@@ -38,24 +38,23 @@ type Gateway struct {
 	warming   atomic.Bool
 }
 
-// Options are what a gateway is given beside its configuration. The zero Options
-// are those of a gateway that starts empty and that nobody observes.
+// Options are what a gateway gets beside its configuration. With the zero Options it
+// starts empty and unobserved.
 type Options struct {
-	// From is a gateway whose cached records are taken over. Its Records must serve
-	// the configuration.
+	// From is a gateway whose cached records are copied. Its Records must serve the
+	// configuration. Nil means none.
 	From *Gateway
 
-	// Transport sends the requests to the provider. Nil means one of the gateway's
-	// own.
+	// Transport sends the requests to the provider. Nil means a new one.
 	Transport http.RoundTripper
 
-	// Step is called after an exchange with each of its steps, and the context of
-	// Enrich. Nil means that nothing is measured.
+	// Step is called with each step of an exchange after it, and with the context of
+	// Enrich. Nil means that steps aren't measured.
 	Step func(context.Context, Step)
 }
 
 // Validated adds to the result of [schema.ParseInstance] or [schema.Parse] the
-// mistakes in the configuration that only the core can see. The configuration is
+// errors in the configuration that only the core can see. The configuration is
 // nil only if it can't be decoded.
 func Validated(cfg *schema.Config, err error) (*schema.Config, error) {
 	if cfg == nil {
@@ -64,9 +63,8 @@ func Validated(cfg *schema.Config, err error) (*schema.Config, error) {
 	return cfg, errors.Join(err, enrich.Validate(cfg))
 }
 
-// Open returns the gateway of a configuration. It starts nothing that fails later
-// than now: clients connect when they are used. The error joins every mistake in
-// cfg.
+// Open returns the gateway of a configuration. Its clients connect when they are used.
+// The error joins every error in cfg.
 func Open(cfg *schema.Config, o Options) (*Gateway, error) {
 	var from *cache.Records
 	if o.From != nil {
@@ -108,8 +106,8 @@ func (g *Gateway) ring(ctx context.Context) (enrich.Ring, error) {
 	return ring, nil
 }
 
-// Enrich decides x, and measures that if somebody wants to know. It waits for
-// nothing beyond ctx.
+// Enrich decides x, and measures the steps if Options.Step asked for it. It waits no
+// longer than ctx.
 func (g *Gateway) Enrich(ctx context.Context, x enrich.Exchange) enrich.Result {
 	if g.step == nil {
 		return g.enricher.Enrich(ctx, x)
@@ -120,15 +118,14 @@ func (g *Gateway) Enrich(ctx context.Context, x enrich.Exchange) enrich.Result {
 	return r
 }
 
-// Warm reads the keys, the gateway's and the provider's, before the next request
-// needs them. That request reports a failure. One Warm runs at a time; another
-// returns at once.
+// Warm reads the gateway's and the provider's keys before the next request needs them.
+// A failure is reported by that request. Another Warm returns at once meanwhile.
 func (g *Gateway) Warm() {
 	if !g.warming.CompareAndSwap(false, true) {
 		return
 	}
 	defer g.warming.Store(false)
-	defer func() { _ = recover() }() // it runs by itself, so a panic would end the process
+	defer func() { _ = recover() }() // a panic would end the process
 	ctx, cancel := context.WithTimeout(context.Background(), warmTime)
 	defer cancel()
 	_, _ = g.Keys.Ring(ctx)
@@ -138,8 +135,8 @@ func (g *Gateway) Warm() {
 	}
 }
 
-// News returns a line for the log when the configuration begins to serve, and
-// when its keys change: what it is, and which keys it has. Otherwise "".
+// News returns a line for the log when the configuration starts to serve and when its
+// keys change, with its settings and keys; otherwise "".
 func (g *Gateway) News() string {
 	ring, _ := g.Keys.State()
 	if ring == nil || g.announced.Load() == ring || g.announced.Swap(ring) == ring {
@@ -154,7 +151,7 @@ func (g *Gateway) News() string {
 		cfg.Issuer, kids[0], ring.Algorithm(), strings.Join(kids, ","), g.Records.Where(), cfg.Prefix, cfg.Mode, cfg.EnforceShare, cfg.FailurePolicy)
 }
 
-// Close closes the clients' connections. It waits for what is under way to Redis.
+// Close closes the clients' connections. It waits for calls to Redis.
 func (g *Gateway) Close() error {
 	g.Provider.Close()
 	return g.Records.Close()

@@ -11,14 +11,13 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// issuer is the gateway as an issuer of its own: where its metadata is asked
-// for, and what it says. The zero issuer is none.
+// issuer is the gateway as an issuer of its own. The zero issuer is none.
 type issuer struct {
-	paths  []string
-	origin string // scheme and host of its URL
+	paths  []string // of its metadata
+	origin string   // scheme and host of its URL
 }
 
-// newIssuer returns the issuer that cfg says, or the zero one.
+// newIssuer returns the issuer of cfg, or the zero one.
 func newIssuer(cfg *schema.Config) (issuer, error) {
 	if cfg.Signing.Issuer == "" {
 		return issuer{}, nil
@@ -60,7 +59,7 @@ type metadata struct {
 // how clients authenticate there.
 func (i issuer) document(cfg *schema.Config, ring *jws.Ring, provider jws.Metadata) ([]byte, error) {
 	endpoint, err := url.Parse(provider.TokenEndpoint)
-	if err != nil || endpoint.Host == "" || !strings.HasPrefix(endpoint.Path, "/") { // else the path could continue the gateway's host
+	if err != nil || endpoint.Host == "" || !strings.HasPrefix(endpoint.Path, "/") { // otherwise the path could continue the gateway's host
 		return nil, fmt.Errorf("the provider's metadata has no URL of a token endpoint: %q", provider.TokenEndpoint)
 	}
 	return json.Marshal(metadata{

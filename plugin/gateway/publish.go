@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Document is what anyone may read, and cache for MaxAge.
+// Document is what anyone may read and cache for MaxAge.
 type Document struct {
 	Body        []byte
 	ContentType string

@@ -8,11 +8,11 @@ import (
 	"m2m-token-enricher/plugin/jws"
 )
 
-// State is what a gateway is like at one time.
+// State is the state of a gateway at one time.
 type State struct {
 	Records cache.Stats
 
-	Keys    []jws.RingKey // of the gateway's ring, of which the first signs; none if there is no usable one
+	Keys    []jws.RingKey // of the gateway's ring, the signing one first; none if no ring can be used
 	KeyFile time.Time     // when the ring's file was changed; zero if there is no ring
 
 	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was

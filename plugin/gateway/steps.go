@@ -14,12 +14,12 @@ import (
 // Step is the time that one exchange spent in one of its steps. Within an
 // exchange each step comes at most once.
 type Step struct {
-	Name         string // verify, lookup or sign
-	Begun, Ended time.Time
+	Name           string // verify, lookup or sign
+	Started, Ended time.Time
 }
 
-// steps measure one exchange: they stand before what the decision asks. Lookups
-// of several records are one step. Not for concurrent use.
+// steps measure one exchange by wrapping what the decision asks. Lookups of several
+// records are one step. Not for concurrent use.
 type steps struct {
 	of                   enrich.Dependencies
 	verify, lookup, sign Step
@@ -29,7 +29,7 @@ func newSteps(of enrich.Dependencies) *steps {
 	return &steps{of: of, verify: Step{Name: "verify"}, lookup: Step{Name: "lookup"}, sign: Step{Name: "sign"}}
 }
 
-// dependencies are those that are measured.
+// dependencies returns the wrapped ones.
 func (s *steps) dependencies() enrich.Dependencies {
 	return enrich.Dependencies{Verifier: s, Ring: s.ring, Records: s, Now: s.of.Now}
 }
@@ -37,16 +37,16 @@ func (s *steps) dependencies() enrich.Dependencies {
 // report calls step with every step that was taken.
 func (s *steps) report(ctx context.Context, step func(context.Context, Step)) {
 	for _, one := range []Step{s.verify, s.lookup, s.sign} {
-		if !one.Begun.IsZero() {
+		if !one.Started.IsZero() {
 			step(ctx, one)
 		}
 	}
 }
 
-// measure notes that the step runs until the function that it returns is called.
+// measure starts the step, or continues it, until end is called.
 func (s *Step) measure() (end func()) {
-	if s.Begun.IsZero() {
-		s.Begun = time.Now()
+	if s.Started.IsZero() {
+		s.Started = time.Now()
 	}
 	return func() { s.Ended = time.Now() }
 }

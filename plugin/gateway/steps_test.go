@@ -93,7 +93,7 @@ func TestSteps(t *testing.T) {
 				if ctx.Value(key{}) == nil || got[s.Name] != 0 {
 					t.Errorf("%s of another context, or again", s.Name)
 				}
-				got[s.Name] = s.Ended.Sub(s.Begun)
+				got[s.Name] = s.Ended.Sub(s.Started)
 				order = append(order, s.Name)
 			}}
 			s := slow{t: t, client: client, known: map[string]schema.Record{"good": {"org_code": "o"}, "o": {"code": "o"}}}

@@ -20,11 +20,11 @@ var (
 	instances = describe("instances", "Plugin instances that Kong has started, each configuration once.")
 	missed    = describe("audit_missed_total", "Tokens that were issued but are missing in the audit log.")
 	ready     = describe("ready", "1 if the configuration can enrich tokens: it has a signing key and the provider's keys.", "config", "issuer")
-	hits      = describe("cache_hits_total", "Lookups that the held records answered.", "config")
+	hits      = describe("cache_hits_total", "Lookups answered from memory.", "config")
 	misses    = describe("cache_misses_total", "Lookups that asked Redis, or waited for one that did.", "config")
-	stale     = describe("cache_stale_total", "Lookups that a held record answered because Redis didn't.", "config")
-	entries   = describe("cache_entries", "Records that are held.", "config")
-	held      = describe("cache_bytes", "Memory of the records that are held, in bytes.", "config")
+	stale     = describe("cache_stale_total", "Lookups answered from memory because Redis didn't answer.", "config")
+	entries   = describe("cache_entries", "Cached records.", "config")
+	size      = describe("cache_bytes", "Memory of the cached records, in bytes.", "config")
 	failures  = describe("redis_errors_total", "Lookups that Redis didn't answer, by kind.", "config", "kind")
 	setAge    = describe("provider_keys_age_seconds", "Time since the provider's keys were fetched.", "config")
 	setFailed = describe("provider_keys_failures_total", "Fetches of the provider's keys that failed.", "config")
@@ -39,8 +39,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // collector reads a source at each scrape.
 type collector struct{ source Source }
 
-// Describe implements [prometheus.Collector]: the labels differ from scrape to
-// scrape, so that it says nothing.
+// Describe implements [prometheus.Collector]. It says nothing, because the labels
+// differ from scrape to scrape.
 func (c collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].
@@ -53,16 +53,16 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func (s State) collect(out chan<- prometheus.Metric, now time.Time) {
-	able := 0.0
+	canEnrich := 0.0
 	if s.NotReady == nil {
-		able = 1
+		canEnrich = 1
 	}
-	gauge(out, ready, able, s.Config, s.Issuer)
+	gauge(out, ready, canEnrich, s.Config, s.Issuer)
 	counter(out, hits, s.Cache.Hits, s.Config)
 	counter(out, misses, s.Cache.Misses, s.Config)
 	counter(out, stale, s.Cache.Stale, s.Config)
 	gauge(out, entries, float64(s.Cache.Entries), s.Config)
-	gauge(out, held, float64(s.Cache.Bytes), s.Config)
+	gauge(out, size, float64(s.Cache.Bytes), s.Config)
 	for kind, n := range s.Cache.Errors {
 		counter(out, failures, n, s.Config, kind)
 	}

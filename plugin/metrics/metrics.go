@@ -1,5 +1,5 @@
-// Package metrics tells Prometheus what the plugin does. Labels are bounded:
-// an outcome, a step, a configuration, a key; never a client.
+// Package metrics shows Prometheus what the plugin does. Its labels are bounded: an
+// outcome, a step, a configuration, a key; never a client.
 package metrics
 
 import (
@@ -11,8 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics counts and measures. Safe for concurrent use. A nil *Metrics does
-// nothing, so that what isn't asked for costs nothing.
+// Metrics counts and measures. Safe for concurrent use. A nil *Metrics does nothing.
 type Metrics struct {
 	source   Source
 	registry *prometheus.Registry
@@ -21,7 +20,7 @@ type Metrics struct {
 	steps    latencies
 }
 
-// latencies are the series of a histogram by its one label's values: looked up
+// latencies are the series of a histogram by the values of its one label, looked up
 // once instead of for each token.
 type latencies map[string]prometheus.Observer
 
@@ -39,7 +38,7 @@ func (l latencies) observe(value string, took time.Duration) {
 	}
 }
 
-// buckets are from what a cheap event takes to what a handler may wait, in s.
+// buckets go from the time of a cheap event to the longest wait of a handler, in s.
 var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 
 // Build says what runs, for the metric build_info.
@@ -67,8 +66,8 @@ func New(build Build, source Source) *Metrics {
 	return m
 }
 
-// Outcome counts an exchange. requestID, Kong's, goes with a count as its
-// exemplar; it is "" unless the exchange failed.
+// Outcome counts an exchange. requestID is Kong's, and becomes the exemplar; it is ""
+// unless the exchange failed.
 func (m *Metrics) Outcome(config, outcome, action, requestID string) {
 	if m == nil {
 		return
@@ -95,14 +94,14 @@ func (m *Metrics) Step(step string, took time.Duration) {
 	}
 }
 
-// Forget drops the counts of a configuration that is gone.
+// Forget drops the counts of a configuration that was closed.
 func (m *Metrics) Forget(config string) {
 	if m != nil {
 		m.outcomes.DeletePartialMatch(prometheus.Labels{"config": config})
 	}
 }
 
-// scrapes answers scrapes, in OpenMetrics if it is asked for.
+// scrapes answers scrapes, in OpenMetrics if Prometheus asks for it.
 func (m *Metrics) scrapes() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }

@@ -177,7 +177,7 @@ func TestAddressInUse(t *testing.T) {
 		listen := func() (net.Listener, error) { return net.Listen("tcp", address) }
 		New(Build{}, stub{}).Serve(ctx, listen, func(line string) { said <- line })
 	}()
-	if line := <-said; !strings.Contains(line, "tried again") {
+	if line := <-said; !strings.Contains(line, "trying again") {
 		t.Errorf("said %q", line)
 	}
 	before.Close()

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// bindAgain is how often an address is tried that another process has: at a
-// reload the old one goes on for a while.
-const bindAgain = time.Second
+// retryInterval is how often Serve tries an address in use: at a reload the previous
+// process keeps it for a while.
+const retryInterval = time.Second
 
 // Serve answers /metrics, /healthz and /readyz where listen listens, until ctx
-// ends. It waits for an address that is in use; log is told of that and of what
-// makes serving end, once each.
+// ends. It waits for an address that is in use. It logs that once, and why serving
+// ended.
 func (m *Metrics) Serve(ctx context.Context, listen func() (net.Listener, error), log func(string)) {
 	server := &http.Server{Handler: m.mux(), ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second, MaxHeaderBytes: 8 << 10}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	told := false
+	logged := false
 	for ctx.Err() == nil {
 		listener, err := listen()
 		if err == nil {
@@ -28,13 +28,13 @@ func (m *Metrics) Serve(ctx context.Context, listen func() (net.Listener, error)
 			}
 			return
 		}
-		if !told {
-			log(fmt.Sprintf("%v; it is tried again", err))
-			told = true
+		if !logged {
+			log(fmt.Sprintf("%v; trying again every %v", err, retryInterval))
+			logged = true
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(bindAgain):
+		case <-time.After(retryInterval):
 		}
 	}
 }
@@ -53,8 +53,8 @@ func (m *Metrics) mux() http.Handler {
 	return mux
 }
 
-// readiness returns why tokens of a configuration can't be enriched now. Kong
-// starts a configuration with its first request, so that there may be none yet.
+// readiness returns why tokens of a configuration can't be enriched now. Kong starts
+// a configuration with its first request, so there may be none yet.
 func readiness(states []State) error {
 	var errs []error
 	for _, s := range states {

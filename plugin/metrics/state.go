@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// State is what the running configurations of one name are like: one, unless
-// some differ in secrets alone.
+// State is the state of the configurations with one name: one, unless some differ in
+// secrets alone.
 type State struct {
 	Config string // a short name that is the same in every process
 	Issuer string
@@ -25,15 +25,15 @@ type State struct {
 // Key is a key of the ring.
 type Key struct{ ID, Algorithm, Role string }
 
-// Cache is what the records' tier did and holds.
+// Cache is what the records' cache did and has.
 type Cache struct {
 	Hits, Misses, Stale uint64
 	Entries, Bytes      int
 	Errors              map[string]uint64 // by kind
 }
 
-// Join returns the state of two configurations of one name: what they counted
-// together, the oldest keys, and ready if both are.
+// Join returns the state of two configurations with one name: the sum of their
+// counts, all keys and the oldest times. It is ready if both are.
 func (s State) Join(other State) State {
 	if s.Config == "" {
 		return other
@@ -52,7 +52,7 @@ func (s State) Join(other State) State {
 	return s
 }
 
-// Counts is what remains of a configuration that has ended.
+// Counts returns what remains of a configuration that was closed.
 func (s State) Counts() State {
 	s.Cache.Entries, s.Cache.Bytes = 0, 0
 	return State{Config: s.Config, Issuer: s.Issuer, Cache: s.Cache, ProviderFailed: s.ProviderFailed}

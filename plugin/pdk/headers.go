@@ -12,8 +12,8 @@ import (
 // google.protobuf.Struct of lists, ready to be sent any number of times.
 type PreparedHeaders []byte
 
-// PrepareHeaders prepares headers. An empty list deletes one: Kong keeps every
-// header of the upstream's that it isn't told to delete.
+// PrepareHeaders prepares headers. An empty list deletes one: Kong otherwise keeps
+// every header of the upstream's.
 func PrepareHeaders(headers map[string][]string) PreparedHeaders {
 	var out PreparedHeaders
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
@@ -98,8 +98,8 @@ func readHeaderNames(message []byte, wanted func(name []byte) bool) (h HeaderNam
 	return h, err
 }
 
-// eachHeader calls each with the fields of a google.protobuf.Struct, also with
-// what is there of one that is broken, until there is an error.
+// eachHeader calls each with the fields of a google.protobuf.Struct until there is
+// an error. It also calls it with the readable part of a broken field.
 func eachHeader(message []byte, each func(name, value []byte) error) error {
 	return fields(message, func(n protowire.Number, typ protowire.Type, raw []byte) error {
 		if n != 1 {

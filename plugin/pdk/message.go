@@ -6,10 +6,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The messages of an event are read and written field by field: they are small,
-// and decoding each into a structure costs more than all else on the socket.
-// Their numbers are those of go-pdk's kong_plugin_protocol, with which a test
-// compares every one.
+// The messages of an event are read and written field by field: they are small, and
+// decoding each into a structure would cost more than the rest of the work on the
+// socket. The numbers are those of go-pdk's kong_plugin_protocol. A test compares
+// every message with it.
 
 var errMessage = errors.New("not a message of the plugin protocol")
 
@@ -41,8 +41,8 @@ func varint(message []byte, number protowire.Number) (value uint64, err error) {
 	return value, err
 }
 
-// fields calls each with every field of message, until one returns an error. A
-// number that each doesn't know isn't one: a later Kong may have more fields.
+// fields calls each with every field of message, until one returns an error. each
+// ignores numbers that it doesn't know: a later Kong may have more fields.
 func fields(message []byte, each func(n protowire.Number, typ protowire.Type, raw []byte) error) error {
 	for len(message) > 0 {
 		number, typ, n := protowire.ConsumeTag(message)
@@ -94,7 +94,7 @@ func appendText(out []byte, number protowire.Number, text string) []byte {
 
 // valueOf writes a google.protobuf.Value that is a string.
 func valueOf(text string) []byte {
-	out := protowire.AppendTag(nil, 3, protowire.BytesType) // even if it is empty: it tells the kind
+	out := protowire.AppendTag(nil, 3, protowire.BytesType) // even if it is empty, because it shows the kind
 	return protowire.AppendString(out, text)
 }
 

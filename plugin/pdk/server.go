@@ -1,7 +1,6 @@
-// Package pdk speaks the protocol by which Kong uses a plugin in a process of its
-// own: frames on a Unix socket with the messages of go-pdk. It knows nothing of
-// what the plugin does. A server takes Kong's calls, and an Event is what a
-// handler asks Kong and says to it.
+// Package pdk speaks the protocol between Kong and a plugin in a process of its own:
+// frames on a Unix socket with the messages of go-pdk. It doesn't know what the
+// plugin does. A server takes Kong's calls, and a handler asks Kong through an Event.
 package pdk
 
 import (
@@ -16,11 +15,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// drainTime is how long the events that run when the process is told to end may
-// take to end.
+// drainTime is how long a server that ends waits for the events that run.
 const drainTime = 10 * time.Second
 
-// Plugin is what a server serves. It is used by many goroutines at a time.
+// Plugin is what a server serves. Many goroutines use it at a time.
 type Plugin interface {
 	// StartInstance starts an instance of the plugin with the configuration that
 	// Kong delivers, a JSON object. It may return one that was started before.
@@ -30,18 +28,18 @@ type Plugin interface {
 	FindInstance(id int32) (Instance, bool)
 
 	// HandleEvent handles an event, with or without an answer to the client. It
-	// returns false, and has asked nothing, if the event's instance is unknown: Kong
+	// returns false, and asks nothing, if it doesn't know the event's instance: Kong
 	// then starts one and repeats the event. It must not panic.
 	HandleEvent(e *Event) (known bool)
 }
 
-// Instance is what Kong learns of an instance.
+// Instance is what Kong needs to know of an instance.
 type Instance struct {
 	ID      int32 // not 0, which Kong takes for none
 	Started time.Time
 }
 
-// Server answers Kong's calls. One goroutine has each connection.
+// Server answers Kong's calls, on each connection in a goroutine of its own.
 type Server struct {
 	name   string
 	plugin Plugin
@@ -75,8 +73,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// drain ends the connections: those that are idle at once, the others when
-// their call has ended.
+// drain closes the connections: idle ones at once, the others after their call.
 func (s *Server) drain() {
 	s.mu.Lock()
 	s.ended = true
@@ -94,8 +91,8 @@ func (s *Server) drain() {
 	}
 }
 
-// mark notes whether conn is in the middle of a call, and returns false if it
-// must end.
+// mark records whether conn is in the middle of a call, and returns false if it must
+// end.
 func (s *Server) mark(conn net.Conn, busy bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,10 +126,9 @@ func (s *Server) ServeConn(conn net.Conn) {
 	}
 }
 
-// call answers one call of Kong's, and returns false when the connection must
-// end. A call that can't be read gets no answer: nothing says what Kong called,
-// and a return would be taken for an event that was handled, by which the
-// provider's token passes.
+// call answers one call of Kong's, and returns false when the connection must end. A
+// call that can't be read gets no answer: Kong would take a return for an event that
+// was handled, and let the provider's token pass.
 func (s *Server) call(w *wire, message []byte) bool {
 	c, err := readCall(message)
 	switch {
@@ -144,8 +140,8 @@ func (s *Server) call(w *wire, message []byte) bool {
 	return s.command(w, message)
 }
 
-// command answers what isn't an event. Kong closes an instance that other
-// workers may go on with, so that it stays.
+// command answers what isn't an event. An instance that one worker closes stays,
+// because other workers may use it.
 func (s *Server) command(w *wire, message []byte) bool {
 	var c kong_plugin_protocol.RpcCall
 	if proto.Unmarshal(message, &c) != nil {
@@ -175,11 +171,10 @@ func (s *Server) command(w *wire, message []byte) bool {
 	return w.flush() == nil
 }
 
-// event has an event handled, and returns false when the connection must end: the
-// client was answered, or a reply left the wire in doubt, or the instance isn't
-// known. Of an unknown instance Kong gets no answer, so that it starts the
-// instance again and repeats the event. In every other case the event must end in
-// order, or Kong repeats it for ever.
+// event handles an event, and returns false when the connection must end: the
+// client was answered, the wire is broken, or the instance is unknown. Kong gets no
+// answer about an unknown instance, and then starts it again and repeats the event.
+// Every other event must end properly, or Kong repeats it for ever.
 func (s *Server) event(w *wire, c call) bool {
 	id, phase, err := readEvent(c.event)
 	if err != nil {
@@ -191,5 +186,5 @@ func (s *Server) event(w *wire, c call) bool {
 	}
 	w.putText("") // ends the event
 	w.put(returnMessage(c.sequence))
-	return w.settle() == nil
+	return w.finish() == nil
 }

@@ -24,28 +24,27 @@ const (
 )
 
 // wire is a connection of Kong's: frames of a little-endian 32-bit length and
-// that many bytes. What is written waits until it is flushed, so that calls
-// leave together; Kong answers them in their order. Not for concurrent use.
+// that many bytes. Calls wait until they are flushed together, and Kong answers
+// them in order. Not for concurrent use.
 //
-// Nothing in a frame says which question it answers. So after one that can't be
-// read the wire is in doubt for the rest of its life: the next bytes could be
-// the reply to another question, or an upstream's body in which somebody wrote
-// calls. Then no question is asked and nothing is read, but what needs no reply
-// can still be written.
+// Nothing in a frame says which question it answers. So a frame that can't be
+// read breaks the wire for good: the next bytes could be the reply to another
+// question, or an upstream's body in which somebody wrote calls. A broken wire
+// asks and reads nothing, but still writes what needs no reply.
 type wire struct {
-	conn  net.Conn
-	in    *bufio.Reader
-	out   []byte // frames that are not sent yet
-	read  []byte // frames of the present event, one after the other
-	owed  []bool // the replies to come: whether somebody waits for it
-	doubt error  // why nothing more is read; nil while all is in step
+	conn    net.Conn
+	in      *bufio.Reader
+	out     []byte // frames that aren't sent yet
+	read    []byte // frames of the present event, one after the other
+	replies []bool // that are to come: whether somebody waits for each
+	broken  error  // why nothing more is read
 }
 
 // wires keeps the buffers of connections that have ended: every exit costs one.
 var wires = sync.Pool{New: func() any { return &wire{in: bufio.NewReader(nil)} }}
 
-// newWire returns the wire on conn. It must be released when nothing that was
-// read on it is needed any more.
+// newWire returns the wire on conn. Release it when nothing that was read on it is
+// needed any more.
 func newWire(conn net.Conn) *wire {
 	w := wires.Get().(*wire)
 	w.conn = conn
@@ -55,14 +54,14 @@ func newWire(conn net.Conn) *wire {
 
 func (w *wire) release() {
 	w.begin()
-	w.conn, w.doubt = nil, nil
+	w.conn, w.broken = nil, nil
 	w.in.Reset(nil)
 	wires.Put(w)
 }
 
-// begin forgets the frames of the event before.
+// begin drops the frames of the previous event.
 func (w *wire) begin() {
-	w.read, w.out, w.owed = w.read[:0], w.out[:0], nil
+	w.read, w.out, w.replies = w.read[:0], w.out[:0], nil
 	if cap(w.read) > keptBuffer {
 		w.read = nil
 	}
@@ -71,35 +70,35 @@ func (w *wire) begin() {
 	}
 }
 
-// distrust puts the wire in doubt because of err, unless it is already, and
-// returns the reason.
-func (w *wire) distrust(err error) error {
-	if w.doubt == nil {
-		w.doubt = fmt.Errorf("nothing more is read on this connection: %w", err)
+// fail breaks the wire because of err, unless it is broken already, and returns
+// the reason.
+func (w *wire) fail(err error) error {
+	if w.broken == nil {
+		w.broken = fmt.Errorf("nothing more is read on this connection: %w", err)
 	}
-	return w.doubt
+	return w.broken
 }
 
 var errFrameTooLarge = errors.New("frame too large")
 
 // frame reads a frame, which is valid until begin. It waits as long as the
-// deadline of the connection allows. An error leaves the wire in doubt.
+// deadline of the connection allows. An error breaks the wire.
 func (w *wire) frame() ([]byte, error) {
-	if w.doubt != nil {
-		return nil, w.doubt
+	if w.broken != nil {
+		return nil, w.broken
 	}
 	head, err := w.in.Peek(4)
 	if err != nil {
-		return nil, w.distrust(err)
+		return nil, w.fail(err)
 	}
 	size := binary.LittleEndian.Uint32(head)
 	_, _ = w.in.Discard(4) // it was peeked
 	if size > maxFrame {
-		return nil, w.distrust(fmt.Errorf("%w: %d bytes, of %d at most", errFrameTooLarge, size, maxFrame))
+		return nil, w.fail(fmt.Errorf("%w: %d bytes, of %d at most", errFrameTooLarge, size, maxFrame))
 	}
 	begin := len(w.read)
 	if err := w.fill(int(size)); err != nil {
-		return nil, w.distrust(err)
+		return nil, w.fail(err)
 	}
 	return w.read[begin:len(w.read):len(w.read)], nil
 }
@@ -129,37 +128,37 @@ func (w *wire) putText(text string) {
 	w.put(func(out []byte) []byte { return append(out, text...) })
 }
 
-// ask adds a call of the PDK whose reply is read later, in turn with those of
-// the other calls. A wire in doubt asks nothing.
+// ask adds a call of the PDK whose reply is read later, in the calls' order. A
+// broken wire asks nothing.
 func (w *wire) ask(method string, args func(out []byte) []byte) {
-	if w.doubt == nil {
+	if w.broken == nil {
 		w.call(method, args, true)
 	}
 }
 
-// tell adds a call of the PDK whose reply says nothing.
-func (w *wire) tell(method string, args func(out []byte) []byte) { w.call(method, args, false) }
+// do adds a call of the PDK whose reply says nothing.
+func (w *wire) do(method string, args func(out []byte) []byte) { w.call(method, args, false) }
 
 func (w *wire) call(method string, args func(out []byte) []byte, waits bool) {
 	w.putText(method)
 	w.put(args)
-	w.owed = append(w.owed, waits)
+	w.replies = append(w.replies, waits)
 }
 
 // reply sends what waits and hands the next reply that somebody waits for to
-// read. An error, also one of read's, leaves the wire in doubt: a reply that
-// isn't what was asked for may be another question's.
+// read. An error, also one of read's, breaks the wire: an unexpected reply may be
+// another question's.
 func (w *wire) reply(read func(message []byte) error) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	for len(w.owed) > 0 && !w.owed[0] {
+	for len(w.replies) > 0 && !w.replies[0] {
 		if err := w.answer(wellFormed); err != nil {
 			return err
 		}
 	}
-	if len(w.owed) == 0 {
-		return w.distrust(errors.New("no call has a reply to come"))
+	if len(w.replies) == 0 {
+		return w.fail(errors.New("no call has a reply to come"))
 	}
 	return w.answer(read)
 }
@@ -170,20 +169,20 @@ func (w *wire) answer(read func(message []byte) error) error {
 	if err != nil {
 		return err
 	}
-	w.owed = w.owed[1:]
+	w.replies = w.replies[1:]
 	if err := read(message); err != nil {
-		return w.distrust(err)
+		return w.fail(err)
 	}
 	return nil
 }
 
-// settle sends what waits and reads the replies that nobody waits for, so that
-// the next frame is no reply. On a wire in doubt it does neither.
-func (w *wire) settle() error {
+// finish sends what waits and reads the replies that nobody waits for. The next
+// frame is then a call. A broken wire does neither.
+func (w *wire) finish() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	for len(w.owed) > 0 {
+	for len(w.replies) > 0 {
 		if err := w.answer(wellFormed); err != nil {
 			return err
 		}
@@ -191,11 +190,11 @@ func (w *wire) settle() error {
 	return nil
 }
 
-// flush sends what waits, unless the wire is in doubt: then Kong may be sending
-// and read only afterwards, so that a write could wait for ever.
+// flush sends what waits, unless the wire is broken: Kong may then read only after
+// it has sent everything, and a write could wait for ever.
 func (w *wire) flush() error {
-	if w.doubt != nil {
-		return w.doubt
+	if w.broken != nil {
+		return w.broken
 	}
 	return w.write()
 }
@@ -210,30 +209,30 @@ func (w *wire) write() error {
 	w.out = w.out[:0]
 	if err != nil {
 		_ = w.conn.Close()
-		return w.distrust(err)
+		return w.fail(err)
 	}
 	return nil
 }
 
 // hangUp ends the connection: it sends what waits, and discards what Kong still
 // sends until Kong closes the connection, or the deadline. Kong may be sending a
-// long reply, which it ends before it reads: then both are done at once. Closing
-// with bytes unread would be a reset for Kong, which could cost it what was sent.
+// long reply before it reads, so both can run at once. If bytes were left unread,
+// closing would reset the connection, and Kong could lose what was sent.
 func (w *wire) hangUp() {
-	var ending sync.WaitGroup
-	if inStep := w.doubt == nil && len(w.owed) <= 1; inStep { // an exit has no reply
-		w.end()
+	var sending sync.WaitGroup
+	if w.broken == nil && len(w.replies) <= 1 { // an exit has no reply
+		w.sendLast()
 	} else {
-		ending.Go(w.end)
+		sending.Go(w.sendLast)
 	}
 	_, _ = io.Copy(io.Discard, w.in)
-	ending.Wait()
+	sending.Wait()
 	_ = w.conn.Close()
 }
 
-// end sends what waits and closes this direction of the connection, by which
-// Kong knows not to use it again.
-func (w *wire) end() {
+// sendLast sends what waits and closes this direction of the connection. Kong then
+// knows not to use it again.
+func (w *wire) sendLast() {
 	if conn, ok := w.conn.(interface{ CloseWrite() error }); w.write() == nil && ok {
 		_ = conn.CloseWrite()
 	}

@@ -9,9 +9,9 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// listen takes what OpenTelemetry's packages complain of, each in one of two
-// ways: a variable that they can't read, a sampler that isn't there. By
-// themselves they write it where Kong hides it. The process has one such place.
+// listen receives the complaints of OpenTelemetry's packages, such as a variable that
+// they can't read or an unknown sampler. Each uses one of two ways, and by default
+// writes where Kong hides it. Both are global to the process.
 func (t *Traces) listen() {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.complain))
 	otel.SetLogger(logr.New(sink{t}))
@@ -23,8 +23,8 @@ func (t *Traces) complain(err error) {
 	t.failure = err
 }
 
-// sink keeps a complaint's error without the values beside it: of a header that
-// can't be read they would be its secret.
+// sink keeps a complaint's error without the values beside it: those of a header that
+// can't be read would show its secret.
 type sink struct{ traces *Traces }
 
 // Init implements [logr.LogSink], as do the other methods.

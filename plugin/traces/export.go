@@ -19,8 +19,8 @@ const (
 	overGRPC = "grpc"
 )
 
-// asked returns the protocol that traces are to be exported by, "" if they
-// aren't. Nobody's environment asks for traces by saying nothing.
+// asked returns the protocol by which the environment wants traces exported, "" if it
+// doesn't want any, which is the default.
 func asked(env func(string) string) (protocol string, err error) {
 	exporter := env("OTEL_TRACES_EXPORTER")
 	endpoint := cmp.Or(env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), env("OTEL_EXPORTER_OTLP_ENDPOINT"))
@@ -37,7 +37,7 @@ func asked(env func(string) string) (protocol string, err error) {
 	return protocol, nil
 }
 
-// newExporter connects when there is something to send.
+// newExporter returns an exporter that connects when there is something to send.
 func newExporter(ctx context.Context, protocol string) (*otlptrace.Exporter, error) {
 	if protocol == overGRPC {
 		return otlptracegrpc.New(ctx)
@@ -45,8 +45,8 @@ func newExporter(ctx context.Context, protocol string) (*otlptrace.Exporter, err
 	return otlptracehttp.New(ctx)
 }
 
-// describe says what exports, unless OTEL_SERVICE_NAME and
-// OTEL_RESOURCE_ATTRIBUTES say it otherwise.
+// describe returns the resource that exports. OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES override it.
 func describe(ctx context.Context, version string) (*resource.Resource, error) {
 	return resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", "m2m-token-enricher"), attribute.String("service.version", version)),

@@ -18,8 +18,8 @@ import (
 )
 
 // Traces exports spans. They wait in a bounded queue, and what doesn't fit is
-// dropped: no token waits for a collector. Safe for concurrent use. A nil
-// *Traces does nothing, so that what isn't asked for costs nothing.
+// dropped: no token waits for a collector. Safe for concurrent use. A nil *Traces
+// does nothing.
 type Traces struct {
 	provider *sdk.TracerProvider // nil if nothing can be exported
 	tracer   trace.Tracer
@@ -28,10 +28,10 @@ type Traces struct {
 	failure error // the latest since the last Warning
 }
 
-// New returns traces if the environment asks for them, and nil if it doesn't:
-// the variables are those of OpenTelemetry's specification, of which the SDK
-// reads the sampler's, the queue's and the exporter's own. Of what can't be had
-// the first [Traces.Warning] tells. version is the plugin's.
+// New returns traces if the environment asks for them, and nil if it doesn't. The
+// variables are those of OpenTelemetry's specification; the SDK itself reads those
+// of the sampler, the queue and the exporter. [Traces.Warning] reports what can't be
+// used. version is the plugin's.
 func New(ctx context.Context, env func(string) string, version string) *Traces {
 	protocol, err := asked(env)
 	if protocol == "" && err == nil {
@@ -48,7 +48,7 @@ func New(ctx context.Context, env func(string) string, version string) *Traces {
 	return t
 }
 
-// export makes spans leave. The error says why none will.
+// export starts the export of spans.
 func (t *Traces) export(ctx context.Context, protocol, version string) error {
 	exporter, err := newExporter(ctx, protocol)
 	if err != nil {
@@ -76,8 +76,8 @@ func (t *Traces) Warning() error {
 	return warning
 }
 
-// Close sends what waits, until ctx ends. The error is also that of spans lost
-// since the last warning.
+// Close sends what waits, until ctx ends. The error includes that of spans lost since
+// the last Warning.
 func (t *Traces) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
@@ -96,19 +96,19 @@ type Span struct{ span trace.Span }
 
 var w3c propagation.TraceContext
 
-// Token begins the span of a token at begun, as a child of what traceparent names
+// Token starts the span of a token at started, as a child of what traceparent names
 // (W3C Trace Context, section 3.2), or of nothing if it isn't one. The context is
 // for what happens within the span.
-func (t *Traces) Token(ctx context.Context, traceparent string, begun time.Time) (context.Context, *Span) {
+func (t *Traces) Token(ctx context.Context, traceparent string, started time.Time) (context.Context, *Span) {
 	if t == nil {
 		return ctx, nil
 	}
 	ctx = w3c.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
-	ctx, span := t.tracer.Start(ctx, "m2m token", trace.WithTimestamp(begun))
+	ctx, span := t.tracer.Start(ctx, "m2m token", trace.WithTimestamp(started))
 	return ctx, &Span{span}
 }
 
-// Decision is what became of a token.
+// Decision is the result for a token.
 type Decision struct {
 	Config, Outcome, Action string
 	Client                  string // "" before the token is verified
@@ -140,11 +140,11 @@ func (s *Span) End() {
 	}
 }
 
-// Step adds a child to ctx's span, for a step that ran from begun to ended.
-func (t *Traces) Step(ctx context.Context, step string, begun, ended time.Time) {
+// Step adds a child to ctx's span, for a step that ran from started to ended.
+func (t *Traces) Step(ctx context.Context, step string, started, ended time.Time) {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return
 	}
-	_, span := t.tracer.Start(ctx, step, trace.WithTimestamp(begun))
+	_, span := t.tracer.Start(ctx, step, trace.WithTimestamp(started))
 	span.End(trace.WithTimestamp(ended))
 }

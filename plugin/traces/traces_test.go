@@ -56,9 +56,9 @@ var refused = Decision{Config: "0a1b2c3d", Outcome: "unknown_application", Actio
 
 // token makes the spans of one token.
 func (t *Traces) token(ctx context.Context, parent string, d Decision) {
-	begun := time.Now()
-	ctx, span := t.Token(ctx, parent, begun)
-	t.Step(ctx, "lookup", begun, time.Now())
+	started := time.Now()
+	ctx, span := t.Token(ctx, parent, started)
+	t.Step(ctx, "lookup", started, time.Now())
 	span.Decided(d)
 	span.End()
 }
@@ -72,7 +72,7 @@ func flush(t *testing.T, tr *Traces) {
 	}
 }
 
-// check holds what a collector was sent against the spans of token.
+// check compares what the collector received with the spans of token.
 func check(t *testing.T, c *otlptest.Collector) {
 	t.Helper()
 	token, lookup := c.Span("m2m token"), c.Span("lookup")
@@ -89,7 +89,7 @@ func check(t *testing.T, c *otlptest.Collector) {
 	want := map[string]string{"m2m.config": "0a1b2c3d", "m2m.outcome": "unknown_application", "m2m.action": "refuse", "m2m.client_id": "app-1", "kong.request_id": "r-1"}
 	for name, value := range want {
 		if got := otlptest.Texts(token.Attributes)[name]; got != value {
-			t.Errorf("%s is %q, not %q", name, got, value)
+			t.Errorf("%s is %q, want %q", name, got, value)
 		}
 	}
 	if token.Status.GetCode() != otlp.Status_STATUS_CODE_ERROR || lookup.Status.GetCode() != otlp.Status_STATUS_CODE_UNSET {
@@ -114,9 +114,9 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestWell: a token that was enriched is no error, and what isn't part of a token
-// is no span.
-func TestWell(t *testing.T) {
+// TestEnriched: an enriched token isn't an error, and a step outside a token isn't a
+// span.
+func TestEnriched(t *testing.T) {
 	c := otlptest.Start(t)
 	tr := traced(t, c, nil)
 	tr.token(t.Context(), "", Decision{Outcome: "enriched"})
@@ -138,8 +138,8 @@ func TestOverGRPC(t *testing.T) {
 	check(t, c)
 }
 
-// TestParents: what isn't a traceparent begins a trace, and one that isn't
-// sampled is followed.
+// TestParents: what isn't a traceparent starts a trace, and one that isn't sampled is
+// respected.
 func TestParents(t *testing.T) {
 	for name, tt := range map[string]struct {
 		parent string
@@ -198,8 +198,8 @@ func TestAsked(t *testing.T) {
 	}
 }
 
-// TestTransport: a fetch is a span under the one that asked for it, tells nobody
-// of the trace, and shows no secret of the URL.
+// TestTransport: a fetch is a span under the one that asked for it. It doesn't pass
+// the trace on, and shows no secret of the URL.
 func TestTransport(t *testing.T) {
 	c := otlptest.Start(t)
 	tr := traced(t, c, nil)
@@ -231,7 +231,7 @@ func TestTransport(t *testing.T) {
 		t.Errorf("url.full is %q", got)
 	}
 	if headers.Get("Traceparent") != "" {
-		t.Error("the provider was told of the trace")
+		t.Error("the provider got the traceparent")
 	}
 }
 
@@ -254,13 +254,13 @@ func TestCollectorFails(t *testing.T) {
 			}
 			tr.token(t.Context(), traceparent, refused)
 			if err := tr.Close(t.Context()); err == nil {
-				t.Error("what is lost at the end isn't told of")
+				t.Error("Close = nil, want an error about the spans lost at the end")
 			}
 		})
 	}
 }
 
-// TestRefused: what can't be had at all is told of once, and does no harm.
+// TestRefused: what can't be exported at all is reported once, and does no harm.
 func TestRefused(t *testing.T) {
 	tr := New(t.Context(), environment(t, map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}), "")
 	tr.token(t.Context(), traceparent, refused)
@@ -268,16 +268,16 @@ func TestRefused(t *testing.T) {
 		t.Errorf("warning %v", warning)
 	}
 	if warning := tr.Warning(); warning != nil || tr.Close(t.Context()) != nil {
-		t.Errorf("it is told of again: %v", warning)
+		t.Errorf("Warning = %v, want none the second time", warning)
 	}
 	if tr := New(t.Context(), environment(t, nil), ""); tr != nil {
-		t.Error("nobody asked, but there are traces")
+		t.Error("New without variables isn't nil")
 	}
 }
 
-// TestMistakes: what can't be read of the environment is told of, without
-// the text of a header, and traces go on as far as they can.
-func TestMistakes(t *testing.T) {
+// TestBadVariables: a variable that can't be read is reported without the text of a
+// header, and traces work as far as they can.
+func TestBadVariables(t *testing.T) {
 	for name, tt := range map[string]struct {
 		variable, value, says string
 	}{
@@ -297,14 +297,14 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestNobodyAsked: traces that aren't there cost nothing and break nothing.
-func TestNobodyAsked(t *testing.T) {
+// TestNoTraces: nil traces cost nothing and do nothing.
+func TestNoTraces(t *testing.T) {
 	var tr *Traces
 	ctx := t.Context()
-	begun := time.Now()
+	started := time.Now()
 	cost := testing.AllocsPerRun(100, func() {
-		same, span := tr.Token(ctx, traceparent, begun)
-		tr.Step(same, "lookup", begun, begun)
+		same, span := tr.Token(ctx, traceparent, started)
+		tr.Step(same, "lookup", started, started)
 		span.Decided(Decision{})
 		span.End()
 		if same != ctx || tr.Transport() != nil || tr.Warning() != nil || tr.Close(ctx) != nil {

@@ -8,9 +8,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Transport returns a transport of its own each time, whose requests are spans
-// under the span of their context, if that has one. No request carries the
-// trace on, which is no business of a provider's. Nil if nobody traces.
+// Transport returns a new transport whose requests are spans under the span of their
+// context, if it has one. No request carries the trace on, which doesn't concern a
+// provider. It is nil if nobody traces.
 func (t *Traces) Transport() http.RoundTripper {
 	if t == nil {
 		return nil

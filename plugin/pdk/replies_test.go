@@ -13,8 +13,8 @@ import (
 	"m2m-token-enricher/test/pdktest"
 )
 
-// questioner is a handler that asks everything that can be asked, and says what
-// it was given that isn't the answer to its question.
+// questioner is a handler that asks everything, and reports answers to other
+// questions.
 type questioner struct {
 	t      *testing.T
 	offset int
@@ -94,9 +94,9 @@ func (q *questioner) response(e *Event) (HeaderNames, error) {
 	return x.Headers, err
 }
 
-// play holds the rule: whatever Kong's replies are, no question is given the
-// answer to another, no text is taken for a call, each event ends once, and a
-// connection that brought what can't be read serves no further event.
+// play checks the rule: whatever Kong's replies are, no question gets the answer to
+// another, no text is read as a call, each event ends once, and a connection whose
+// frame couldn't be read serves no further event.
 func play(t *testing.T, phase string, instance int32, offset byte, kinds []byte) {
 	t.Helper()
 	q := &questioner{t, int(offset)}

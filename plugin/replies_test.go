@@ -34,13 +34,13 @@ func (c *counting) HandleEvent(k *pdk.Event) (known bool) {
 	return true
 }
 
-// TestHandlersInDoubt: whatever Kong's replies are, each event of each
-// configuration ends once, and no text is taken for a call.
-func TestHandlersInDoubt(t *testing.T) {
+// TestSpoiledReplies: whatever Kong's replies are, each event of each
+// configuration ends once, and no text is read as a call.
+func TestSpoiledReplies(t *testing.T) {
 	is := newTestInstances(t)
-	is.lastID = 0 // so that the hostile text calls known ones
-	begun := time.Now()
-	is.now = func() time.Time { return begun } // none becomes unused
+	is.lastID = 0 // the hostile text then calls known ones
+	start := time.Now()
+	is.now = func() time.Time { return start } // none becomes idle
 	var ids []int32
 	for _, config := range modeConfigs {
 		ids = append(ids, is.start([]byte(config)).id)
