@@ -152,12 +152,10 @@ func TestFieldErrors(t *testing.T) {
 	}{
 		{"no issuer", []any{"issuer", nil}, "config.issuer: required field missing"},
 		{"unknown field", []any{"colour", "red"}, "config.colour: unknown field"},
-		{"misspelt field", []any{"failure_polcy", "stop"}, `config.failure_polcy: unknown field; did you mean "failure_policy"?`},
 		{"wrong kind", []any{"timeout", "1s"}, "config.timeout: expected an integer"},
 		{"half", []any{"timeout", 1.5}, "config.timeout: expected an integer"},
 		{"out of range", []any{"leeway", 601.0}, "config.leeway: value should be between 0 and 600"},
 		{"mode", []any{"mode", "audit"}, "config.mode: expected one of: enforce, observe"},
-		{"misspelt mode", []any{"mode", "enfroce"}, `; did you mean "enforce"?`},
 		{"symmetric algorithm", []any{"algorithms", []any{"HS256"}}, "config.algorithms[0]: expected one of:"},
 		{"no algorithm", []any{"algorithms", []any{}}, "config.algorithms: length must be at least 1"},
 		{"no claims", []any{"claims", []any{}}, "config.claims: length must be at least 1"},
@@ -192,10 +190,8 @@ func TestFieldErrors(t *testing.T) {
 		{"database in a cluster", []any{"redis", map[string]any{"database": 1.0, "cluster_nodes": []any{map[string]any{"ip": "b"}}}}, "config.redis.database: must be 0"},
 		{"CA without TLS", []any{"redis.ssl_ca_file", "a"}, "config.redis.ssl: must be true"},
 		{"organization source", []any{"organization.from", "user.org"}, "config.organization.from: should start with: application."},
-		{"misspelt organization source", []any{"organization.from", "aplication.org"}, `; did you mean "application.org"?`},
 		{"organization key", []any{"organization.from", "application."}, "config.organization.from: must be application.KEY"},
 		{"source", []any{"claims", claim("name", "a", "from", "team.x")}, "config.claims[0].from: must be application.KEY"},
-		{"misspelt source", []any{"claims", claim("name", "a", "from", "orgnization.x")}, `; did you mean "organization.x"?`},
 		{"source without key", []any{"claims", claim("name", "a", "from", "user.")}, "config.claims[0].from: must be application.KEY"},
 		{"reserved", []any{"claims", claim("name", "Sub", "from", "user.id")}, `config.claims[0].name: "Sub" is reserved`},
 		{"reserved by folding", []any{"claims", claim("name", "ſub", "from", "user.id")}, `is reserved`},
@@ -254,15 +250,6 @@ func TestEveryReservedClaim(t *testing.T) {
 	for _, name := range strings.Fields(names + " " + strings.ToUpper(names)) {
 		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
 			t.Errorf("%s may be set", name)
-		}
-	}
-	names = "roles groups permissions entitlements realm_access resource_access wids feature_flags"
-	for _, name := range strings.Fields(names) {
-		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"))); err == nil {
-			t.Errorf("%s may be set without allow_authorization_claims", name)
-		}
-		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err != nil {
-			t.Errorf("%s may not be set: %v", name, err)
 		}
 	}
 }

@@ -15,10 +15,13 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Path + ": " + e.Problem }
 
-// Split returns the errors that err joins, one by one.
+// Split returns the errors that err joins, one by one. It is empty for nil.
 func Split(err error) (errs []error) {
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
 		return []error{err}
 	}
 	for _, e := range joined.Unwrap() {

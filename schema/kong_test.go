@@ -116,11 +116,3 @@ func TestUnknownAttribute(t *testing.T) {
 		t.Error("accepted")
 	}
 }
-
-func TestKeys(t *testing.T) {
-	for kind, want := range map[Kind]string{Application: "p:app:x", Organization: "p:org:x", User: "p:user:x"} {
-		if got := kind.Key("p:", "x"); got != want {
-			t.Errorf("%s: %s", kind, got)
-		}
-	}
-}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
-	"slices"
 
 	"github.com/urfave/cli/v3"
 
@@ -12,7 +10,6 @@ import (
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/jws/libcrypto"
 	"m2m-token-enricher/plugin/visible"
-	"m2m-token-enricher/schema"
 )
 
 // check checks every configuration of the plugin in a kong.yml.
@@ -33,15 +30,8 @@ func runCheck(ctx context.Context, path string, stdout io.Writer) error {
 	jws.Accelerate(libcrypto.Load()) // as the server does
 	var result error
 	for _, b := range blocks {
-		var inConfig []error
-		findings := slices.DeleteFunc(diagnose.Check(ctx, b.config), func(f diagnose.Finding) bool {
-			_, is := errors.AsType[*schema.FieldError](f.Err)
-			if is {
-				inConfig = append(inConfig, f.Err)
-			}
-			return is
-		})
-		for _, err := range b.located(inConfig) {
+		findings, err := diagnose.Check(ctx, b.config)
+		for _, err := range b.located(err) {
 			result = exitFailed
 			visible.Fprintf(stdout, "error    %v\n", err)
 		}

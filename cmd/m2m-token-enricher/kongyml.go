@@ -39,31 +39,25 @@ func readBlocks(path string) ([]block, error) {
 	return blocks, nil
 }
 
-// located adds to errors in the configuration their places in the file, and
-// returns them in the order of their lines. It adds errors about fields that are
-// written twice.
-func (b block) located(errs []error) (located []error) {
-	type placed struct {
-		line int
-		err  error
-	}
-	var all []placed
-	for _, err := range b.file.repeated {
-		if strings.HasPrefix(err.Path, join(b.path, "config.")) {
-			all = append(all, placed{b.file.line(err.Path), err})
+// located returns the errors in the configuration, and those about fields that are
+// written twice, with their lines and in this order.
+func (b block) located(err error) (located []error) {
+	var all []*schema.FieldError
+	for _, e := range b.file.repeated {
+		if strings.HasPrefix(e.Path, join(b.path, "config.")) {
+			all = append(all, e)
 		}
 	}
-	for _, err := range errs {
-		wrong := &schema.FieldError{Path: "config", Problem: err.Error()}
+	for _, err := range schema.Split(err) {
+		path, problem := "config", err.Error()
 		if e, ok := errors.AsType[*schema.FieldError](err); ok {
-			wrong = e
+			path, problem = e.Path, e.Problem
 		}
-		path := join(b.path, wrong.Path)
-		all = append(all, placed{b.file.line(path), &schema.FieldError{Path: path, Problem: wrong.Problem}})
+		all = append(all, &schema.FieldError{Path: join(b.path, path), Problem: problem})
 	}
-	slices.SortStableFunc(all, func(a, b placed) int { return a.line - b.line })
-	for _, p := range all {
-		located = append(located, fmt.Errorf("%s:%d: %w", b.file.name, p.line, p.err))
+	slices.SortStableFunc(all, func(x, y *schema.FieldError) int { return b.file.line(x.Path) - b.file.line(y.Path) })
+	for _, e := range all {
+		located = append(located, fmt.Errorf("%s:%d: %w", b.file.name, b.file.line(e.Path), e))
 	}
 	return located
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/sync/errgroup"
 
 	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/records"
@@ -190,20 +191,14 @@ func (r *syncRun) repeat(loop *reconcile.Loop) error {
 		loop.Until(r.ctx)
 		return nil
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/healthz", loop)
-	ctx, cancel := context.WithCancel(r.ctx)
-	defer cancel()
-	served := make(chan error, 1)
 	listening, err := listen(r.health)
 	if err != nil {
 		return err
 	}
-	go func() {
-		served <- serveHTTP(ctx, listening, mux)
-		cancel() // without health, nobody would know whether it still runs
-	}()
-	loop.Until(ctx)
-	cancel()
-	return <-served
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", loop)
+	both, ctx := errgroup.WithContext(r.ctx) // without health, nobody would know whether the loop still runs
+	both.Go(func() error { return serveHTTP(ctx, listening, mux) })
+	both.Go(func() error { loop.Until(ctx); return nil })
+	return both.Wait()
 }

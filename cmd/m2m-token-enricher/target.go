@@ -114,7 +114,7 @@ func (t *target) config() (*schema.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []*schema.Config
+	var configs []*schema.Config
 	var issuers []string
 	for _, b := range blocks {
 		cfg, err := schema.Parse(b.config)
@@ -122,17 +122,17 @@ func (t *target) config() (*schema.Config, error) {
 			continue
 		}
 		if err != nil {
-			return nil, summarized(b.located(schema.Split(err)), t.file)
+			return nil, summarized(b.located(err), t.file)
 		}
-		if len(found) == 0 || !sameRecords(found[0], cfg) {
-			found, issuers = append(found, cfg), append(issuers, cfg.Issuer)
+		if len(configs) == 0 || !sameRecords(configs[0], cfg) {
+			configs, issuers = append(configs, cfg), append(issuers, cfg.Issuer)
 		}
 	}
-	switch len(found) {
+	switch len(configs) {
 	case 0:
 		return nil, fmt.Errorf("%s: no configuration for the issuer %s", t.file, t.issuer)
 	case 1:
-		return found[0], nil
+		return configs[0], nil
 	}
 	return nil, usageError{fmt.Errorf("%s has several configurations; choose one with --issuer: %s", t.file, strings.Join(issuers, ", "))}
 }

@@ -25,22 +25,22 @@ type Finding struct {
 }
 
 // Check tries a configuration as [schema.Parse] takes it: its rules, the
-// gateway's keys, the provider's keys and Redis. It serves no request. Each
-// error in the configuration is a finding whose Err is a [*schema.FieldError].
-func Check(ctx context.Context, given any) []Finding {
+// gateway's keys, the provider's keys and Redis. It serves no request. The error
+// joins the errors in the configuration.
+func Check(ctx context.Context, given any) ([]Finding, error) {
 	cfg, err := gateway.Validated(schema.Parse(given))
 	if err != nil {
-		return each("configuration", err)
+		return nil, err
 	}
-	findings := []Finding{{What: fmt.Sprintf("configuration: issuer %s, %d claims, prefix %s", cfg.Issuer, len(cfg.Claims), cfg.Prefix)}}
 	g, err := gateway.Open(cfg, gateway.Options{})
 	if err != nil {
-		return append(findings, each("configuration", err)...)
+		return nil, err
 	}
+	findings := []Finding{{What: fmt.Sprintf("configuration: issuer %s, %d claims, prefix %s", cfg.Issuer, len(cfg.Claims), cfg.Prefix)}}
 	defer g.Close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return append(append(findings, checkKeys(ctx, g), checkProvider(ctx, g)), checkRecords(ctx, g)...)
+	return append(append(findings, checkKeys(ctx, g), checkProvider(ctx, g)), checkRecords(ctx, g)...), nil
 }
 
 func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
@@ -81,14 +81,6 @@ func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
 	if g.Config.Cache.Invalidation {
 		masters, err := g.Records.Tracked(ctx)
 		findings = append(findings, Finding{fmt.Sprintf("cache.invalidation: %d masters", masters), err})
-	}
-	return findings
-}
-
-// each makes a finding of every joined error.
-func each(what string, err error) (findings []Finding) {
-	for _, e := range schema.Split(err) {
-		findings = append(findings, Finding{what, e})
 	}
 	return findings
 }

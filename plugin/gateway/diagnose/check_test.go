@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"m2m-token-enricher/schema"
 )
 
 func TestCheckReportsEverything(t *testing.T) {
@@ -12,17 +14,18 @@ func TestCheckReportsEverything(t *testing.T) {
 		"jwks_uri": "http://127.0.0.1:1/jwks", "signing": map[string]any{"jwks_file": "/nonexistent/keys.json"},
 		"claims": []any{map[string]any{"name": "org_code", "from": "organization.code"}},
 	}
-	var mistakes []string
-	for _, f := range Check(context.Background(), given) {
+	findings, err := Check(context.Background(), given)
+	var failed []string
+	for _, f := range findings {
 		if f.Err != nil {
-			mistakes = append(mistakes, f.What)
+			failed = append(failed, f.What)
 		}
 	}
-	if got := strings.Join(mistakes, ", "); got != "signing keys, provider's keys, redis at 127.0.0.1:1" {
-		t.Errorf("mistakes: %s", got)
+	if got, want := strings.Join(failed, ", "), "signing keys, provider's keys, redis at 127.0.0.1:1"; got != want || err != nil {
+		t.Errorf("failed: %s, %v, want %s", got, err, want)
 	}
-	given["timeout"], given["leeway"] = "x", 1e9
-	if findings := Check(context.Background(), given); len(findings) != 2 {
-		t.Errorf("findings %v", findings)
+	given["timeout"], given["claims"] = "x", []any{map[string]any{"name": "n", "type": "number", "value": "x"}}
+	if findings, err := Check(context.Background(), given); len(findings) > 0 || len(schema.Split(err)) != 2 {
+		t.Errorf("got %v, %v, want two errors", findings, err)
 	}
 }

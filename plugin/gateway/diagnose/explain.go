@@ -14,22 +14,22 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// Explanation is what would become of a token, and why.
+// Explanation is what the gateway would do with a token, and why.
 type Explanation struct {
 	Outcome  string                             `json:"outcome"`
 	Action   string                             `json:"action"`
 	Cause    string                             `json:"cause,omitempty"`
 	ClientID string                             `json:"client_id,omitempty"`
-	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties that are read; null: missing
-	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the token that would leave
-	Added    []string                           `json:"added,omitempty"`   // names of those that the provider's token hasn't
+	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties that are read; null means missing
+	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the enriched token
+	Added    []string                           `json:"added,omitempty"`   // names of the claims that the provider's token lacks
 }
 
 // explainTime is how long an explanation may take.
 const explainTime = 20 * time.Second
 
-// Explain runs the pipeline that serves, with the records as they are now, for
-// a token of clientID that the provider might issue for audience.
+// Explain runs the pipeline of the gateway, with the current records, for a token
+// that the provider might issue to clientID for audience.
 func Explain(ctx context.Context, cfg *schema.Config, clientID string, audience []string) (*Explanation, error) {
 	token, verifier, err := imagined(cfg, clientID, audience)
 	if err != nil {
@@ -44,10 +44,10 @@ func ExplainToken(ctx context.Context, cfg *schema.Config, token string) (*Expla
 	return explain(ctx, cfg, token, nil)
 }
 
-// imagined returns a token that the provider might issue, and a verifier that
-// trusts the key that was made for it, since nobody has the provider's.
+// imagined returns a token that the provider might issue, and a verifier for it. It
+// is signed with a throwaway key, because nobody has the provider's.
 func imagined(cfg *schema.Config, clientID string, audience []string) (string, enrich.Verifier, error) {
-	ring, err := madeUp()
+	ring, err := throwawayRing()
 	if err != nil {
 		return "", nil, err
 	}
@@ -72,17 +72,19 @@ func imagined(cfg *schema.Config, clientID string, audience []string) (string, e
 		return "", nil, err
 	}
 	token, err := ring.Sign(context.Background(), []byte(`"JWT"`), payload)
-	return token, jws.NewVerifier(cfg.Issuer, []string{ring.Algorithm()}, 0, vouching(keys), time.Now), err
+	return token, jws.NewVerifier(cfg.Issuer, []string{ring.Algorithm()}, 0, fixedKeys(keys), time.Now), err
 }
 
-// vouching are keys that don't change.
-type vouching jws.ProviderKeys
+// fixedKeys are keys that don't change.
+type fixedKeys jws.ProviderKeys
 
-func (v vouching) Keys(context.Context) (jws.ProviderKeys, error)    { return jws.ProviderKeys(v), nil }
-func (v vouching) Renewed(context.Context) (jws.ProviderKeys, error) { return jws.ProviderKeys(v), nil }
+func (v fixedKeys) Keys(context.Context) (jws.ProviderKeys, error) { return jws.ProviderKeys(v), nil }
+func (v fixedKeys) Renewed(context.Context) (jws.ProviderKeys, error) {
+	return jws.ProviderKeys(v), nil
+}
 
-// explain enriches token as a gateway does that enforces for everybody. A
-// verifier that isn't nil stands for the provider.
+// explain enriches token as a gateway that enforces every application. A nil
+// verifier means the provider's.
 func explain(ctx context.Context, cfg *schema.Config, token string, verifier enrich.Verifier) (*Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
@@ -93,9 +95,9 @@ func explain(ctx context.Context, cfg *schema.Config, token string, verifier enr
 		return nil, err
 	}
 	defer g.Close()
-	seen := &recorder{Records: g.Records, found: map[schema.Kind]schema.Record{}}
+	lookups := &recorder{Records: g.Records, records: map[schema.Kind]schema.Record{}}
 	deps := g.Dependencies()
-	deps.Records, deps.Ring = seen, orMadeUp(deps.Ring)
+	deps.Records, deps.Ring = lookups, orThrowaway(deps.Ring)
 	if verifier != nil {
 		deps.Verifier = verifier
 	}
@@ -103,21 +105,21 @@ func explain(ctx context.Context, cfg *schema.Config, token string, verifier enr
 	if err != nil {
 		return nil, err
 	}
-	return seen.explanation(cfg, token, enricher.Enrich(ctx, exchangeOf(token)))
+	return lookups.explanation(cfg, token, enricher.Enrich(ctx, exchangeOf(token)))
 }
 
-// orMadeUp returns the configured keys or, for who may not read them, others.
-func orMadeUp(configured func(context.Context) (enrich.Ring, error)) func(context.Context) (enrich.Ring, error) {
+// orThrowaway returns the configured keys or, if you can't read them, a throwaway key.
+func orThrowaway(configured func(context.Context) (enrich.Ring, error)) func(context.Context) (enrich.Ring, error) {
 	return func(ctx context.Context) (enrich.Ring, error) {
 		if ring, err := configured(ctx); err == nil {
 			return ring, nil
 		}
-		return madeUp()
+		return throwawayRing()
 	}
 }
 
-// madeUp returns a key of its own. An RSA signature is the longest.
-func madeUp() (*jws.Ring, error) {
+// throwawayRing returns a new key. RSA, because its signatures are the longest.
+func throwawayRing() (*jws.Ring, error) {
 	text, err := jws.Generate("rsa")
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func madeUp() (*jws.Ring, error) {
 	return jws.ParseRing(text)
 }
 
-// exchangeOf is the request and the answer by which a client gets token.
+// exchangeOf is the request of a client and the answer with token.
 func exchangeOf(token string) enrich.Exchange {
 	body, _ := json.Marshal(map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
 	return enrich.Exchange{
@@ -134,17 +136,17 @@ func exchangeOf(token string) enrich.Exchange {
 	}
 }
 
-// recorder keeps what was looked up.
+// recorder keeps the records that are looked up.
 type recorder struct {
 	enrich.Records
-	found map[schema.Kind]schema.Record
+	records map[schema.Kind]schema.Record
 }
 
 // Record implements [enrich.Records].
 func (r *recorder) Record(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
 	record, err := r.Records.Record(ctx, kind, id)
 	if err == nil {
-		r.found[kind] = record
+		r.records[kind] = record
 	}
 	return record, err
 }
@@ -163,12 +165,13 @@ func (r *recorder) explanation(cfg *schema.Config, token string, result enrich.R
 	return x, x.compare(token, result.Body)
 }
 
-// properties are those that the configuration names, null if they are missing.
+// properties returns the properties that the configuration names, nil for a missing
+// one.
 func (r *recorder) properties(cfg *schema.Config) map[schema.Kind]map[string]*string {
 	all := map[schema.Kind]map[string]*string{}
 	add := func(from string) {
 		kind, name := schema.Source(from)
-		record, found := r.found[kind]
+		record, found := r.records[kind]
 		if !found {
 			return
 		}
@@ -188,7 +191,7 @@ func (r *recorder) properties(cfg *schema.Config) map[schema.Kind]map[string]*st
 	return all
 }
 
-// compare tells what the token in body has that before hasn't.
+// compare sets the claims of the token in body, and which of them before lacks.
 func (x *Explanation) compare(before string, body []byte) error {
 	answer, err := splice.Parse(body)
 	if err != nil {

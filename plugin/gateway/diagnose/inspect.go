@@ -10,14 +10,14 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// Inspection is what a token is, and what an API that trusts the gateway's keys
-// would decide.
+// Inspection is the content of a token, and what an API that trusts the gateway's
+// keys would decide.
 type Inspection struct {
 	Header   string `json:"header"`
 	Payload  string `json:"payload"`
 	SignedBy string `json:"signed_by"` // gateway, provider or nobody
 	Accepted bool   `json:"accepted"`
-	Why      string `json:"why,omitempty"` // not
+	Why      string `json:"why,omitempty"` // it isn't accepted
 }
 
 // Who signed a token.
@@ -27,9 +27,9 @@ const (
 	byNobody   = "nobody"
 )
 
-// Inspect says which published key signed token: one of the gateway's at url or,
-// if that is none of them, one of the provider's. The error wraps
-// jws.ErrKeysUnavailable if a set that it depends on can't be had.
+// Inspect finds the published key that signed token: one of the gateway's at url,
+// or one of the provider's. The error wraps jws.ErrKeysUnavailable if a needed set
+// can't be fetched.
 func Inspect(ctx context.Context, cfg *schema.Config, url, token string) (*Inspection, error) {
 	header, payload, err := jws.Unverified(token)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 func TestInspect(t *testing.T) {
 	const issuer = "https://example.kinde.com"
-	ring, err := madeUp()
+	ring, err := throwawayRing()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestInspect(t *testing.T) {
 		}
 		return token
 	}
-	stranger, err := madeUp()
+	stranger, err := throwawayRing()
 	if err != nil {
 		t.Fatal(err)
 	}
