@@ -57,6 +57,16 @@ func dropKongs(record map[string]any) {
 	}
 }
 
+// DefaultRedis is a server on this machine with every default.
+func DefaultRedis() Redis {
+	complete, _ := redisField().Complete("redis", map[string]any{"host": "127.0.0.1"})
+	text, _ := json.Marshal(complete)
+	var r Redis
+	_ = json.Unmarshal(text, &r) // TestSchemaIsTheConfig holds the two together
+	r.derive()
+	return r
+}
+
 // derive fills the defaults that depend on another field.
 func (c *Config) derive() {
 	c.Redis.derive()

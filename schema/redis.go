@@ -1,9 +1,6 @@
 package schema
 
-import (
-	"cmp"
-	"encoding/json"
-)
+import "cmp"
 
 // Redis is Kong's record of Redis: one server, the master that Sentinel names, or
 // a cluster. Exactly one of Host, SentinelMaster and ClusterNodes is set.
@@ -48,16 +45,6 @@ type Redis struct {
 	SSLCAFile   string `json:"ssl_ca_file"`
 	SSLCertFile string `json:"ssl_cert_file"`
 	SSLKeyFile  string `json:"ssl_key_file"`
-}
-
-// DefaultRedis is a server on this machine with every default.
-func DefaultRedis() Redis {
-	complete, _ := redisField().Complete("redis", map[string]any{"host": "127.0.0.1"})
-	text, _ := json.Marshal(complete)
-	var r Redis
-	_ = json.Unmarshal(text, &r) // TestSchemaIsTheConfig holds the two together
-	r.derive()
-	return r
 }
 
 // derive fills the timeouts that are unset.
