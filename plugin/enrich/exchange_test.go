@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestNeedsDetails: most exchanges are decided by their bodies and the status alone.
+// TestNeedsDetails: the bodies and the status alone decide most exchanges.
 func TestNeedsDetails(t *testing.T) {
 	const plain, answer = "grant_type=client_credentials&client_id=a&client_secret=b", `{"access_token":"x"}`
 	for _, tt := range []struct {
@@ -35,13 +35,13 @@ func TestNeedsDetails(t *testing.T) {
 			t.Errorf("%s: NeedsDetails() = %t, want %t", tt.name, got, tt.want)
 		}
 		if x.Partial = false; x.NeedsDetails() {
-			t.Errorf("%s: a whole exchange needs more", tt.name)
+			t.Errorf("%s: NeedsDetails() of a whole exchange = true, want false", tt.name)
 		}
 	}
 }
 
-// TestPartialDecidesAlike: what a decision doesn't ask for doesn't change it, and
-// a caller that forgets to ask lets nothing out that would be refused.
+// TestPartialDecidesAlike: details that a decision doesn't need don't change it. A
+// caller that forgets NeedsDetails passes nothing that would be refused.
 func TestPartialDecidesAlike(t *testing.T) {
 	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
 		whole := f.run(context.Background())
@@ -60,8 +60,8 @@ func TestPartialDecidesAlike(t *testing.T) {
 	})
 }
 
-// TestOneRing: the ring that is asked whether a token is the gateway's own is the
-// one that signs, also when another one comes meanwhile.
+// TestOneRing: the ring that a token's key is compared with also signs, even if the
+// key file changes in between.
 func TestOneRing(t *testing.T) {
 	f := newFixture(t)
 	e, asked := f.enricher(), 0

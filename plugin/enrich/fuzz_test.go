@@ -10,8 +10,8 @@ import (
 	"m2m-token-enricher/plugin/splice"
 )
 
-// FuzzResponse: whatever the upstream answers, nothing is signed but the
-// verified token's claims, and what isn't the token keeps its bytes.
+// FuzzResponse: whatever the provider answers, only a verified token's claims are
+// signed, and everything except the token keeps its bytes.
 func FuzzResponse(f *testing.F) {
 	signed := newFixture(f).sign()
 	for _, seed := range []string{
@@ -29,10 +29,10 @@ func FuzzResponse(f *testing.F) {
 		before := bytes.Clone(body)
 		r := e.Enrich(context.Background(), x)
 		if !bytes.Equal(before, body) {
-			t.Fatal("the upstream's body was modified")
+			t.Fatal("the provider's body was modified")
 		}
 		if (r.Outcome == Enriched) != (r.Action == Replace) {
-			t.Fatalf("outcome %s, action %d", r.Outcome, r.Action)
+			t.Fatalf("outcome %s with action %s", r.Outcome, r.Action)
 		}
 		if r.Action != Replace {
 			return
@@ -86,7 +86,7 @@ func FuzzToken(f *testing.F) {
 			t.Fatalf("signed a token that the provider didn't: %q", token)
 		}
 		if token == signed && r.Outcome != Enriched {
-			t.Fatalf("outcome %s: %v", r.Outcome, r.Cause)
+			t.Fatalf("outcome %s, want %s: %v", r.Outcome, Enriched, r.Cause)
 		}
 	})
 }

@@ -276,8 +276,8 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestCausesHoldNoSecret: what an operator's log shows must not hold what the
-// exchange is about.
+// TestCausesHoldNoSecret: causes are logged, so they must not hold tokens, secrets or
+// values of records.
 func TestCausesHoldNoSecret(t *testing.T) {
 	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
 		r := f.want(tt.outcome)
@@ -291,6 +291,6 @@ func TestCausesHoldNoSecret(t *testing.T) {
 
 func TestDecidesNothingByDefault(t *testing.T) {
 	if (Result{}).Action != Refuse {
-		t.Error("a forgotten action lets something out")
+		t.Errorf("the zero Action = %s, want refuse", Result{}.Action)
 	}
 }

@@ -33,13 +33,13 @@ func TestReadersAgree(t *testing.T) {
 	}
 	t.Logf("%d of %d bodies are clear, %d with %s, %d with password", len(clear), len(bodies), count[m2mGrant], m2mGrant, count["password"])
 	if count[m2mGrant] < 1000 || count["password"] < 1000 {
-		t.Fatal("too few bodies are clear for this test to say anything")
+		t.Fatal("too few bodies are clear, want 1000 of each")
 	}
 	wantGrants(t, clear, func(grant, body string) bool { return grant == grants[body] })
 }
 
-// TestReadersFindNoGrantInQuery: no reader finds a grant in a query that is let
-// through.
+// TestReadersFindNoGrantInQuery: no reader finds a grant in a query that the plugin
+// accepts.
 func TestReadersFindNoGrantInQuery(t *testing.T) {
 	var accepted []string
 	for _, query := range generatedBodies(40_000) {
@@ -48,7 +48,7 @@ func TestReadersFindNoGrantInQuery(t *testing.T) {
 		}
 	}
 	if len(accepted) < 500 {
-		t.Fatalf("%d queries are accepted: too few for this test to say anything", len(accepted))
+		t.Fatalf("%d queries are accepted, want 500", len(accepted))
 	}
 	wantGrants(t, accepted, func(string, string) bool { return false })
 }
@@ -189,7 +189,7 @@ func (g generator) json() string {
 	return g.pick("", "", " ", "\n") + "{" + strings.Join(members, g.pick(",", ", ")) + "}"
 }
 
-// name is one that some reader may take for grant_type, or isn't.
+// name may be grant_type to some reader.
 func (g generator) name() string {
 	name := g.pick("grant_type", "grant_type", "Grant_Type", "GRANT-TYPE", "grant.type", "grant type", "grant+type", "granttype", "%67rant_type",
 		"grant_type[]", "a[grant_type]", "scope", "audience[]", "x")
@@ -199,7 +199,7 @@ func (g generator) name() string {
 	return name
 }
 
-// value is one that some reader may take for more than a value.
+// value may be more than a value to some reader.
 func (g generator) value() string {
 	return g.pick("s", "a b", "ä", "1+1", "", "=", "{", "a;b", "a&b=c", "a=b", "100%25") +
 		g.pick("", "", "&", ";", "%26", "%3B", `\u0026`, "\n", "&1\",\"") + g.pick("", g.name()+"="+g.grant())

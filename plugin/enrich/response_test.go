@@ -71,17 +71,17 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestBombsTakeNoMemory: no more is inflated than a body may have.
+// TestBombsTakeNoMemory: no more is decompressed than a body may have.
 func TestBombsTakeNoMemory(t *testing.T) {
 	bomb := compress(t, "gzip", make([]byte, 16<<20))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := inflate(Response{Body: bomb, ContentEncoding: "gzip"}); err == nil {
-		t.Error("accepted")
+		t.Error("inflate = nil, want an error")
 	}
 	runtime.ReadMemStats(&after)
 	if taken := after.TotalAlloc - before.TotalAlloc; taken > 16*maxResponseSize { // a quarter of the bomb
-		t.Errorf("%d bytes were taken", taken)
+		t.Errorf("%d bytes were allocated, want at most %d", taken, 16*maxResponseSize)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestPreflight(t *testing.T) {
 	f.want(NotTokenResponse)
 }
 
-// TestResponseKeepsItsBytes: what isn't the token stays as it was written.
+// TestResponseKeepsItsBytes: everything except the token stays as it was written.
 func TestResponseKeepsItsBytes(t *testing.T) {
 	f := newFixture(t)
 	const before = " { \"scope\" : \"read\", \"n\":12345678901234567890.10e2,\r\n\t\"access_token\":\"TOKEN\" ,\"expires_in\": 86399.0, \"x\":\"\\u00e9é\\/\" } \n"

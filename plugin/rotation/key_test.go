@@ -28,21 +28,21 @@ func (f *file) moveLastFirst() {
 	f.text = text
 }
 
-// TestUnknownTimes: what isn't understood is never taken for "never signed".
+// TestUnknownTimes: an invalid time never means "never signed".
 func TestUnknownTimes(t *testing.T) {
 	for _, value := range []string{`"1800000000"`, "1.8e9", "1800000000.5", "0", "-1", "null", "true", "9223372036854775807", "253402300800"} {
 		for _, member := range []string{createdMember, signingMember} {
 			f := newFile(t)
 			f.edit(`"`+member+`": \d+`, `"`+member+`": `+value)
 			if _, err := Parse(f.text, start); err == nil || !strings.Contains(err.Error(), member+" must be a whole number of Unix seconds") {
-				t.Errorf("%s %s: %v", member, value, err)
+				t.Errorf("Parse with %s %s = %v, want that it isn't a time", member, value, err)
 			}
 		}
 	}
 }
 
-// TestMovedByHand: a key that another one was put before by hand signed until
-// the file was changed, whenever it began to.
+// TestMovedByHand: a key that was moved from the first place by hand signed until
+// the file changed, whenever it started.
 func TestMovedByHand(t *testing.T) {
 	const forgotten = propagation + 24*time.Hour + leeway
 	f := newFile(t)
@@ -52,14 +52,14 @@ func TestMovedByHand(t *testing.T) {
 	s, err := Parse(f.text, changed)
 	must(t, err)
 	if s.Keys[0].ID != second || !s.Keys[0].Signing.Equal(changed) || !s.Keys[1].SignedUntil.Equal(changed) {
-		t.Fatalf("keys %+v", s.Keys)
+		t.Fatalf("keys %+v, want that %s signs since %v, and the other one signed until then", s.Keys, second, changed)
 	}
 	wantEarly(t, s.Remove(first, DefaultPolicy, false, changed), forgotten)
 	if step := NextStep(s.Schedule(DefaultPolicy), changed); !step.Due.After(changed) {
-		t.Errorf("%s is due at once", step)
+		t.Errorf("%s is due at %v, want later than %v", step, step.Due, changed)
 	}
 
-	// The next step changes the file's time, so it notes what was assumed.
+	// The next step changes the file's time, so it records what was assumed.
 	if _, err := s.Add("", changed.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +70,12 @@ func TestMovedByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !s.Keys[0].Signing.Equal(changed) || !s.Keys[1].SignedUntil.Equal(changed) {
-		t.Errorf("keys %+v", s.Keys)
+		t.Errorf("keys %+v, want the same times after the next step", s.Keys)
 	}
 }
 
-// TestMovedBackByHand: that the key ended to sign before doesn't count for the
-// second time that it signs, and a file's time may be older than that.
+// TestMovedBackByHand: a key that signs for the second time has not stopped signing
+// at the end of the first. The file's time may be older than that.
 func TestMovedBackByHand(t *testing.T) {
 	f := newFile(t)
 	first, second := f.set().Keys[0].ID, f.add()
@@ -91,13 +91,12 @@ func TestMovedBackByHand(t *testing.T) {
 		s, err := Parse(f.text, changed)
 		must(t, err)
 		if got := s.Keys[1]; got.ID != first || !got.SignedUntil.Equal(until) {
-			t.Errorf("changed %v: %s signed until %v", changed, got.ID, got.SignedUntil)
+			t.Errorf("changed %v: %s signed until %v, want %s until %v", changed, got.ID, got.SignedUntil, first, until)
 		}
 	}
 }
 
-// TestRetiredStaysSo: the private part of a key that was retired doesn't bring
-// it back.
+// TestRetiredStaysSo: a retired key whose private part returns stays retired.
 func TestRetiredStaysSo(t *testing.T) {
 	f := newFile(t)
 	kid := f.add()
@@ -109,17 +108,17 @@ func TestRetiredStaysSo(t *testing.T) {
 	f.now = start.Add(100 * 24 * time.Hour)
 	f.want(nil, "signing retired")
 	if err := f.promote(kid, false); err == nil || !strings.Contains(err.Error(), "must not sign again") {
-		t.Errorf("promoted: %v", err)
+		t.Errorf("Promote = %v, want that it must not sign again", err)
 	}
 	for _, step := range f.set().Schedule(DefaultPolicy) {
 		if step.Kid == kid {
-			t.Errorf("%s is scheduled", step)
+			t.Errorf("%s is scheduled, want no step of this key", step)
 		}
 	}
 }
 
-// TestForeignFirstKey: since when it signs is noted at the first step, or each
-// one would begin its time anew.
+// TestForeignFirstKey: the first step records since when the key signs. Otherwise
+// its time would start again at each step.
 func TestForeignFirstKey(t *testing.T) {
 	f := newFile(t)
 	f.edit(`,\s*"m2m_\w+": \d+`, "")
@@ -127,10 +126,10 @@ func TestForeignFirstKey(t *testing.T) {
 	must(t, err)
 	f.now = start.Add(DefaultPolicy.Every)
 	if taken, _, err := s.Rotate(DefaultPolicy, f.now); err != nil || taken == nil || taken.Verb != "add" {
-		t.Fatalf("took %v: %v", taken, err)
+		t.Fatalf("took %v, %v, want add", taken, err)
 	}
 	if !s.Keys[0].Signing.Equal(start) || s.Keys[0].Foreign {
-		t.Errorf("key %+v", s.Keys[0])
+		t.Errorf("key %+v, want one that signs since %v", s.Keys[0], start)
 	}
 }
 
@@ -144,6 +143,6 @@ func TestForeignMembersAreKept(t *testing.T) {
 	f.want(f.retire(f.set().Keys[1].ID), "signing retired")
 	kept := regexp.MustCompile(`\s+`).ReplaceAllString(string(f.text), " ")
 	if !strings.Contains(kept, `"x-owner": { "name": "Zo\u00eb", "id": 9007199254740993 }`) {
-		t.Errorf("got %s", f.text)
+		t.Errorf("got %s, want the other tool's member in it", f.text)
 	}
 }

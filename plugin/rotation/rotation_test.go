@@ -99,7 +99,7 @@ func TestALife(t *testing.T) {
 	f.now = f.now.Add(time.Second)
 	f.want(f.promote(second, false), "signing former")
 	if got := f.set().Keys[0].ID; got != second {
-		t.Errorf("%s signs", got)
+		t.Errorf("%s signs, want %s", got, second)
 	}
 
 	const forgotten = propagation + 24*time.Hour + leeway
@@ -131,12 +131,12 @@ func TestRefused(t *testing.T) {
 		"remove what signed so far": {f.remove(first, false), "tokens that the key signed may not have expired"},
 	} {
 		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.want) {
-			t.Errorf("%s: %v", name, tt.err)
+			t.Errorf("%s: %v, want %q", name, tt.err, tt.want)
 		}
 	}
 	f.want(f.retire(first), "signing retired")
 	if err := f.promote(first, true); err == nil {
-		t.Error("a retired key came back to life")
+		t.Error("a retired key signs again")
 	}
 	if err := f.retire(first); err == nil {
 		t.Error("a key was retired twice")
@@ -159,14 +159,14 @@ func TestForeignKeys(t *testing.T) {
 	f.want(nil, "signing former") // nothing is known, so it may have signed
 	other := f.set().Keys[1].ID
 	if err := f.remove(other, false); err == nil {
-		t.Error("removed, though tokens that it signed may be alive")
+		t.Error("removed, though tokens that it signed may not have expired")
 	}
 	if err := f.promote(other, false); err == nil {
 		t.Error("promoted, though it may have signed before")
 	}
 	for _, step := range f.set().Schedule(DefaultPolicy) {
 		if step.Kid == other {
-			t.Errorf("%s of a key that another tool put in is scheduled", step)
+			t.Errorf("%s of a key that another tool added is scheduled", step)
 		}
 	}
 	f.add()

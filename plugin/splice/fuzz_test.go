@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzWith: the output is as strict as the input, changed members have their
-// new values, and all the rest keeps its bytes and the order.
+// FuzzWith: the output is as strict as the input, changed members have their new
+// values, and everything else keeps its bytes and its order.
 func FuzzWith(f *testing.F) {
 	f.Add([]byte(`{}`), "a", []byte(`1`), "b", []byte(`"x"`))
 	f.Add([]byte(" { } \n"), "a", []byte(`[1,2]`), "", []byte(`null`))
@@ -45,7 +45,7 @@ func FuzzWith(f *testing.F) {
 		}
 		back := after.With(o.members...)
 		if !bytes.HasPrefix(back, text[:o.last]) || !bytes.HasSuffix(back, text[o.last:]) {
-			t.Errorf("undone, %q is %q, not %q", out, back, text)
+			t.Errorf("undone, %q is %q, want %q", out, back, text)
 		}
 	})
 }

@@ -8,12 +8,10 @@ import (
 	"testing"
 )
 
-// suite is the folder of the JSON Parsing Test Suite, which lies beside the
-// repository.
+// suite is the folder of the JSON Parsing Test Suite, beside the repository.
 const suite = "../../../shared/vectors/json-parsing/test_parsing"
 
-// departures are the files on which Parse decides otherwise than the suite,
-// and why.
+// departures are the files on which Parse and the suite disagree, and why.
 var departures = map[string]string{
 	"y_object_duplicated_key.json":           "duplicate members are refused (RFC 7493, section 2.3)",
 	"y_object_duplicated_key_and_value.json": "duplicate members are refused (RFC 7493, section 2.3)",

@@ -69,7 +69,7 @@ func TestParseErrorsHideText(t *testing.T) {
 	} {
 		_, err := Parse([]byte(text))
 		if err == nil {
-			t.Fatalf("Parse(%s) succeeded", text)
+			t.Fatalf("Parse(%s) = nil, want an error", text)
 		}
 		for _, part := range []string{"secret", `\u`, `\s`, "ud800", "'s'"} {
 			if strings.Contains(err.Error(), part) {
@@ -110,7 +110,7 @@ func TestGetKeepsNeighbours(t *testing.T) {
 	o := parsed(t, `{"a":1,"b":2}`)
 	_ = append(o.Get("a"), "000"...)
 	if got := string(o.Bytes()); got != `{"a":1,"b":2}` {
-		t.Errorf("the text is now %s", got)
+		t.Errorf("the text is now %s, want it unchanged", got)
 	}
 }
 
@@ -187,7 +187,7 @@ func TestWith(t *testing.T) {
 				t.Errorf("With = %s, want %s", got, tt.want)
 			}
 			if got := string(o.Bytes()); got != tt.text {
-				t.Errorf("the object is now %s", got)
+				t.Errorf("the object is now %s, want %s", got, tt.text)
 			}
 		})
 	}
@@ -254,11 +254,11 @@ func TestQuote(t *testing.T) {
 			t.Errorf("Quote(%q): %v", s, err)
 		}
 		if got, ok := Text(value); !ok || got != s {
-			t.Errorf("Text(Quote(%q)) = %q, %v", s, got, ok)
+			t.Errorf("Text(Quote(%q)) = %q, %v, want the same", s, got, ok)
 		}
 	}
 	if _, err := Quote("\xff"); err == nil {
-		t.Error("Quote accepted invalid UTF-8")
+		t.Error("Quote of invalid UTF-8 = nil, want an error")
 	}
 }
 
