@@ -177,7 +177,7 @@ func TestWrongType(t *testing.T) {
 		}
 	}
 	if got := server.Client().Get(t.Context(), key).Val(); got != "precious" {
-		t.Errorf("it holds %q", got)
+		t.Errorf("got %q, want precious", got)
 	}
 }
 

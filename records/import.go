@@ -179,7 +179,7 @@ func (r *importRun) count(changes []Change) error {
 	return nil
 }
 
-// unwritten notes that the record on line isn't written.
+// unwritten records that the row on line isn't written.
 func (r *importRun) unwritten(line int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// FuzzJSONRows: what was read comes back from what export writes of it, and
-// lines only go up.
+// FuzzJSONRows: a row that is exported and read again is the same. Line numbers
+// only grow.
 func FuzzJSONRows(f *testing.F) {
 	for _, seed := range []string{
 		`{"id":"x","properties":{"a":"1","b":null}}` + "\r\n\n" + `{"id":"y","properties":{"<":"\u2028\u0000\""}}`,
@@ -34,8 +34,8 @@ func FuzzJSONRows(f *testing.F) {
 	})
 }
 
-// FuzzCSVRows: what was read comes back when it is written again, but for the
-// line ends within it, which encoding/csv makes newlines each time.
+// FuzzCSVRows: a row that is written and read again is the same, except for line
+// ends in it, which encoding/csv makes newlines.
 func FuzzCSVRows(f *testing.F) {
 	for _, seed := range []string{
 		"id,a\nx,1\n", "\ufeffid,a\r\nx,\"1\r\n2\"\r\n", "a,id\n\"\"\"\",x\n,y\n\n", "id\nx\n\\.\n", "id,id\n", "id,\"a\n", "id,a\nx\ny,\"1", "", "id,a\nx,\"\r\r\n\"",

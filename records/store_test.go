@@ -54,7 +54,7 @@ func testIDs(t *testing.T, s *Store, admin redis.UniversalClient) {
 	hset(t, admin, prefix+"org:app_0001", "a", "b")
 	hset(t, admin, "m2m:example.kinde.com.evil:app:x", "a", "b")
 	if got := ids(t, s, schema.Application, "*"); !slices.Equal(got, want) {
-		t.Errorf("got %d identifiers", len(got))
+		t.Errorf("got %d identifiers, want %d", len(got), len(want))
 	}
 	if got := ids(t, s, schema.Application, "app_001?"); !slices.Equal(got, want[10:20]) {
 		t.Errorf("got %v", got)
@@ -87,12 +87,12 @@ func TestPatternsInNames(t *testing.T) {
 	if got := ids(t, s, schema.Application, "*"); !slices.Equal(got, names) {
 		t.Errorf("got %q", got)
 	}
-	if gone, err := s.Delete(t.Context(), schema.Application, []string{"*", "?", "[a]"}, Write); err != nil || len(gone) != 3 {
-		t.Errorf("deleted %q, %v", gone, err)
+	if deleted, err := s.Delete(t.Context(), schema.Application, []string{"*", "?", "[a]"}, Write); err != nil || len(deleted) != 3 {
+		t.Errorf("deleted %q, %v", deleted, err)
 	}
 	for _, id := range names {
 		_, err := s.Get(t.Context(), schema.Application, id)
-		if deleted := id == "*" || id == "?" || id == "[a]"; errors.Is(err, schema.ErrNoRecord) != deleted {
+		if isDeleted := id == "*" || id == "?" || id == "[a]"; errors.Is(err, schema.ErrNoRecord) != isDeleted {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -125,15 +125,15 @@ func testDelete(t *testing.T, s *Store, admin redis.UniversalClient) {
 	}
 	want := []string{"a", "b", "text"}
 	for _, mode := range []Mode{DryRun, Write} {
-		gone, err := s.Delete(t.Context(), schema.Application, []string{"a", "none", "b", "text"}, mode)
-		if err != nil || !slices.Equal(gone, want) {
-			t.Errorf("dry run %v: deleted %v, %v", mode, gone, err)
+		deleted, err := s.Delete(t.Context(), schema.Application, []string{"a", "none", "b", "text"}, mode)
+		if err != nil || !slices.Equal(deleted, want) {
+			t.Errorf("dry run %v: got %v, %v, want %v", mode, deleted, err, want)
 		}
 	}
 	if got := ids(t, s, schema.Application, "*"); !slices.Equal(got, []string{"c"}) {
 		t.Errorf("left are %v", got)
 	}
-	if gone, err := s.Delete(t.Context(), schema.Application, nil, Write); err != nil || len(gone) > 0 {
-		t.Errorf("nothing: deleted %v, %v", gone, err)
+	if deleted, err := s.Delete(t.Context(), schema.Application, nil, Write); err != nil || len(deleted) > 0 {
+		t.Errorf("nothing: deleted %v, %v", deleted, err)
 	}
 }

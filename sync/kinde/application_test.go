@@ -85,7 +85,7 @@ func TestHostilePages(t *testing.T) {
 		"a page of HTML":            {"<html></html>", "not a JSON object"},
 		"null":                      {"null", "not a JSON object"},
 		"an array":                  {"[]", "not a JSON object"},
-		"an object that goes on":    {`{"applications":[]}{}`, "after top-level value"},
+		"two objects":               {`{"applications":[]}{}`, "after top-level value"},
 		"an object that ends":       {`{"applications":[`, "unexpected end"},
 		"no list":                   {`{"code":"OK"}`, "doesn't list them"},
 		"null for the list":         {`{"applications":null}`, "doesn't list them"},

@@ -144,9 +144,9 @@ func TestBrokenProtocol(t *testing.T) {
 	w.expectError(t, err, "malformed HTTP", "[redacted]")
 }
 
-// TestRepeatedFormerToken: a request may have had the token before the one that
-// is held when its error is written.
-func TestRepeatedFormerToken(t *testing.T) {
+// TestRepeatedPreviousToken: when the error is written, the request's token may
+// have been replaced.
+func TestRepeatedPreviousToken(t *testing.T) {
 	w := start(t)
 	w.shortTokens()
 	var sent []string
@@ -161,6 +161,6 @@ func TestRepeatedFormerToken(t *testing.T) {
 		t.Fatalf("%d tokens were sent", len(sent))
 	}
 	if strings.Contains(err.Error(), sent[0]) {
-		t.Errorf("it shows the former token: %v", err)
+		t.Errorf("it shows the previous token: %v", err)
 	}
 }

@@ -18,17 +18,17 @@ import (
 	"m2m-token-enricher/test/idptest"
 )
 
-// history is a tenant that changes while runs and receivers observe it. Each
-// state has a growing revision, which is the name of the application or
-// organization. Requests stop before they are sent and before their answers are
-// read, until the history lets one go on: its random numbers are the order.
+// history is a tenant that changes while runs and receivers read it. Each change
+// has a higher revision, which becomes the name of the application or organization.
+// Requests stop before they are sent and before their answers are read, until the
+// history releases one. Its random numbers decide the order.
 type history struct {
 	*synced
 	random    *rand.Rand
 	receivers []*Webhook
 	runs      int // that were started
 
-	tenantMu sync.RWMutex // held for writing while the tenant changes
+	tenantMu sync.RWMutex // locked for writing while the tenant changes
 	revision int
 	deleted  map[string]int // the revision at which it was deleted last, by key
 
@@ -49,7 +49,7 @@ func (h *history) wake() {
 	}
 }
 
-// stop waits until the history lets one more request go on.
+// stop waits until the history releases this request.
 func (h *history) stop() {
 	h.mu.Lock()
 	if h.open {
@@ -63,8 +63,8 @@ func (h *history) stop() {
 	<-released
 }
 
-// release lets a random request go on. If none waits it returns false, but not
-// before one could.
+// release releases a random request. It returns false if none waits and none can
+// come.
 func (h *history) release() bool {
 	for {
 		h.mu.Lock()
@@ -99,8 +99,8 @@ func (h *history) spawn(f func()) {
 	}()
 }
 
-// observer is the transport of one client, and its view of the records. absent
-// has the deletions that the tenant told it of.
+// observer is the transport of one client and its store. absent has the deletions
+// that the tenant's answers showed it, by key.
 type observer struct {
 	*history
 	*records.Store
@@ -109,8 +109,7 @@ type observer struct {
 	absent map[string]int
 }
 
-// observe returns a client of its own, the credentials of which are the
-// tenant's, and its store.
+// observe returns a new client and its store.
 func (h *history) observe() (*Client, *observer) {
 	client, err := New(h.tenant.URL(), Credentials{"sync", secret})
 	if err != nil {
@@ -158,10 +157,10 @@ func (o *observer) applied(key string, revision int) {
 }
 
 // PutIfUnchanged implements [Store] and [reconcile.Store].
-func (o *observer) PutIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
+func (o *observer) PutIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, entries []records.Entry, mode records.Mode) ([]records.Result, error) {
 	o.storeMu.Lock()
 	defer o.storeMu.Unlock()
-	results, err := o.Store.PutIfUnchanged(ctx, begun, kind, entries, mode)
+	results, err := o.Store.PutIfUnchanged(ctx, since, kind, entries, mode)
 	for _, r := range results {
 		if r.Err == nil {
 			revision, _ := strconv.Atoi(r.After["name"])
@@ -173,21 +172,21 @@ func (o *observer) PutIfUnchanged(ctx context.Context, begun records.Timestamp, 
 
 // DeleteIfUnchanged implements [Store] and [reconcile.Store]. An organization that the
 // tenant has is deleted, too, when no application names it any more.
-func (o *observer) DeleteIfUnchanged(ctx context.Context, begun records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (deleted, conflicts []string, err error) {
+func (o *observer) DeleteIfUnchanged(ctx context.Context, since records.Timestamp, kind schema.Kind, ids []string, mode records.Mode) (deleted, conflicts []string, err error) {
 	o.storeMu.Lock()
 	defer o.storeMu.Unlock()
-	deleted, conflicts, err = o.Store.DeleteIfUnchanged(ctx, begun, kind, ids, mode)
+	deleted, conflicts, err = o.Store.DeleteIfUnchanged(ctx, since, kind, ids, mode)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, id := range deleted {
-		if revision, told := o.absent[kind.Key("", id)]; told {
+		if revision, known := o.absent[kind.Key("", id)]; known {
 			o.applied(kind.Key("", id), revision)
 		}
 	}
 	return deleted, conflicts, err
 }
 
-// run makes one run.
+// synchronize makes one run.
 func (h *history) synchronize() error {
 	client, o := h.observe()
 	run := h.run()
@@ -224,10 +223,10 @@ func (h *history) change() (event string) {
 	h.tenantMu.Lock()
 	defer h.tenantMu.Unlock()
 	h.revision++
-	gone := h.random.IntN(4) == 0
+	deleted := h.random.IntN(4) == 0
 	if h.random.IntN(4) == 0 {
 		id := []string{"a0", "a1", "a2"}[h.random.IntN(3)]
-		if gone {
+		if deleted {
 			h.tenant.RemoveApplication(id)
 			h.deleted["app:"+id] = h.revision
 		} else {
@@ -236,7 +235,7 @@ func (h *history) change() (event string) {
 		return ""
 	}
 	code, kind := fmt.Sprint("o", h.random.IntN(2)), eventOfUpdate
-	if gone {
+	if deleted {
 		kind = eventOfDelete
 		h.tenant.RemoveOrganization(code)
 		h.deleted["org:"+code] = h.revision
@@ -254,8 +253,8 @@ func (h *history) setOrganization(code string) {
 	h.tenant.SetOrganization(idptest.Organization{Code: code, Name: fmt.Sprint(h.revision), IsSuspended: h.revision%2 == 0})
 }
 
-// said returns what the tenant says now, by key.
-func (h *history) said() map[string]schema.Record {
+// current returns the tenant's current answers, by key.
+func (h *history) current() map[string]schema.Record {
 	all := map[string]schema.Record{}
 	client, _ := h.observe()
 	for page, err := range client.Applications(h.Context(), "") {
@@ -274,20 +273,19 @@ func (h *history) said() map[string]schema.Record {
 	return all
 }
 
-// expectNothingOld fails the test unless each organization in Redis is as the
-// tenant says.
+// expectNothingOld expects that each organization in Redis equals the tenant's.
 func (h *history) expectNothingOld() {
-	said := h.said()
+	want := h.current()
 	for key, got := range h.dump() {
-		if strings.HasPrefix(key, "org:") && !maps.Equal(got, said[key]) {
-			h.Errorf("all events are handled, but %s is %v, and the tenant says %v", key, got, said[key])
+		if strings.HasPrefix(key, "org:") && !maps.Equal(got, want[key]) {
+			h.Errorf("all events are handled: got %s = %v, want %v", key, got, want[key])
 		}
 	}
 }
 
-// expectSettled fails the test unless Redis is as the tenant says.
-func (h *history) expectSettled() {
-	want := h.said()
+// expectEqual expects that Redis equals the tenant.
+func (h *history) expectEqual() {
+	want := h.current()
 	for _, code := range []string{"o0", "o1"} {
 		named := false
 		for id, name := range names {

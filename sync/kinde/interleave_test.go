@@ -29,7 +29,7 @@ func TestInterleavings(t *testing.T) {
 			if err := h.synchronize(); err != nil {
 				t.Error(err)
 			}
-			h.expectSettled()
+			h.expectEqual()
 		})
 	}
 }

@@ -155,22 +155,6 @@ func TestHostileProperties(t *testing.T) {
 	}
 }
 
-// TestLongValues: a value that is too long is left out and stops nothing else.
-func TestLongValues(t *testing.T) {
-	w := start(t)
-	var warned []string
-	w.Warn = func(warning string) { warned = append(warned, warning) }
-	long := strings.Repeat("x", schema.MaxPropertySize)
-	w.tenant.SetApplication(idptest.Application{ID: "app_a", Properties: map[string]any{"note": long, "longer": long + "x", "plan": "gold"}})
-	got, err := w.ApplicationProperties(t.Context(), "app_a")
-	if err != nil || got["note"] != long || got["plan"] != "gold" || len(got) != 2 {
-		t.Errorf("got %d properties, %v", len(got), err)
-	}
-	if len(warned) != 1 || !strings.Contains(warned[0], `"longer"`) || strings.Contains(warned[0], "xxx") {
-		t.Errorf("warned %q", warned)
-	}
-}
-
 // TestNewPagesWithoutEnd: pages of properties must end, even if each is new.
 func TestNewPagesWithoutEnd(t *testing.T) {
 	w := start(t)
@@ -219,6 +203,7 @@ func TestUnkeepable(t *testing.T) {
 		"a long name":         {idptest.Organization{Name: long, Handle: "h"}, 3, []string{`organization "org_a": "name" has more than 4096 bytes`}},
 		"all fields":          {idptest.Organization{Name: long, Handle: long, ExternalID: long}, 2, []string{`"name"`, `"handle"`, `"external_id"`}},
 		"no stand-in":         {idptest.Organization{Name: long, Properties: map[string]any{"name": "another"}}, 2, []string{`"name"`}},
+		"a property's value":  {idptest.Organization{Properties: map[string]any{"note": long[1:], "longer": long}}, 3, []string{`"longer" has more than 4096 bytes`}},
 		"a property's name":   {idptest.Organization{Properties: map[string]any{strings.Repeat("p", 257): "v"}}, 2, []string{"a name of more than 256 bytes"}},
 		"as many as fit":      {idptest.Organization{Properties: numbered(254)}, 256, nil},
 		"one too many":        {idptest.Organization{Properties: numbered(255)}, 256, []string{`has 257 properties, more than 256: "p254"`}},

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
@@ -100,23 +99,6 @@ func TestSyncOfUnknown(t *testing.T) {
 	s.sync()
 	if _, err := s.store.Get(t.Context(), schema.Organization, "none3"); !errors.Is(err, schema.ErrNoRecord) {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestSyncInTrouble: a busy and failing tenant is waited for.
-func TestSyncInTrouble(t *testing.T) {
-	s := startSynced(t)
-	want := s.jobs(510)
-	for _, n := range []int{2, 90, 400, 501, 600} {
-		s.tenant.FailCall(n, []int{500, 502, 503, 429}[n%4])
-	}
-	s.tenant.CutCall(333)
-	s.tenant.LimitRate(250, time.Hour)
-	s.at = func(time.Duration) { s.tenant.NextWindow() }
-	s.sync()
-	s.expect(want)
-	if len(s.waited()) < 6 {
-		t.Errorf("the waits were %v", s.waited())
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 const prefix = "m2m:example.kinde.com:"
 
-// synced is a tenant and the Redis that holds its records.
+// synced is a tenant and a Redis with its records.
 type synced struct {
 	*world
 	*testing.T
@@ -88,12 +88,12 @@ func (s *synced) expect(want map[string]schema.Record) {
 	got := s.dump()
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		if !maps.Equal(got[key], want[key]) {
-			s.Errorf("%s is %v, want %v", key, got[key], want[key])
+			s.Errorf("got %s = %v, want %v", key, got[key], want[key])
 			return // one says enough
 		}
 	}
 	if len(got) != len(want) {
-		s.Errorf("Redis holds %d records, want %d", len(got), len(want))
+		s.Errorf("got %d records, want %d", len(got), len(want))
 	}
 }
 
@@ -106,8 +106,8 @@ func (s *synced) job(id string, properties ...string) {
 	s.tenant.SetApplication(idptest.Application{ID: id, Name: "Job " + id, Type: "m2m", Properties: all})
 }
 
-// jobs adds n applications, of which each few name the same organization and
-// the same user, and returns what Redis shall hold.
+// jobs adds n applications that share organizations and users, and returns the
+// records that Redis should have.
 func (s *synced) jobs(n int) map[string]schema.Record {
 	want := map[string]schema.Record{}
 	for i := range n {

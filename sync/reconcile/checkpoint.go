@@ -17,8 +17,8 @@ import (
 // earlier pages again.
 const staleAfter = time.Hour
 
-// Checkpoint keeps in a file how far a run came, so that the next one can resume
-// there. A nil checkpoint keeps nothing. Not for concurrent use.
+// Checkpoint saves the progress of a run in a file. The next run can resume there.
+// A nil checkpoint saves nothing. Not for concurrent use.
 type Checkpoint struct {
 	path    string
 	source  string   // what the run reads; the checkpoint of another source isn't used
