@@ -28,10 +28,10 @@ func TestFiguresOfGoTest(t *testing.T) {
 		{"BenchmarkLoop/8", "ours-µs-cpu/event", 21.5}, {"BenchmarkSignWithRing/keys=20", "ns/op", 43.3},
 	} {
 		if got := f.median(want.benchmark, want.unit); got != want.median {
-			t.Errorf("%s %s: %v, not %v", want.benchmark, want.unit, got, want.median)
+			t.Errorf("median(%s, %s) = %v, want %v", want.benchmark, want.unit, got, want.median)
 		}
 	}
 	if got := f.median("BenchmarkGone", "ns/op"); !math.IsNaN(got) {
-		t.Errorf("of nothing: %v", got)
+		t.Errorf("median of nothing = %v, want NaN", got)
 	}
 }

@@ -33,7 +33,7 @@ func TestCheck(t *testing.T) {
 		}
 		got, stdout, stderr := command(t, "check", path)
 		if got != code {
-			t.Errorf("exit code %d", got)
+			t.Errorf("got exit code %d, want %d", got, code)
 		}
 		for _, line := range want {
 			if !strings.Contains(stdout, line) {
@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 			}
 		}
 		if n := strings.Count(stdout, "\n"); n != len(want) {
-			t.Errorf("%d lines, not %d:\n%s", n, len(want), stdout)
+			t.Errorf("got %d lines, want %d:\n%s", n, len(want), stdout)
 		}
 	}
 	w.record("app:second", "org_code", org)

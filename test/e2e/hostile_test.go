@@ -78,7 +78,7 @@ func TestTwoReadersOfAShare(t *testing.T) {
 			change(req)
 			a := w.send(http.DefaultClient, req) // the provider's: the client isn't known yet
 			if _, err := stage.Verify(t.Context(), w.jwksURL(), stage.Issuer, a.token()); err == nil || a.StatusCode != 200 {
-				w.Errorf("status %d, signed by the gateway: %t", a.StatusCode, err == nil)
+				w.Errorf("got status %d, signed by the gateway: %t, want 200 and the provider's token", a.StatusCode, err == nil)
 			}
 		})
 	}

@@ -73,7 +73,7 @@ func TestIssuerWithAnOIDCLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := discovered.Endpoint().TokenURL; got != w.gateway.TLSURL()+"/oauth2/token" {
-				t.Errorf("token endpoint %s", got)
+				t.Errorf("token endpoint %s, want the gateway's", got)
 			}
 			verifier := discovered.Verifier(&oidc.Config{ClientID: "https://api.example.com"})
 			token, err := verifier.Verify(ctx, w.ask(form()).token())
@@ -84,7 +84,7 @@ func TestIssuerWithAnOIDCLibrary(t *testing.T) {
 				Org string `json:"org_code"`
 			}
 			if err := token.Claims(&claims); err != nil || claims.Org != org || token.Issuer != issuer {
-				t.Errorf("issuer %s, organization %s: %v", token.Issuer, claims.Org, err)
+				t.Errorf("got issuer %s, organization %s, %v, want %s, %s", token.Issuer, claims.Org, err, issuer, org)
 			}
 			raw, err := w.provider.Sign(w.provider.Claims(client, []string{"https://api.example.com"}, nil))
 			if err != nil {
@@ -113,7 +113,7 @@ func TestIssuersMetadata(t *testing.T) {
 			"response_types_supported":              "[]",
 		} {
 			if got := fmt.Sprint(document[name]); got != want {
-				t.Errorf("%s: %s is %s", path, name, got)
+				t.Errorf("%s: %s = %s, want %s", path, name, got, want)
 			}
 		}
 		if a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Cache-Control") != "public, max-age=300" ||
@@ -126,7 +126,7 @@ func TestIssuersMetadata(t *testing.T) {
 		t.Errorf("the cached metadata: got status %d, want 200", a.StatusCode)
 	}
 	if a := w.get(c, base+"/.well-known/openid-configuration"); a.StatusCode != 405 {
-		t.Errorf("metadata of another issuer: status %d", a.StatusCode)
+		t.Errorf("metadata of another issuer: got status %d, want 405", a.StatusCode)
 	}
 }
 
@@ -136,6 +136,6 @@ func TestNoMetadataWithoutAnIssuer(t *testing.T) {
 	w.paths = []any{"~/oauth2/token$", "~/m2m/jwks[.]json$", "~/.*[.]well-known/.*$"}
 	w.start()
 	if a := w.get(http.DefaultClient, w.gateway.URL()+"/.well-known/openid-configuration"); a.StatusCode != 405 {
-		t.Errorf("status %d", a.StatusCode)
+		t.Errorf("got status %d, want 405", a.StatusCode)
 	}
 }

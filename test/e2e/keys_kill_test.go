@@ -108,6 +108,6 @@ func TestConcurrentCommands(t *testing.T) {
 	runs.Wait()
 	s, err := rotation.Load(path)
 	if err != nil || len(s.Keys) != 11 {
-		t.Errorf("%d keys: %v", len(s.Keys), err)
+		t.Errorf("got %d keys, %v, want 11", len(s.Keys), err)
 	}
 }

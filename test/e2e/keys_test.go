@@ -160,7 +160,7 @@ func TestRotationAtAGateway(t *testing.T) {
 		return nil
 	})
 	if out, code := run("promote", w.keyFile, kid); code != 1 || !strings.Contains(out, "too early") {
-		t.Errorf("exit code %d: %s", code, out)
+		t.Errorf("got exit code %d, %s, want 1 and too early", code, out)
 	}
 	if out, code := run("promote", "--force", w.keyFile, kid); code != 0 {
 		t.Fatal(out)

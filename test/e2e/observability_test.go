@@ -59,7 +59,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if code, body := w.scrape(address, path); code != http.StatusOK {
-			t.Errorf("%s: %d %s", path, code, body)
+			t.Errorf("%s: got %d %s, want 200", path, code, body)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func TestExplainAndInspect(t *testing.T) {
 	} {
 		code, stdout, stderr := command(t, strings.Fields(tt.args)...)
 		if code != tt.code {
-			t.Errorf("%s: exit code %d\n%s%s", tt.args, code, stdout, stderr)
+			t.Errorf("%s: got exit code %d, want %d\n%s%s", tt.args, code, tt.code, stdout, stderr)
 		}
 		for _, want := range tt.says {
 			if !strings.Contains(stdout, want) {

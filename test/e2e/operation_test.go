@@ -40,7 +40,7 @@ func TestKeyFile(t *testing.T) {
 	w.refused(w.ask(form()), 500, "server_error", "internal_error")
 	req, _ := http.NewRequest(http.MethodGet, w.jwksURL(), nil)
 	if a := w.send(http.DefaultClient, req); a.StatusCode != 503 {
-		t.Errorf("the set without a key: status %d", a.StatusCode)
+		t.Errorf("the set without a key: got status %d, want 503", a.StatusCode)
 	}
 	w.generateKey("ec")
 	w.eventually(func() error {
@@ -91,7 +91,7 @@ func TestReload(t *testing.T) {
 		w.reload(claim("generation", "value", fmt.Sprint(i)))
 		w.eventually(func() error {
 			if got := w.enriched(w.ask(form()))["generation"]; got != fmt.Sprint(i) {
-				return fmt.Errorf("generation %v, not %d", got, i)
+				return fmt.Errorf("got generation %v, want %d", got, i)
 			}
 			return nil
 		})

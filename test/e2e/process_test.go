@@ -37,7 +37,7 @@ func TestPluginKilledUnderLoad(t *testing.T) {
 	g.KillPlugin()
 	recovered := load.servesAfter(time.Now())
 	if pid := g.PluginPID(); pid == before || pid == 0 {
-		t.Errorf("process %d after %d", pid, before)
+		t.Errorf("got process %d after %d, want a new one", pid, before)
 	}
 	load.serves(5 * busy)
 	load.end()
@@ -54,7 +54,7 @@ func TestPluginKilledUnderLoad(t *testing.T) {
 		}
 	}
 	if underWay > busy {
-		t.Errorf("%d requests of %d connections were under way and failed", underWay, busy)
+		t.Errorf("%d requests under way failed, want at most %d", underWay, busy)
 	}
 	t.Logf("recovered after %v; %d requests under way failed and %d that came then; %d were served",
 		recovered.Sub(killed), underWay, len(load.failures)-underWay, load.served)

@@ -39,21 +39,21 @@ func TestWhatAccessRefuses(t *testing.T) {
 		a := w.send(http.DefaultClient, req)
 		w.refused(a, 405, "invalid_request", "bad_request")
 		if a.Header.Get("Allow") != "POST, OPTIONS" {
-			t.Errorf("allow %q", a.Header.Get("Allow"))
+			t.Errorf("%s: got Allow %q, want POST and OPTIONS", method, a.Header.Get("Allow"))
 		}
 	}
 	req := w.tokenRequest(nil)
 	req.Method, req.Body, req.ContentLength = "HEAD", nil, 0
 	if a := w.send(http.DefaultClient, req); a.StatusCode != 405 {
-		t.Errorf("HEAD: status %d", a.StatusCode)
+		t.Errorf("HEAD: got status %d, want 405", a.StatusCode)
 	}
 	if n := w.provider.Hits("/oauth2/token"); n != 0 {
-		t.Errorf("the upstream was asked %d times", n)
+		t.Errorf("the upstream was asked %d times, want never", n)
 	}
 	req = w.tokenRequest(nil)
 	req.Method, req.Body, req.ContentLength = "OPTIONS", nil, 0
 	if a := w.send(http.DefaultClient, req); a.StatusCode != 204 || a.Header.Get("Access-Control-Allow-Origin") != "*" {
-		t.Errorf("OPTIONS: status %d", a.StatusCode)
+		t.Errorf("OPTIONS: got status %d, headers %v, want 204 and the upstream's", a.StatusCode, a.Header)
 	}
 }
 
@@ -77,14 +77,14 @@ func TestRequests(t *testing.T) {
 	w.Run("another grant", func(*testing.T) {
 		a := w.ask(form("grant_type", "authorization_code"))
 		if a.StatusCode != 200 || !strings.Contains(string(a.body), `"refresh_token":"refresh"`) {
-			w.Errorf("status %d: %s", a.StatusCode, a.body)
+			w.Errorf("got %d %s, want the provider's answer", a.StatusCode, a.body)
 		}
 		w.unstored(a)
 	})
 	w.Run("wrong secret", func(*testing.T) {
 		a := w.ask(form("client_secret", "wrong"))
 		if a.StatusCode != 401 || a.Header.Get("WWW-Authenticate") == "" || !strings.Contains(string(a.body), "invalid_client") {
-			w.Errorf("status %d: %s", a.StatusCode, a.body)
+			w.Errorf("got %d %s, want the provider's answer", a.StatusCode, a.body)
 		}
 	})
 }
@@ -125,20 +125,20 @@ func TestUpstreamAnswers(t *testing.T) {
 		})})
 		a := w.ask(form())
 		if a.StatusCode != 201 {
-			w.Errorf("status %d", a.StatusCode)
+			w.Errorf("got status %d, want 201", a.StatusCode)
 		}
 		w.enriched(a)
 	})
 	w.Run("json without a token", func(*testing.T) {
 		w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(func(string, http.Header) (int, string) { return 200, ` {"a":1}` })})
 		if a := w.ask(form()); a.StatusCode != 200 || string(a.body) != ` {"a":1}` {
-			w.Errorf("status %d: %s", a.StatusCode, a.body)
+			w.Errorf("got %d %s, want the provider's answer", a.StatusCode, a.body)
 		}
 	})
 	w.Run("503", func(*testing.T) {
 		w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(func(string, http.Header) (int, string) { return 503, "down" })})
 		if a := w.ask(form()); a.StatusCode != 503 || string(a.body) != "down" {
-			w.Errorf("status %d: %s", a.StatusCode, a.body)
+			w.Errorf("got %d %s, want the provider's answer", a.StatusCode, a.body)
 		}
 	})
 	w.Run("opaque token", func(*testing.T) {

@@ -94,7 +94,7 @@ func TestFromTheTenantToTheToken(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("the webhook answers %d", resp.StatusCode)
+		t.Fatalf("the webhook: got status %d, want 204", resp.StatusCode)
 	}
 	w.eventually(func() error {
 		if a := w.ask(form()); a.StatusCode != http.StatusBadRequest {
@@ -110,7 +110,7 @@ func TestFromTheTenantToTheToken(t *testing.T) {
 	}
 	defer forged.Body.Close()
 	if forged.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a forged event is answered with %d", forged.StatusCode)
+		t.Errorf("a forged event: got status %d, want 401", forged.StatusCode)
 	}
 }
 

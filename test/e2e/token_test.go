@@ -21,7 +21,7 @@ func TestEnriched(t *testing.T) {
 	w.Run("form", func(*testing.T) {
 		claims := w.enriched(w.ask(form("scope", "read write")))
 		if claims["org_name"] != "Acme Inc" || fmt.Sprint(claims["scp"]) != "[read write]" {
-			w.Errorf("claims %v", claims)
+			w.Errorf("got the claims %v, want Acme Inc and both scopes", claims)
 		}
 	})
 	w.Run("json", func(*testing.T) {
@@ -47,7 +47,7 @@ func TestEnriched(t *testing.T) {
 		req.URL, _ = url.Parse(w.gateway.TLSURL() + "/oauth2/token")
 		a := w.send(c, req)
 		if a.ProtoMajor != 2 {
-			w.Errorf("protocol %s", a.Proto)
+			w.Errorf("got protocol %s, want HTTP/2", a.Proto)
 		}
 		w.enriched(a)
 	})
@@ -60,7 +60,7 @@ func TestEnriched(t *testing.T) {
 			req, _ := http.NewRequest(http.MethodGet, w.gateway.URL()+"/orders", nil)
 			req.Header.Set("Authorization", "Bearer "+token)
 			if a := w.send(http.DefaultClient, req); a.StatusCode != status {
-				w.Errorf("status %d, not %d", a.StatusCode, status)
+				w.Errorf("got status %d, want %d", a.StatusCode, status)
 			}
 		}
 	})
@@ -103,11 +103,11 @@ func TestHeadersOfAnEnrichedAnswer(t *testing.T) {
 	w.enriched(a)
 	for _, name := range []string{"ETag", "Last-Modified", "Digest", "Content-Digest", "Repr-Digest", "Content-MD5", "Signature", "Signature-Input", "Age", "Expires", "Content-Encoding"} {
 		if v := a.Header.Values(name); len(v) > 0 {
-			t.Errorf("%s: %v", name, v)
+			t.Errorf("%s: got %v, want none", name, v)
 		}
 	}
 	if a.Header.Get("X-Provider") != "kept" || len(a.Header.Values("Set-Cookie")) != 2 {
-		t.Errorf("headers %v", a.Header)
+		t.Errorf("got the headers %v, want X-Provider and two cookies", a.Header)
 	}
 }
 
@@ -128,11 +128,11 @@ func TestNoCacheKeepsAToken(t *testing.T) {
 		w.unstored(a)
 		for _, name := range forCaches {
 			if v := a.Header.Values(name); len(v) > 0 {
-				w.Errorf("%s: %v", name, v)
+				w.Errorf("%s: got %v, want none", name, v)
 			}
 		}
 		if a.Header.Get("Surrogate-Key") != "kept" {
-			w.Errorf("headers %v", a.Header)
+			w.Errorf("got the headers %v, want Surrogate-Key", a.Header)
 		}
 		return a
 	}
@@ -146,7 +146,7 @@ func TestNoCacheKeepsAToken(t *testing.T) {
 	passed := func(w *world, body string, parameters ...string) {
 		w.Helper()
 		if a := ask(w, body, parameters...); a.StatusCode != 200 || string(a.body) != body {
-			w.Errorf("changed: %d %s", a.StatusCode, a.body)
+			w.Errorf("got %d %s, want %s", a.StatusCode, a.body, body)
 		}
 	}
 	w := newWorld(t, nil)
@@ -223,7 +223,7 @@ func TestManagementToken(t *testing.T) {
 	}})
 	a := w.ask(form())
 	if a.StatusCode != 200 || string(a.body) != before || a.Header.Get("ETag") != `"kept"` {
-		t.Errorf("changed: %d %s", a.StatusCode, a.body)
+		t.Errorf("got %d %s %v, want %s", a.StatusCode, a.body, a.Header, before)
 	}
 	w.unstored(a)
 }
@@ -257,10 +257,10 @@ func TestPublishedKeys(t *testing.T) {
 		t.Error("the upstream was asked")
 	}
 	if a := get(http.MethodHead); a.StatusCode != 200 || len(a.body) != 0 {
-		t.Errorf("HEAD: status %d", a.StatusCode)
+		t.Errorf("HEAD: got status %d and %d bytes, want 200 and none", a.StatusCode, len(a.body))
 	}
 	if a := get(http.MethodGet, "If-None-Match", a.Header.Get("ETag")); a.StatusCode != http.StatusNotModified {
-		t.Errorf("a known entity tag: status %d", a.StatusCode)
+		t.Errorf("a known entity tag: got status %d, want 304", a.StatusCode)
 	}
 	w.refused(get(http.MethodDelete), 405, "invalid_request", "bad_request")
 }

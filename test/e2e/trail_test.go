@@ -41,7 +41,7 @@ func TestAudit(t *testing.T) {
 	}
 	if len(lines) != 2 || line.Client != client || line.Organization != org || line.JTI != claims["jti"] || line.KID == "" || line.Time == "" ||
 		strings.Join(line.Claims, " ") != "org_code org_name" {
-		t.Errorf("lines %q", lines)
+		t.Errorf("got the lines %q, want two about client %s", lines, client)
 	}
 	if strings.Contains(strings.Join(lines, ""), secret) || strings.Contains(strings.Join(lines, ""), "Acme") {
 		t.Error("a secret or a claim's value is in the audit log")
@@ -89,13 +89,13 @@ func TestTrace(t *testing.T) {
 	})
 	token, lookup := collector.Span("m2m token"), collector.Span("lookup")
 	if hex.EncodeToString(token.TraceId) != id || hex.EncodeToString(token.ParentSpanId) != parent {
-		t.Errorf("trace %x, parent %x", token.TraceId, token.ParentSpanId)
+		t.Errorf("got trace %x, parent %x, want %s, %s", token.TraceId, token.ParentSpanId, id, parent)
 	}
 	if string(lookup.ParentSpanId) != string(token.SpanId) {
 		t.Error("the lookup isn't the token's")
 	}
 	if texts := otlptest.Texts(token.Attributes); texts["m2m.outcome"] != "enriched" || texts["m2m.client_id"] != client {
-		t.Errorf("attributes %v", texts)
+		t.Errorf("got the attributes %v, want enriched and %s", texts, client)
 	}
 }
 

@@ -274,14 +274,14 @@ func (a answer) header() map[string]any {
 func (w *world) enriched(a answer) map[string]any {
 	w.Helper()
 	if a.StatusCode != http.StatusOK && a.StatusCode != http.StatusCreated {
-		w.Fatalf("status %d: %s", a.StatusCode, a.body)
+		w.Fatalf("got %d %s, want a token", a.StatusCode, a.body)
 	}
 	claims, err := stage.Verify(context.Background(), w.jwksURL(), stage.Issuer, a.token())
 	if err != nil {
 		w.Fatalf("the token doesn't verify with the gateway's keys: %v", err)
 	}
 	if claims["org_code"] != org || claims["azp"] != client {
-		w.Fatalf("claims %v", claims)
+		w.Fatalf("got the claims %v, want %s and %s", claims, org, client)
 	}
 	w.unstored(a)
 	return claims
@@ -300,20 +300,20 @@ func (w *world) refused(a answer, status int, code, outcome string) {
 	w.Helper()
 	var body map[string]string
 	if err := json.Unmarshal(a.body, &body); err != nil {
-		w.Fatalf("status %d: %s", a.StatusCode, a.body)
+		w.Fatalf("got %d %s, want the JSON of %s", a.StatusCode, a.body, outcome)
 	}
 	if a.StatusCode != status || body["error"] != code || !strings.HasPrefix(body["error_description"], outcome+" ") {
-		w.Fatalf("status %d: %s", a.StatusCode, a.body)
+		w.Fatalf("got %d %s, want %d, %s and %s", a.StatusCode, a.body, status, code, outcome)
 	}
 	id := a.Header.Get("X-Kong-Request-Id")
 	if id == "" || !strings.Contains(body["error_description"], id) {
 		w.Errorf("%q doesn't name request %q", body["error_description"], id)
 	}
 	if got := a.Header.Get("Content-Type"); got != "application/json; charset=utf-8" {
-		w.Errorf("content type %q", got)
+		w.Errorf("got content type %q, want JSON", got)
 	}
 	if (a.Header.Get("Retry-After") != "") != (status == http.StatusServiceUnavailable) {
-		w.Errorf("retry after %q", a.Header.Get("Retry-After"))
+		w.Errorf("got Retry-After %q with status %d", a.Header.Get("Retry-After"), status)
 	}
 	w.unstored(a)
 	if log := w.gateway.Log(); !strings.Contains(log, "outcome="+outcome) || !strings.Contains(log, id) {

@@ -44,7 +44,7 @@ func TestConfigurationErrors(t *testing.T) {
 				t.Fatal("accepted")
 			}
 			if !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v, want %s", err, test.want)
+				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
 	}
@@ -90,7 +90,7 @@ func TestVaultReferences(t *testing.T) {
 		inner := config["inner"].(map[string]any)
 		refs, _ := inner["$refs"].(map[string]any)
 		if inner["password"] != want || refs["password"] != reference {
-			t.Errorf("%s is %v", reference, inner)
+			t.Errorf("%s: got %v, want %q", reference, inner, want)
 		}
 		if config["$refs"] != nil {
 			t.Errorf("references outside their record: %v", config)
@@ -121,7 +121,7 @@ func TestDump(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			bad := strings.Replace(good, test.old, test.new, 1)
 			if _, err := parseDump([]byte(bad)); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v, want %s", err, test.want)
+				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
 	}

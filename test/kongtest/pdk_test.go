@@ -44,7 +44,7 @@ func TestExitHeaders(t *testing.T) {
 			a := newArena(t, plugin, tokenAnswer)
 			res, body := a.ask("POST", "/oauth2/token", "")
 			if res.StatusCode != 201 || body != test.body {
-				t.Errorf("%d %q", res.StatusCode, body)
+				t.Errorf("got %d %q, want 201 %q", res.StatusCode, body, test.body)
 			}
 			for name, values := range test.want {
 				if got := res.Header[name]; strings.Join(got, "|") != strings.Join(values, "|") || (got == nil) != (values == nil) {
@@ -77,7 +77,7 @@ func TestInvalidUTF8DropsAllExitHeaders(t *testing.T) {
 	a := newArena(t, plugin, tokenAnswer)
 	res, body := a.ask("POST", "/oauth2/token", "")
 	if body != "replaced" || res.Header["X-A"] != nil || res.Header["X-B"] != nil {
-		t.Errorf("%q %v", body, res.Header)
+		t.Errorf("got %q with %v, want the body without headers", body, res.Header)
 	}
 }
 
@@ -108,7 +108,7 @@ func TestNotModified(t *testing.T) {
 			}}
 			a := newArena(t, plugin, tokenAnswer)
 			if res, body := a.ask("GET", "/oauth2/token", "", test.header...); res.StatusCode != test.status {
-				t.Errorf("%d %q, want %d", res.StatusCode, body, test.status)
+				t.Errorf("got %d %q, want %d", res.StatusCode, body, test.status)
 			}
 		})
 	}

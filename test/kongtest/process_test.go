@@ -101,7 +101,7 @@ func TestPluginProcess(t *testing.T) {
 		t.Error(err)
 	}
 	if out := a.PluginOutput(); out != "listening\nterminated\n" {
-		t.Errorf("output %q", out)
+		t.Errorf("got the output %q, want both lines", out)
 	}
 	if _, err := os.Stat(a.prefix); !os.IsNotExist(err) {
 		t.Errorf("prefix left behind: %v", err)
@@ -127,7 +127,7 @@ func TestPluginIsRespawned(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := a.PluginPID(); after == before || after == 0 {
-		t.Errorf("process %d after %d", after, before)
+		t.Errorf("got process %d after %d, want a new one", after, before)
 	}
 	for range 4 { // over stale connections and instances
 		a.expect("GET", "/oauth2/token", 200, "PWD=")
@@ -202,14 +202,14 @@ func TestRestartedPluginIsFollowed(t *testing.T) {
 func TestRespawnPause(t *testing.T) {
 	p := &process{}
 	if d := p.pause(); d != 0 {
-		t.Errorf("first respawn after %v", d)
+		t.Errorf("first respawn after %v, want at once", d)
 	}
 	if d := p.pause(); d != respawnPause {
-		t.Errorf("second respawn after %v", d)
+		t.Errorf("second respawn after %v, want %v", d, respawnPause)
 	}
 	p.lastUp = time.Now().Add(-2 * respawnPause)
 	if d := p.pause(); d != 0 {
-		t.Errorf("later respawn after %v", d)
+		t.Errorf("later respawn after %v, want at once", d)
 	}
 }
 

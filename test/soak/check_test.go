@@ -113,7 +113,7 @@ func TestMayMiss(t *testing.T) {
 		want        bool
 	}{{3, 3, false}, {3, 4, true}, {4, 4, true}} {
 		if got := (exchange{first: tt.first, last: tt.last, before: s.servedBy(id)}).mayMiss(); got != tt.want {
-			t.Errorf("from %d to %d: %t", tt.first, tt.last, got)
+			t.Errorf("mayMiss() from %d to %d = %t, want %t", tt.first, tt.last, got, tt.want)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestOutageTouches(t *testing.T) {
 		lasting, past bool
 	}{{-2, -1, false, false}, {-1, 1, true, true}, {1, 2, true, true}, {4.9, 5.1, true, true}, {5.1, 5.2, true, false}} {
 		if lasting.touches(at(tt.from), at(tt.to)) != tt.lasting || past.touches(at(tt.from), at(tt.to)) != tt.past {
-			t.Errorf("from %v s to %v s", tt.from, tt.to)
+			t.Errorf("touches() from %v s to %v s, want %t and %t", tt.from, tt.to, tt.lasting, tt.past)
 		}
 	}
 }

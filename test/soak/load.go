@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +61,27 @@ func (s *soak) client(ctx context.Context) {
 		x.body, x.last = body.Bytes(), s.generations.offered.Load()
 		wrong := s.check(context.WithoutCancel(ctx), x)
 		allowed := errors.Is(wrong, errLookup) && x.mayMiss() && s.outage.touches(begun, time.Now())
+		if wrong != nil && !allowed {
+			wrong = s.explained(wrong)
+		}
 		s.tally.count(wrong, allowed)
 	}
+}
+
+var requestID = regexp.MustCompile(`request ([0-9a-f]{32})`)
+
+// explained adds the line of Kong's log about a refused request.
+func (s *soak) explained(wrong error) error {
+	id := requestID.FindStringSubmatch(wrong.Error())
+	if id == nil {
+		return wrong
+	}
+	for line := range strings.Lines(s.gateway.Log()) {
+		if strings.Contains(line, id[1]) {
+			return fmt.Errorf("%w\n%s", wrong, strings.TrimSpace(line))
+		}
+	}
+	return wrong
 }
 
 // tally counts answers. Safe for concurrent use.

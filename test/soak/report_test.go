@@ -27,7 +27,7 @@ func TestFlat(t *testing.T) {
 		{"no sample", report{soak: &soak{options: options{span: 10 * time.Minute}}}, true},
 	} {
 		if v := tt.report.flat("RSS", resident, 0, " MiB"); v.Missed() != tt.missed {
-			t.Errorf("%s: %v", tt.name, v)
+			t.Errorf("%s: got %v, want it missed: %t", tt.name, v, tt.missed)
 		}
 	}
 }
