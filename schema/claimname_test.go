@@ -43,7 +43,7 @@ func TestWhoMaySetAClaim(t *testing.T) {
 			_, plain := Parse(minimal(t, "claims", claim("name", name, "value", "x")))
 			_, allowed := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true))
 			if (plain == nil) != (want == freeClaim) || (allowed == nil) != (want != reservedClaim) {
-				t.Errorf("%s: %v; with allow_authorization_claims: %v", name, plain, allowed)
+				t.Errorf("standing of %s: got errors %v, and %v with allow_authorization_claims, want standing %d", name, plain, allowed, want)
 			}
 		}
 	}

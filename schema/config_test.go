@@ -83,7 +83,7 @@ func TestParseInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	if cfg.Redis.Password != "s3cr3t" || *cfg.Claims[1].Default != "free" || cfg.Prefix != "m2m:example.kinde.com:" {
-		t.Errorf("decoded wrongly: %+v", cfg)
+		t.Errorf("got %+v, want the password s3cr3t, the default free, and the prefix m2m:example.kinde.com:", cfg)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestParseInstanceRecording(t *testing.T) {
 		t.Fatal(err)
 	}
 	if cfg.Redis.Host != "redis" || cfg.Claims[0].Name != "org_code" {
-		t.Errorf("decoded wrongly: %+v", cfg)
+		t.Errorf("got %+v, want the host redis and the claim org_code", cfg)
 	}
 }
 
@@ -238,7 +238,7 @@ func TestNoErrorHidesAnother(t *testing.T) {
 		}
 	}
 	if cfg, err := Parse([]any{}); cfg == nil || err == nil || err.Error() != "config: expected a record" {
-		t.Errorf("got %+v, %v", cfg, err)
+		t.Errorf("Parse([]) = %+v, %v, want the error that a record is expected", cfg, err)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestEnforceShare(t *testing.T) {
 	for _, share := range []int{0, 1, 5, 50, 99, 100} {
 		now := count(share)
 		if n := len(now); n < share*80 || n > share*120 {
-			t.Errorf("%d %%: %d of 10,000", share, n)
+			t.Errorf("%d %%: got %d of 10,000 applications, want about %d", share, n, share*100)
 		}
 		for i := range before {
 			if !now[i] {

@@ -37,7 +37,7 @@ func TestFetchableFor(t *testing.T) {
 		{"http://localhost:8080", "http://kc.localhost/jwks", false}, // the DNS could say where that is
 	} {
 		if err := FetchableFor(tt.issuer, tt.uri); (err == nil) != tt.allowed {
-			t.Errorf("%s names %s: %v", tt.issuer, tt.uri, err)
+			t.Errorf("FetchableFor(%s, %s) = %v, want allowed: %t", tt.issuer, tt.uri, err, tt.allowed)
 		}
 	}
 }

@@ -14,7 +14,7 @@ func TestValidPrefix(t *testing.T) {
 		"m2m:app:": false, "m2m:kc:org:": false, "m2m:user:kc:": false, "m2m/written:": false, "m2m:kc:app:x:": false, "app:": false,
 	} {
 		if err := ValidPrefix(prefix); (err == nil) != valid {
-			t.Errorf("%q: %v", prefix, err)
+			t.Errorf("ValidPrefix(%q) = %v, want valid: %t", prefix, err, valid)
 		}
 	}
 }

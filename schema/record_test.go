@@ -11,7 +11,7 @@ import (
 func TestKindKey(t *testing.T) {
 	for kind, want := range map[Kind]string{Application: "p:app:a:b", Organization: "p:org:a:b", User: "p:user:a:b"} {
 		if got := kind.Key("p:", "a:b"); got != want {
-			t.Errorf("%s: got %s", kind, got)
+			t.Errorf("key of %s = %s, want %s", kind, got, want)
 		}
 	}
 }
@@ -53,13 +53,13 @@ func TestRecordComplete(t *testing.T) {
 			before := maps.Clone(c.given)
 			got, err := c.kind.Complete("x", c.given)
 			if err != nil || !maps.Equal(got, c.want) {
-				t.Errorf("got %v, %v", got, err)
+				t.Errorf("got %v, %v, want %v", got, err, c.want)
 			}
 			if !maps.Equal(c.given, before) {
-				t.Errorf("what was given became %v", c.given)
+				t.Errorf("the argument became %v, want %v as before", c.given, before)
 			}
 			if again, err := c.kind.Complete("x", got); err != nil || !maps.Equal(again, got) {
-				t.Errorf("once more: got %v, %v", again, err)
+				t.Errorf("completed again: got %v, %v, want %v", again, err, got)
 			}
 		})
 	}
@@ -112,11 +112,11 @@ func TestRecordIncomplete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := c.kind.Complete(c.id, c.given)
 			if !errors.Is(err, ErrInvalidRecord) {
-				t.Fatalf("got %v", err)
+				t.Fatalf("got %v, want ErrInvalidRecord", err)
 			}
 			for _, word := range c.says {
 				if !strings.Contains(err.Error(), word) {
-					t.Errorf("the error doesn't say %q: %v", word, err)
+					t.Errorf("got %v, want %q in it", err, word)
 				}
 			}
 			if strings.Contains(err.Error(), value) || len(err.Error()) > 2000 {
@@ -131,7 +131,7 @@ func TestMistakesOfOneLine(t *testing.T) {
 	for _, value := range []string{"\xff", strings.Repeat("x", 4097)} {
 		_, err := Application.Complete("x", Record{"a\nlevel=ERROR \x1b[31m": value})
 		if err == nil || strings.ContainsAny(err.Error(), "\n\x1b") {
-			t.Errorf("got %q", err)
+			t.Errorf("got %q, want an error of one visible line", err)
 		}
 	}
 }

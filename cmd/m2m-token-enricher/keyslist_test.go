@@ -156,7 +156,7 @@ func TestListRefusesAnotherSet(t *testing.T) {
 		got, err := fetchPublished(t.Context(), gateway.URL+"/"+name)
 		switch {
 		case want == "" && (err != nil || len(got) != 1 || got[0] != kid):
-			t.Errorf("%s: got %v: %v", name, got, err)
+			t.Errorf("%s: got %v, %v, want %s", name, got, err, kid)
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
 			t.Errorf("%s: got %v, want %q", name, err, want)
 		}

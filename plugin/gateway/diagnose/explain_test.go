@@ -64,24 +64,24 @@ func TestExplain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if x.Outcome != tt.outcome || !strings.Contains(x.Cause, tt.cause) || x.ClientID != tt.client {
-			t.Errorf("%s: %+v, not %s", tt.client, x, tt.outcome)
+			t.Errorf("%s: got %+v, want %s because of %q", tt.client, x, tt.outcome, tt.cause)
 		}
 		if tt.outcome != "enriched" {
 			continue
 		}
 		if !slices.Equal(x.Added, []string{"org_code", "plan", "region"}) || string(x.Claims["plan"]) != `"free"` {
-			t.Errorf("added %v, claims %s", x.Added, x.Claims)
+			t.Errorf("got %v added and claims %s, want org_code, plan and region, and the plan free", x.Added, x.Claims)
 		}
 		if _, read := x.Records[schema.Application]["user_id"]; !read {
-			t.Errorf("the records don't show what leads to the user: %v", x.Records)
+			t.Errorf("got %v, want the property that names the user", x.Records)
 		}
 		if plan, read := x.Records[schema.Organization]["plan"]; !read || plan != nil {
-			t.Errorf("the records don't show what is missing: %v", x.Records)
+			t.Errorf("got %v, want a plan that is missing", x.Records)
 		}
 	}
 	server.Stop()
 	if x, err := Explain(t.Context(), cfg, "good", nil); err != nil || x.Outcome != "lookup_unavailable" {
-		t.Errorf("%+v, %v", x, err)
+		t.Errorf("got %+v, %v, want lookup_unavailable", x, err)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestExplainToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if x, err := ExplainToken(t.Context(), cfg, token); err != nil || x.Outcome != "enriched" || x.ClientID != "good" {
-		t.Errorf("%+v, %v", x, err)
+		t.Errorf("got %+v, %v, want enriched", x, err)
 	}
 	other, err := idptest.Start("https://example.kinde.com")
 	if err != nil {
@@ -112,7 +112,7 @@ func TestExplainToken(t *testing.T) {
 	for _, token := range []string{token, "opaque", ""} {
 		x, err := ExplainToken(t.Context(), cfg, token)
 		if err != nil || x.Outcome == "enriched" || x.Claims != nil {
-			t.Errorf("%+v, %v", x, err)
+			t.Errorf("got %+v, %v, want it refused", x, err)
 		}
 	}
 }

@@ -66,19 +66,19 @@ func TestInspect(t *testing.T) {
 		i, err := Inspect(t.Context(), tt.cfg, gateway.URL, tt.token)
 		if tt.keysFailed {
 			if !errors.Is(err, jws.ErrKeysUnavailable) {
-				t.Errorf("%s: %+v, %v", name, i, err)
+				t.Errorf("%s: got %+v, %v, want ErrKeysUnavailable", name, i, err)
 			}
 			continue
 		}
 		if err != nil || i.SignedBy != tt.by || i.Accepted != tt.accepted || !strings.Contains(i.Why, tt.why) || !strings.Contains(i.Payload, `"iss"`) {
-			t.Errorf("%s: %+v, %v", name, i, err)
+			t.Errorf("%s: got %+v, %v, want signed by %s, accepted: %t, because of %q", name, i, err, tt.by, tt.accepted, tt.why)
 		}
 	}
 	asked = 0
 	if _, err := Inspect(t.Context(), cfg, gateway.URL, by(ring, issuer, past)); err != nil || asked != 1 {
-		t.Errorf("the gateway was asked %d times: %v", asked, err)
+		t.Errorf("the gateway was asked %d times, %v, want once", asked, err)
 	}
 	if _, err := Inspect(t.Context(), cfg, "http://127.0.0.1:1", raw); !errors.Is(err, jws.ErrKeysUnavailable) {
-		t.Errorf("without the gateway's keys: %v", err)
+		t.Errorf("without the gateway's keys: got %v, want ErrKeysUnavailable", err)
 	}
 }
