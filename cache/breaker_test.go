@@ -15,7 +15,7 @@ import (
 // isServed reports whether the store is asked for id and answers.
 func isServed(t *testing.T, r *Records, id string) bool {
 	t.Helper()
-	_, err := r.Record(t.Context(), schema.Application, id)
+	_, err := app(t, r, id)
 	if err != nil && !errors.Is(err, schema.ErrUnavailable) {
 		t.Fatal(err)
 	}
@@ -39,8 +39,21 @@ func (s *scripted) failsFor(ids ...string) {
 	}
 }
 
-// TestKeyIsLeftAlone: a key that failed isn't asked for again within a second,
-// and keeps no other from being answered.
+// occupy takes all slots of the only node.
+func occupy(r *Records) (release func()) {
+	slots := r.nodes.get("").slots
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
+	return func() {
+		for range cap(slots) {
+			<-slots
+		}
+	}
+}
+
+// TestKeyIsLeftAlone: a key that failed isn't fetched again within a second. Others
+// are answered meanwhile.
 func TestKeyIsLeftAlone(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		r.cfg.Cache = schema.Cache{}
@@ -62,8 +75,8 @@ func TestKeyIsLeftAlone(t *testing.T) {
 	})
 }
 
-// TestNodeIsLeftAlone: after two keys failed no other is asked for within a
-// second. Then one tries, while the others are still kept.
+// TestNodeIsLeftAlone: after two keys failed, no other is fetched within a second.
+// Then one tries, while the others are still blocked.
 func TestNodeIsLeftAlone(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.failsFor()
@@ -74,7 +87,7 @@ func TestNodeIsLeftAlone(t *testing.T) {
 		}
 		pass(time.Second - 1)
 		if isServed(t, r, "new") || s.times() != 2 {
-			t.Errorf("the store was asked %d times, not twice", s.times())
+			t.Errorf("the store was asked %d times, want 2", s.times())
 		}
 		pass(1)
 		release := make(chan struct{})
@@ -102,13 +115,13 @@ func TestNodeIsLeftAlone(t *testing.T) {
 		close(release)
 		tried.Wait()
 		if !isServed(t, r, "other") || s.times() != 4 {
-			t.Errorf("the store was asked %d times, not 4", s.times())
+			t.Errorf("the store was asked %d times, want 4", s.times())
 		}
 	})
 }
 
-// TestFailingKeysLetTheNodeBe: keys that failed before say nothing more of the
-// node, however many of them are asked for.
+// TestFailingKeysLetTheNodeBe: keys that failed before say nothing more about the
+// node, however often they are looked up.
 func TestFailingKeysLetTheNodeBe(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		r.cfg.Cache = schema.Cache{}
@@ -130,8 +143,8 @@ func TestFailingKeysLetTheNodeBe(t *testing.T) {
 	})
 }
 
-// TestHangingKey: a question that fails says nothing of a node that answered
-// others meanwhile.
+// TestHangingKey: a fetch that fails says nothing about a node that answered for
+// other keys meanwhile.
 func TestHangingKey(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(ctx context.Context, id string) (schema.Record, error) {
@@ -156,8 +169,8 @@ func TestHangingKey(t *testing.T) {
 	})
 }
 
-// TestWaitForRoomIsNoFailure: who got the last moment of a connection has all of
-// its time, and the store isn't blamed for the wait.
+// TestWaitForRoomIsNoFailure: a fetch that waited for a slot still has all of its
+// time, and the wait doesn't count as a failure.
 func TestWaitForRoomIsNoFailure(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
@@ -168,10 +181,7 @@ func TestWaitForRoomIsNoFailure(t *testing.T) {
 				return nil, errSilent
 			}
 		}
-		slots := r.nodes.get("").slots
-		for range cap(slots) {
-			slots <- struct{}{}
-		}
+		release := occupy(r)
 		var waiting sync.WaitGroup
 		for i := range 4 {
 			waiting.Go(func() {
@@ -181,23 +191,18 @@ func TestWaitForRoomIsNoFailure(t *testing.T) {
 			})
 		}
 		pass(r.budget() * 3 / 4)
-		for range cap(slots) {
-			<-slots
-		}
+		release()
 		waiting.Wait()
 	})
 }
 
-// TestSilentNodeCostsNoTime: who must not ask is refused at once, though every
-// place is taken by questions that hang; and the keys that fail leave room.
+// TestSilentNodeCostsNoTime: a blocked fetch fails at once, though fetches that
+// hang take every slot. Keys that fail leave slots free.
 func TestSilentNodeCostsNoTime(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		r.nodes = newNodes(4)
 		slots := r.nodes.get("").slots
-		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
-			<-ctx.Done()
-			return nil, errSilent
-		}
+		s.hang()
 		askAll := func() (asking *sync.WaitGroup) {
 			asking = &sync.WaitGroup{}
 			for i := range cap(slots) {
@@ -207,20 +212,16 @@ func TestSilentNodeCostsNoTime(t *testing.T) {
 			return asking
 		}
 		askAll().Wait() // they fail, and the node is left alone
-		for range cap(slots) {
-			slots <- struct{}{}
-		}
+		release := occupy(r)
 		begin := time.Now()
 		if isServed(t, r, "other") || time.Since(begin) > 0 {
 			t.Errorf("refused after %v", time.Since(begin))
 		}
-		for range cap(slots) {
-			<-slots
-		}
+		release()
 		pass(retryInterval)
 		asking := askAll()
 		if n := len(slots); n > 2 { // a key that fails, and who tries
-			t.Errorf("%d places are taken", n)
+			t.Errorf("%d slots are taken, want at most 2", n)
 		}
 		asking.Wait()
 	})
@@ -242,6 +243,6 @@ func TestFailingKeysAreBounded(t *testing.T) {
 		ns.get(fmt.Sprint(i))
 	}
 	if len(ns.byAddr) > maxNodes {
-		t.Errorf("%d nodes are known", len(ns.byAddr))
+		t.Errorf("%d nodes are known, want at most %d", len(ns.byAddr), maxNodes)
 	}
 }

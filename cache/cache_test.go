@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -54,8 +53,8 @@ func TestStaleWhileSilent(t *testing.T) {
 	})
 }
 
-// TestDeletedIsNotStale: that there is no record any more replaces the one
-// that was held.
+// TestDeletedIsNotStale: once Redis says that a record is gone, it never stands
+// in again.
 func TestDeletedIsNotStale(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
@@ -88,7 +87,7 @@ func TestDefiniteAnswersDontPause(t *testing.T) {
 		s.next(nil, errInvalid)
 		expect(t, r, s, nil, schema.ErrInvalidRecord, 1)
 		s.next(good, nil)
-		if _, err := r.Record(t.Context(), schema.Application, "b"); err != nil {
+		if _, err := app(t, r, "b"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -105,14 +104,11 @@ func TestTTLZero(t *testing.T) {
 	})
 }
 
-// TestStoreIsBounded: a store that never answers is given up after its
-// timeouts to connect, to send and to receive.
+// TestStoreIsBounded: a fetch that isn't answered ends after the timeouts to
+// connect, to send and to receive.
 func TestStoreIsBounded(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
-		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
-			<-ctx.Done()
-			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
-		}
+		s.hang()
 		begin := time.Now()
 		if _, err := ask(t, r); !errors.Is(err, schema.ErrUnavailable) {
 			t.Errorf("got %v", err)
@@ -126,12 +122,12 @@ func TestStoreIsBounded(t *testing.T) {
 func TestMaxEntries(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		for i := range 1000 {
-			if _, err := r.Record(t.Context(), schema.Application, fmt.Sprint(i)); err != nil {
+			if _, err := app(t, r, fmt.Sprint(i)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if n := r.tier.entries.Len(); n != 100 {
-			t.Errorf("%d records are held", n)
+			t.Errorf("%d records are cached, want 100", n)
 		}
 	})
 }

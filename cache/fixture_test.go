@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 const prefix = "m2m:example.kinde.com:"
 
 // reader is the user of the lookups under test. It has no right too many, so a
-// fault doesn't need one that the documentation doesn't give. It also tells their
-// connections from those of the test.
+// fault doesn't need one that the documentation doesn't give. Its name marks the
+// connections that aren't the test's own.
 var reader = []string{"--user", "m2m", "on", ">p4ssw0rd", "~m2m:*", "resetchannels", "-@all", "+hmget", "+exists", "+select", "+scan"}
 
 // tracking is the reader with what cache.invalidation needs.

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,10 +79,7 @@ func TestStaleLeavesTime(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		expect(t, r, s, good, nil, 1)
 		pass(30 * time.Second)
-		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
-			<-ctx.Done()
-			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
-		}
+		s.hang()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()
@@ -98,10 +94,7 @@ func TestStaleLeavesTime(t *testing.T) {
 
 func TestCloseEndsFlights(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
-		s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
-			<-ctx.Done()
-			return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
-		}
+		s.hang()
 		var caller sync.WaitGroup
 		caller.Go(func() {
 			if _, err := ask(t, r); !errors.Is(err, context.Canceled) {

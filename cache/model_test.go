@@ -20,34 +20,34 @@ var modelled = schema.Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 100, MaxEntries: 
 // world is a store whose history is known, and the lookups in it. All its times
 // are those of a bubble, hence exact.
 type world struct {
-	t    *testing.T
-	r    *Records
-	told bool // with cache.invalidation
+	t            *testing.T
+	r            *Records
+	invalidation bool // with cache.invalidation
 
-	mu      sync.Mutex
-	rng     *rand.Rand
-	ids     map[string]*history
-	silent  bool // the store refuses
-	hanging bool // the store doesn't even refuse
-	slow    bool
-	failing bool      // the last question failed, about whichever record
-	failed  time.Time // when one failed last
-	deaf    bool      // the connection that tells of changes is lost
-	doubted time.Time // when everything became doubtful last
-	lookups sync.WaitGroup
+	mu          sync.Mutex
+	rng         *rand.Rand
+	ids         map[string]*history
+	silent      bool // the store refuses
+	hanging     bool // the store doesn't even refuse
+	slow        bool
+	failing     bool      // the last question failed, about whichever record
+	failed      time.Time // when one failed last
+	deaf        bool      // the connection that reports changes is lost
+	invalidated time.Time // when everything was invalidated last
+	lookups     sync.WaitGroup
 }
 
 // history is what happened to one record. Version n is versions[n].
 type history struct {
 	versions []version
-	landed   question // the last one that was answered
+	answered question // the last one that was answered
 	failing  bool     // the last question about it failed
 }
 
 type version struct {
-	kind  string    // record, none or invalid
-	asked time.Time // last, of the questions that this answered
-	told  time.Time // when Redis told of the version that followed
+	kind     string    // record, none or invalid
+	asked    time.Time // last, of the questions that this answered
+	reported time.Time // when Redis reported the next version
 }
 
 type question struct {
@@ -61,9 +61,9 @@ var errorOf = map[string]error{"record": nil, "none": schema.ErrNoRecord, "inval
 func TestModel(t *testing.T) {
 	seed := rand.Uint64()
 	for round := range uint64(80) {
-		for _, told := range []bool{false, true} {
+		for _, invalidation := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, rand.New(rand.NewPCG(seed, round)), told)
+				w := newWorld(t, rand.New(rand.NewPCG(seed, round)), invalidation)
 				for range 100 {
 					w.step()
 				}
@@ -73,14 +73,14 @@ func TestModel(t *testing.T) {
 				}
 			})
 			if t.Failed() {
-				t.Fatalf("seed %d, round %d, invalidation %v", seed, round, told)
+				t.Fatalf("seed %d, round %d, invalidation %v", seed, round, invalidation)
 			}
 		}
 	}
 }
 
-func newWorld(t *testing.T, rng *rand.Rand, told bool) *world {
-	w := &world{t: t, rng: rng, told: told, ids: map[string]*history{}}
+func newWorld(t *testing.T, rng *rand.Rand, invalidation bool) *world {
+	w := &world{t: t, rng: rng, invalidation: invalidation, ids: map[string]*history{}}
 	for _, id := range []string{"a", "b", "c"} {
 		w.ids[id] = &history{versions: []version{{kind: "none"}}}
 	}
@@ -109,9 +109,9 @@ func (w *world) step() {
 		w.set(func() { w.silent, w.hanging = !w.silent, w.rng.IntN(2) == 0 })
 	case n < 33:
 		w.set(func() { w.slow = !w.slow })
-	case n < 36 && w.told:
+	case n < 36 && w.invalidation:
 		w.set(func() { w.deaf = true })
-	case n < 42 && w.told:
+	case n < 42 && w.invalidation:
 		w.reconnect()
 	case n < 60:
 		least := []time.Duration{0, 0, 0, seconds(modelled.NegativeTTL - 1), seconds(modelled.TTL - 2), seconds(modelled.TTL + modelled.StaleTTL - 2)}[w.upTo(6)]
@@ -131,7 +131,7 @@ func (w *world) set(change func()) {
 	change()
 }
 
-// write makes a new version of id, of which Redis tells a little later.
+// write makes a new version of id, which Redis reports a little later.
 func (w *world) write(id string) {
 	kind := []string{"record", "record", "record", "none", "invalid"}[w.upTo(5)]
 	delay := w.duration(30 * time.Millisecond)
@@ -141,7 +141,7 @@ func (w *world) write(id string) {
 	h.versions = append(h.versions, version{kind: kind})
 	deaf := w.deaf
 	w.mu.Unlock()
-	if !w.told || deaf {
+	if !w.invalidation || deaf {
 		return
 	}
 	w.lookups.Go(func() {
@@ -153,20 +153,20 @@ func (w *world) write(id string) {
 		}
 		w.r.tier.invalidate(schema.Application.Key("p:", id))
 		for n := range before + 1 {
-			if h.versions[n].told.IsZero() {
-				h.versions[n].told = time.Now()
+			if h.versions[n].reported.IsZero() {
+				h.versions[n].reported = time.Now()
 			}
 		}
 	})
 }
 
-// reconnect ends the loss of changes: whatever was lost, all is doubtful. What
-// is on its way arrives after that.
+// reconnect restores the reports of changes and invalidates everything. Reports
+// that are on their way arrive after that.
 func (w *world) reconnect() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.deaf {
-		w.deaf, w.doubted = false, time.Now()
+		w.deaf, w.invalidated = false, time.Now()
 		w.r.tier.invalidateAll()
 	}
 }
@@ -192,7 +192,7 @@ func (w *world) fetch(ctx context.Context, key string, _ []string) (schema.Recor
 	w.set(func() {
 		h := w.ids[id]
 		w.failing, h.failing = false, false
-		h.landed = question{n, asked}
+		h.answered = question{n, asked}
 		if v := &h.versions[n]; v.asked.Before(asked) {
 			v.asked = asked
 		}

@@ -40,6 +40,14 @@ func (s *scripted) next(record schema.Record, err error) {
 	s.answer = func(context.Context, string) (schema.Record, error) { return record, err }
 }
 
+// hang makes fetches wait until their time ends.
+func (s *scripted) hang() {
+	s.answer = func(ctx context.Context, _ string) (schema.Record, error) {
+		<-ctx.Done()
+		return nil, fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err())
+	}
+}
+
 func (s *scripted) times() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

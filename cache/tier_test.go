@@ -30,44 +30,44 @@ func TestCountedBytes(t *testing.T) {
 	const n = 20_000
 	for name, properties := range map[string]int{"one property": 1, "five": 5, "eight": 8, "twenty": 20} {
 		t.Run(name, func(t *testing.T) {
-			held := newTier(n, 1<<40)
+			cache := newTier(n, 1<<40)
 			before := heap()
 			for i := range n {
 				record := schema.Record{}
 				for p := range properties {
 					record[fmt.Sprintf("property_%d", p)] = strings.Clone(fmt.Sprintf("the value %d of %d", p, i))
 				}
-				held.put(strings.Clone(fmt.Sprintf("m2m:example.kinde.com:app:%032x", i)), record)
+				cache.put(strings.Clone(fmt.Sprintf("m2m:example.kinde.com:app:%032x", i)), record)
 			}
 			took := heap() - before
-			ratio := float64(held.bytes) / float64(took)
-			t.Logf("counted %d bytes a record, they take %d", held.bytes/n, took/n)
+			ratio := float64(cache.bytes) / float64(took)
+			t.Logf("counted %d bytes a record, they take %d", cache.bytes/n, took/n)
 			if ratio < 0.7 || ratio > 1.5 {
-				t.Errorf("counted %d bytes, but they take %d", held.bytes, took)
+				t.Errorf("counted %d bytes, want about %d, which they take", cache.bytes, took)
 			}
-			runtime.KeepAlive(held)
+			runtime.KeepAlive(cache)
 		})
 	}
 }
 
 func TestMaxBytes(t *testing.T) {
-	held := newTier(1000, 100*sizeOf("k00", entry{record: good}))
+	cache := newTier(1000, 100*sizeOf("k00", entry{record: good}))
 	for i := range 1000 {
-		held.put(fmt.Sprintf("k%02d", i%200), good)
-		if held.bytes > held.maxBytes {
-			t.Fatalf("%d bytes are held, more than %d", held.bytes, held.maxBytes)
+		cache.put(fmt.Sprintf("k%02d", i%200), good)
+		if cache.bytes > cache.maxBytes {
+			t.Fatalf("%d bytes are cached, want at most %d", cache.bytes, cache.maxBytes)
 		}
 	}
-	if n := held.entries.Len(); n < 90 || n > 100 {
-		t.Errorf("%d records are held", n)
+	if n := cache.entries.Len(); n < 90 || n > 100 {
+		t.Errorf("%d records are cached, want about 100", n)
 	}
-	before := held.entries.Len()
-	held.put("large", schema.Record{"x": strings.Repeat("x", held.maxBytes)})
-	if n := held.entries.Len(); n != before || held.entries.Contains("large") {
-		t.Errorf("%d records are held, not %d, after one that is larger than the tier", n, before)
+	before := cache.entries.Len()
+	cache.put("large", schema.Record{"x": strings.Repeat("x", cache.maxBytes)})
+	if n := cache.entries.Len(); n != before || cache.entries.Contains("large") {
+		t.Errorf("%d records are cached, want %d, after one that is larger than the tier", n, before)
 	}
-	held.put("k00", schema.Record{"x": strings.Repeat("x", held.maxBytes)})
-	if held.entries.Contains("k00") {
-		t.Error("a record is held that isn't what Redis said last")
+	cache.put("k00", schema.Record{"x": strings.Repeat("x", cache.maxBytes)})
+	if cache.entries.Contains("k00") {
+		t.Error("an outdated record is cached")
 	}
 }

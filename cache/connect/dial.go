@@ -9,24 +9,17 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"time"
 
 	"m2m-token-enricher/schema"
 )
 
-// keepAlive is how often an idle connection is probed.
-const keepAlive = 30 * time.Second
-
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
 // dialer returns a function that makes connections. It reads the files of cfg for
 // each one, so a renewed certificate needs no reload.
-func dialer(cfg schema.Redis) dialFunc {
+func dialer(cfg schema.Redis) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, milliseconds(cfg.ConnectTimeout))
 		defer cancel()
-		plain := net.Dialer{KeepAlive: keepAlive}
-		conn, err := plain.DialContext(ctx, network, addr)
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil || !cfg.SSL {
 			return conn, err
 		}

@@ -10,22 +10,22 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// seen is a lookup and what was known when it began.
-type seen struct {
-	id         string
-	patience   time.Duration
-	begin, end time.Time
-	failing    bool
-	doubted    time.Time
-	landed     question
-	version    int // -1: no record
-	err        error
+// lookup is one call of Record and what was known when it began.
+type lookup struct {
+	id          string
+	patience    time.Duration
+	begin, end  time.Time
+	failing     bool
+	invalidated time.Time
+	answered    question
+	version     int // -1: no record
+	err         error
 }
 
 func (w *world) lookup(id string) {
-	s := seen{id: id, patience: []time.Duration{10 * time.Millisecond, 400 * time.Millisecond, 2 * time.Second, 5 * time.Second}[w.upTo(4)], begin: time.Now()}
+	s := lookup{id: id, patience: []time.Duration{10 * time.Millisecond, 400 * time.Millisecond, 2 * time.Second, 5 * time.Second}[w.upTo(4)], begin: time.Now()}
 	w.set(func() {
-		s.failing, s.doubted, s.landed = w.failing || w.ids[id].failing, w.doubted, w.ids[id].landed
+		s.failing, s.invalidated, s.answered = w.failing || w.ids[id].failing, w.invalidated, w.ids[id].answered
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
@@ -33,13 +33,13 @@ func (w *world) lookup(id string) {
 	s.end, s.err = time.Now(), err
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.judge(&s, record); err != nil {
+	if err := w.check(&s, record); err != nil {
 		w.t.Errorf("%s asked at %v for %v got %v, %v: %v\n%+v", id, s.begin.Format("15:04:05.000"), s.end.Sub(s.begin), record, s.err, err, w.ids[id])
 	}
 }
 
-// judge tells which rule the answer breaks. The caller holds mu.
-func (w *world) judge(s *seen, record schema.Record) error {
+// check returns which rule the answer breaks. The caller holds mu.
+func (w *world) check(s *lookup, record schema.Record) error {
 	if took := s.end.Sub(s.begin); took > s.patience {
 		return errors.New("after the caller's time")
 	}
@@ -47,24 +47,24 @@ func (w *world) judge(s *seen, record schema.Record) error {
 		return err
 	}
 	if errors.Is(s.err, schema.ErrUnavailable) {
-		return w.judgeUnavailable(s)
+		return w.checkUnavailable(s)
 	}
 	v := w.ids[s.id].versions[s.version]
 	if errorOf[v.kind] != nil || s.err != nil {
 		if !errors.Is(s.err, errorOf[v.kind]) || s.err == nil {
 			return errors.New("not what the store said")
 		}
-		return w.judgeFresh(s, v, seconds(modelled.NegativeTTL))
+		return w.checkFresh(s, v, seconds(modelled.NegativeTTL))
 	}
-	err := w.judgeFresh(s, v, seconds(modelled.TTL))
+	err := w.checkFresh(s, v, seconds(modelled.TTL))
 	if err != nil && w.silentFor(s) {
-		return w.judgeStale(s, v)
+		return w.checkStale(s, v)
 	}
 	return err
 }
 
 // identify takes the version from the answer.
-func (w *world) identify(s *seen, record schema.Record) error {
+func (w *world) identify(s *lookup, record schema.Record) error {
 	s.version = -1
 	text := record["version"]
 	if s.err != nil && record == nil {
@@ -83,11 +83,11 @@ func (w *world) identify(s *seen, record schema.Record) error {
 	return nil
 }
 
-// judgeStale holds for a record that was held when the lookup began.
-func (w *world) judgeStale(s *seen, v version) error {
+// checkStale applies to a record that was cached when the lookup began.
+func (w *world) checkStale(s *lookup, v version) error {
 	switch {
-	case !v.told.IsZero() && v.told.Before(s.end):
-		return errors.New("served after Redis told of a change")
+	case !v.reported.IsZero() && v.reported.Before(s.end):
+		return errors.New("served after Redis reported a change")
 	case s.end.Sub(v.asked) >= seconds(modelled.TTL+modelled.StaleTTL):
 		return errors.New("too old even while Redis is silent")
 	case s.end.Sub(s.begin) > s.patience/2:
@@ -96,31 +96,31 @@ func (w *world) judgeStale(s *seen, v version) error {
 	return nil
 }
 
-// judgeFresh holds for an answer that Redis gave since it was asked, or that is
+// checkFresh holds for an answer that Redis gave since it was asked, or that is
 // fresh.
-func (w *world) judgeFresh(s *seen, v version, life time.Duration) error {
+func (w *world) checkFresh(s *lookup, v version, life time.Duration) error {
 	switch {
-	case !v.told.IsZero() && v.told.Before(s.begin):
-		return errors.New("served after Redis told of a change")
+	case !v.reported.IsZero() && v.reported.Before(s.begin):
+		return errors.New("served after Redis reported a change")
 	case s.begin.Sub(v.asked) >= life:
 		return errors.New("too old")
-	case v.asked.Before(s.doubted) && s.begin.After(s.doubted):
+	case v.asked.Before(s.invalidated) && s.begin.After(s.invalidated):
 		return errors.New("not asked again after a loss")
 	}
 	return nil
 }
 
-// silentFor tells whether the caller may take Redis for silent: the last
+// silentFor reports whether the caller may take Redis for silent: the last
 // question failed, or the last one about this record, and this caller may be kept
 // from the next, or one failed meanwhile, or didn't end within the half of the caller's time.
-func (w *world) silentFor(s *seen) bool {
+func (w *world) silentFor(s *lookup) bool {
 	return s.failing || !w.failed.Before(s.begin) || s.end.Sub(s.begin) >= s.patience/2
 }
 
-// judgeUnavailable: there must have been a failure, and without invalidation
-// nothing that would do may have been held; a record that comes with it is one
+// checkUnavailable: there must have been a failure, and without invalidation
+// no record that would do may have been cached; a record that comes with it is one
 // that was once answered.
-func (w *world) judgeUnavailable(s *seen) error {
+func (w *world) checkUnavailable(s *lookup) error {
 	h := w.ids[s.id]
 	if !w.silentFor(s) {
 		return errors.New("unavailable though nothing failed")
@@ -128,12 +128,12 @@ func (w *world) judgeUnavailable(s *seen) error {
 	if s.version >= 0 && (h.versions[s.version].kind != "record" || h.versions[s.version].asked.IsZero()) {
 		return errors.New("the last known record was never known")
 	}
-	known := !s.landed.asked.IsZero() && h.versions[s.landed.version].kind == "record" && s.landed == h.landed
+	known := !s.answered.asked.IsZero() && h.versions[s.answered.version].kind == "record" && s.answered == h.answered
 	switch {
-	case !known || w.told:
-	case s.end.Before(s.landed.asked.Add(seconds(modelled.TTL + modelled.StaleTTL))):
+	case !known || w.invalidation:
+	case s.end.Before(s.answered.asked.Add(seconds(modelled.TTL + modelled.StaleTTL))):
 		return errors.New("unavailable though it may be stale")
-	case s.version != s.landed.version:
+	case s.version != s.answered.version:
 		return errors.New("the last known record is missing")
 	}
 	return nil
