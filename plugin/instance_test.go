@@ -47,25 +47,23 @@ func TestPanicValueIsNotShown(t *testing.T) {
 	}
 }
 
-// TestMistake: an instance with a wrong configuration starts, since Kong would
-// swallow the reason, and refuses each request with it in the log.
-func TestMistake(t *testing.T) {
-	i := start(t, strings.Replace(goodConfig, "https://example.kinde.com", "ftp://x", 1))
-	for _, phase := range []string{"access", "response"} {
-		k := &pdktest.Kong{}
-		handle(t, k, phase, i.handleEvent)
-		checkInternalError(t, k)
-		if !strings.Contains(k.Log[0], "config.management_audiences") {
-			t.Errorf("log %q", k.Log)
+// TestInvalidConfig: an instance with an invalid configuration starts, because Kong
+// would swallow the reason, and refuses each request with it in the log.
+func TestInvalidConfig(t *testing.T) {
+	for config, want := range map[string]string{
+		strings.Replace(goodConfig, "https://example.kinde.com", "ftp://x", 1): "config.management_audiences",
+		"{": "can't be used",
+	} {
+		i := start(t, config)
+		for _, phase := range []string{"access", "response"} {
+			k := &pdktest.Kong{}
+			handle(t, k, phase, i.handleEvent)
+			checkInternalError(t, k)
+			if !strings.Contains(k.Log[0], want) {
+				t.Errorf("log %q, want %q in it", k.Log, want)
+			}
 		}
 	}
-}
-
-func TestNotEvenJSON(t *testing.T) {
-	i := start(t, "{")
-	k := &pdktest.Kong{}
-	handle(t, k, "access", i.handleEvent)
-	checkInternalError(t, k)
 }
 
 // TestKongGoesAway: a handler whose Kong is gone ends.
@@ -152,9 +150,11 @@ func TestLogIsOneLine(t *testing.T) {
 }
 
 // TestAccess: the key set is published, and what no token endpoint knows is refused.
+// The log has once what serves.
 func TestAccess(t *testing.T) {
 	good, _ := able(t)
 	i := ready(t, start(t, good))
+	serving := 0
 	for line, want := range map[string]int32{
 		"GET /m2m/jwks.json HTTP/1.1": 200, "HEAD /m2m/jwks.json HTTP/1.1": 200, "GET /oauth2/token HTTP/1.1": 405, "PUT /m2m/jwks.json HTTP/1.1": 405,
 	} {
@@ -163,5 +163,9 @@ func TestAccess(t *testing.T) {
 		if k.Exit == nil || k.Exit.Status != want {
 			t.Errorf("%s: exit %v, want status %d", line, k.Exit, want)
 		}
+		serving += strings.Count(strings.Join(k.Log, "\n"), `serving issuer="https://example.kinde.com" signs=`)
+	}
+	if serving != 1 {
+		t.Errorf("%d lines of what serves, want 1", serving)
 	}
 }

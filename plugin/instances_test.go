@@ -55,7 +55,7 @@ func withoutEnricher(t *testing.T, config string) *instance {
 	return is.start([]byte(config))
 }
 
-// TestIDs: an id is of one instance, and of none in another process.
+// TestIDs: an id names one instance, and none in another process.
 func TestIDs(t *testing.T) {
 	is, other := newTestInstances(t), newTestInstances(t)
 	first := is.start([]byte(goodConfig))
@@ -90,26 +90,26 @@ func TestNamesakes(t *testing.T) {
 	}
 	old := withPassword("hunter2")
 	now = now.Add(idleLimit / 2)
-	heir := withPassword("letmein")
-	if old == heir || old.id == heir.id || old.gateway == heir.gateway || old.name != heir.name {
-		t.Fatalf("they are %d, %s and %d, %s", old.id, old.name, heir.id, heir.name)
+	replacement := withPassword("letmein")
+	if old == replacement || old.id == replacement.id || old.gateway == replacement.gateway || old.name != replacement.name {
+		t.Fatalf("they are %d, %s and %d, %s", old.id, old.name, replacement.id, replacement.name)
 	}
-	outcomes := fmt.Sprintf(`m2m_outcomes_total{action="refuse",config=%q,outcome="bad_token_response"} 2`, heir.name)
-	misses := fmt.Sprintf("m2m_cache_misses_total{config=%q} 2", heir.name)
+	outcomes := fmt.Sprintf(`m2m_outcomes_total{action="refuse",config=%q,outcome="bad_token_response"} 2`, replacement.name)
+	misses := fmt.Sprintf("m2m_cache_misses_total{config=%q} 2", replacement.name)
 	both := scrape()
-	for _, text := range []string{outcomes, misses, fmt.Sprintf("m2m_ready{config=%q,", heir.name), "m2m_instances 2"} {
+	for _, text := range []string{outcomes, misses, fmt.Sprintf("m2m_ready{config=%q,", replacement.name), "m2m_instances 2"} {
 		if strings.Count(both, text) != 1 {
 			t.Errorf("%d times in the scrape: %s", strings.Count(both, text), text)
 		}
 	}
 	now = now.Add(idleLimit / 2)
-	is.find(heir.id) // the old one isn't in use
+	is.find(replacement.id) // the old one isn't in use
 	if one := scrape(); !strings.Contains(one, outcomes) || !strings.Contains(one, misses) || !strings.Contains(one, "m2m_instances 1") {
-		t.Errorf("the counts went with the old one:\n%s", one)
+		t.Errorf("the counts of the old one are missing:\n%s", one)
 	}
 	now = now.Add(idleLimit)
 	is.find(0) // nothing is in use
-	if none := scrape(); strings.Contains(none, heir.name) || len(is.counts) != 0 {
+	if none := scrape(); strings.Contains(none, replacement.name) || len(is.counts) != 0 {
 		t.Errorf("the counts stay: %v", is.counts)
 	}
 }
@@ -159,7 +159,7 @@ func TestRecordsAreTakenOver(t *testing.T) {
 	}
 }
 
-// TestForgotten: an instance that is gone leaves no counts behind.
+// TestForgotten: a closed instance leaves no counts behind.
 func TestForgotten(t *testing.T) {
 	is := newTestInstances(t)
 	scrape := scrapes(t, is)

@@ -73,15 +73,14 @@ func TestFailureLimit(t *testing.T) {
 	}
 	now = now.Add(time.Minute)
 	if written, missed := write("unknown_application", "a", 1); written != 1 || missed != 15 {
-		t.Errorf("%d lines after a minute, which tell of %d", written, missed)
+		t.Errorf("after a minute %d lines that report %d, want 1 and 15", written, missed)
 	}
 	if _, missed := write("unknown_application", "a", 1); missed != 0 {
-		t.Errorf("the next one tells of %d again", missed)
+		t.Errorf("the next line reports %d, want 0", missed)
 	}
 }
 
-// TestManyClients: who makes up clients takes neither memory nor the lines of
-// the others.
+// TestManyClients: made up clients take neither memory nor the lines of others.
 func TestManyClients(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	l := newFailureLimit(func() time.Time { return now })
@@ -100,8 +99,8 @@ func TestManyClients(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreLimited: a stranger that connects to a socket again and again
-// doesn't fill the log. The line says how to let that user in.
+// TestRefusalsAreLimited: a stranger that keeps connecting to a socket doesn't fill
+// the log. The line says how to let that user in.
 func TestRefusalsAreLimited(t *testing.T) {
 	var out bytes.Buffer
 	before := log.Writer()

@@ -14,8 +14,8 @@ import (
 
 var observing = strings.Replace(goodConfig, `"__seq__"`, `"mode":"observe","__seq__"`, 1)
 
-// wantUntouched fails unless the upstream's answer stays and the log tells why
-// it couldn't be observed.
+// wantUntouched fails unless the upstream's answer stays and the log says why it
+// couldn't be observed.
 func wantUntouched(t *testing.T, k *pdktest.Kong) {
 	t.Helper()
 	if k.Exit != nil {
@@ -26,7 +26,7 @@ func wantUntouched(t *testing.T, k *pdktest.Kong) {
 	}
 }
 
-// TestObserveStopsNothing: not even a panic or a mistake in the configuration.
+// TestObserveStopsNothing: not even a panic or an invalid configuration.
 func TestObserveStopsNothing(t *testing.T) {
 	k := &pdktest.Kong{Replies: pdktest.Replies{"kong.service.response.get_status": pdktest.Number(200)}}
 	handle(t, k, "response", withoutEnricher(t, observing).handleEvent)

@@ -42,7 +42,7 @@ func TestAuditOnlyWhatLeaves(t *testing.T) {
 func TestNobodyWatches(t *testing.T) {
 	i := start(t, goodConfig)
 	if i.event(&pdk.Event{Phase: "response"}).observation != (observation{}) || i.all.observers.step() != nil {
-		t.Error("an observer is told")
+		t.Error("there is an observation without an observer")
 	}
 }
 

@@ -3,10 +3,7 @@ package plugin
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
-
-	"m2m-token-enricher/test/pdktest"
 )
 
 // TestStateOf: metrics show the first key of the ring as the one that signs.
@@ -21,24 +18,5 @@ func TestStateOf(t *testing.T) {
 	}
 	if len(s.Keys) != 2 || s.Keys[0].Role != "signing" || s.Keys[1].Role != "published" || s.Keys[0].Algorithm != "ES256" {
 		t.Errorf("keys %+v", s.Keys)
-	}
-}
-
-// TestServingIsLogged: Kong's log has once what serves.
-func TestServingIsLogged(t *testing.T) {
-	good, _ := able(t)
-	i := ready(t, start(t, good))
-	for _, want := range []int{1, 0} {
-		k := &pdktest.Kong{}
-		handle(t, k, "access", i.handleEvent)
-		got := 0
-		for _, line := range k.Log {
-			if strings.HasPrefix(line, `serving issuer="https://example.kinde.com" signs=`) {
-				got++
-			}
-		}
-		if got != want {
-			t.Errorf("%d lines of what serves, want %d: %q", got, want, k.Log)
-		}
 	}
 }

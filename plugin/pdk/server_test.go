@@ -104,7 +104,7 @@ func TestDrain(t *testing.T) {
 	idle.Ended()
 	idle.Returned(9)
 	busy.Send(pdktest.Event(2, passes, "response"))
-	if _, err := pdktest.ReadFrame(busy); err != nil { // the event has begun: a method's name
+	if _, err := pdktest.ReadFrame(busy); err != nil { // the event has started: a method's name
 		t.Fatal(err)
 	}
 	s.end()

@@ -9,6 +9,6 @@ import (
 
 const peersAreKnown = false
 
-// peer returns this process's own user. On systems other than Linux, which are
-// for development, the socket's mode alone keeps others out.
+// peer returns this process's own user. On systems other than Linux, which are for
+// development, only the socket's mode keeps others out.
 func peer(*net.UnixConn) (uid uint32, err error) { return uint32(os.Geteuid()), nil }

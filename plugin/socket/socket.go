@@ -38,20 +38,19 @@ type listener struct {
 }
 
 // Listen listens at path for processes of this process's user, of root and of
-// users. Each connection of another process is closed at once, and refused is
-// called with who that was, or why nobody knows; it may be called often.
+// users. It closes each connection of another process at once, and calls refused with
+// the user or why the user isn't known. That may happen often.
 //
-// Listen can be called while another process listens at path, as at a reload:
-// that one keeps its connections, and this one takes the path in one step.
-// Neither removes it at the end.
+// Another process may listen at path already, as at a reload. It keeps its
+// connections, and this one takes the path in one step. Neither removes it at the end.
 //
-// The umask counts for nothing, since Kong starts the plugin with none: the
-// socket is bound in a directory of mode 0700 and gets its mode before it gets
-// its path. The mode lets the process's own user connect or, if users has any,
-// everybody; Accept then decides alone.
+// The umask doesn't matter, because Kong starts the plugin with none: the socket is
+// bound in a directory of mode 0700 and gets its mode before its path. The mode lets
+// the process's own user connect or, if there are users, everybody; then Accept
+// decides.
 func Listen(path string, users []uint32, refused func(why string)) (net.Listener, error) {
 	if len(users) > 0 && !peersAreKnown {
-		return nil, errors.New("open the socket: this system doesn't say who connects, so no other user can be allowed to")
+		return nil, errors.New("open the socket: this system doesn't report who connects, so no other user can be allowed; leave out the flag")
 	}
 	mode := os.FileMode(0o600)
 	if len(users) > 0 {
@@ -64,8 +63,8 @@ func Listen(path string, users []uint32, refused func(why string)) (net.Listener
 	return &listener{UnixListener: l, users: users, refused: refused}, nil
 }
 
-// ListenAt is [Listen] for an address that can also be a host:port. Anybody can
-// connect to that.
+// ListenAt is [Listen] for an address that may also be a host:port, where anybody can
+// connect.
 func ListenAt(address string, users []uint32, refused func(why string)) (net.Listener, error) {
 	if !filepath.IsAbs(address) {
 		return net.Listen("tcp", address)
@@ -101,8 +100,8 @@ func listenUnix(path string, mode os.FileMode) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// privateDirectory makes a new directory in dir that only this user can enter:
-// no umask can make it more open.
+// privateDirectory makes a new directory in dir that only this user can enter. No
+// umask can make it more open.
 func privateDirectory(dir string) (path string, err error) {
 	for range 100 { // names that may be taken
 		path = filepath.Join(dir, makingPrefix+rand.Text()[:makingRandom])
@@ -116,8 +115,8 @@ func privateDirectory(dir string) (path string, err error) {
 	return path, nil
 }
 
-// removeLeftovers removes the directories of processes that were killed while
-// they made a socket in dir. What can't be removed is in nobody's way.
+// removeLeftovers removes the directories of processes that were killed while they
+// made a socket in dir. Those that can't be removed do no harm.
 func removeLeftovers(dir string) {
 	root, err := os.OpenRoot(dir) // a link to elsewhere isn't followed
 	if err != nil {

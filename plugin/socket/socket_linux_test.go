@@ -75,7 +75,7 @@ func TestSocketMode(t *testing.T) {
 	}
 }
 
-// TestSocketBeforeItHasItsMode: it is bound where nobody else can reach it.
+// TestSocketBeforeItHasItsMode: the socket is bound where nobody else can reach it.
 func TestSocketBeforeItHasItsMode(t *testing.T) {
 	withoutUmask(t)
 	dir, err := privateDirectory(passable(t))
@@ -200,8 +200,8 @@ func TestSocketPathLimit(t *testing.T) {
 	}
 }
 
-// TestSocketOfAnother: a new process takes the path over in one step, and the
-// old one goes on with its connections.
+// TestSocketOfAnother: a new process takes over the path in one step, and the old one
+// keeps its connections.
 func TestSocketOfAnother(t *testing.T) {
 	path := filepath.Join(passable(t), "s")
 	listen := func() net.Listener {
@@ -235,7 +235,7 @@ func TestSocketOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := theirs.Read(make([]byte, 2)); err != nil || n != 1 {
-		t.Errorf("the connection from before: %d bytes, %v", n, err)
+		t.Errorf("the previous connection: read %d bytes, %v, want 1", n, err)
 	}
 	before.Close()
 	connectTo(after)

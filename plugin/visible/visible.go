@@ -1,6 +1,6 @@
-// Package visible prints what comes from outside, such as a record, a token,
-// the text of an error, a file's name: each as a part of one line that shows
-// every character. Terminals and logs are written through it alone.
+// Package visible prints what comes from outside, such as a record, a token, an
+// error's text or a file's name, as a part of one line that shows every character.
+// Only it writes to terminals and logs.
 package visible
 
 import (
@@ -26,10 +26,10 @@ func Line(text string) string {
 	return string(escaped(nil, text, ""))
 }
 
-// Value returns text as it is if all of it is seen then; otherwise as a Go
-// string in double quotes. It is quoted if a character isn't printable, if white
-// space is at an end, and if it begins with a double quote: so the two forms
-// can't be confused, and [strconv.Unquote] reads a quoted one back.
+// Value returns text as it is if all of it is visible, otherwise as a Go string in
+// double quotes. It is quoted if a character isn't printable, if white space is at
+// an end, and if it begins with a double quote. So nobody confuses the two forms,
+// and [strconv.Unquote] reads a quoted one back.
 func Value(text string) string {
 	if printable(text) && strings.TrimSpace(text) == text && !strings.HasPrefix(text, `"`) {
 		return text
@@ -82,7 +82,7 @@ func Fprintf(w io.Writer, format string, args ...any) {
 	for i := range args {
 		args[i] = argument{args[i]}
 	}
-	_, _ = fmt.Fprintf(w, format, args...) // a terminal that is gone reads no error either
+	_, _ = fmt.Fprintf(w, format, args...) // there is no other terminal to report it to
 }
 
 type argument struct{ value any }
