@@ -69,21 +69,20 @@ func (h *Webhook) refreshOnce(ctx context.Context, code string) (result string, 
 // without a record. But a run may have asked for it before the event, to write
 // its first record. The new timestamp makes that answer a conflict.
 func (h *Webhook) exists(ctx context.Context, code string) (bool, error) {
-	for n := range 2 {
+	for touched := false; ; touched = true {
 		_, err := h.store.Get(ctx, schema.Organization, code)
 		switch {
 		case errors.Is(err, schema.ErrUnavailable):
 			return false, err
 		case !errors.Is(err, schema.ErrNoRecord):
 			return true, nil // even if the record is invalid
-		case n > 0:
+		case touched:
 			return false, nil
 		}
 		if err := h.store.Touch(ctx, schema.Organization, code); err != nil {
 			return false, err
 		}
 	}
-	return false, nil
 }
 
 func (h *Webhook) delete(ctx context.Context, asked records.Timestamp, code string) error {

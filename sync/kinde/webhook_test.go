@@ -291,3 +291,18 @@ func TestWebhookRemembers(t *testing.T) {
 		t.Errorf("got %d remembered events, want %d", n, maxHandled)
 	}
 }
+
+// TestWaitForAnEarlierEvent ends with the context.
+func TestWaitForAnEarlierEvent(t *testing.T) {
+	l := newLocks()
+	ctx, cancel := context.WithCancel(t.Context())
+	unlock, err := l.lock(ctx, "org_a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	cancel()
+	if _, err := l.lock(ctx, "org_a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+}
