@@ -52,7 +52,7 @@ func TestFlightJustEnded(t *testing.T) {
 }
 
 // TestCallersDeadline: a caller waits no longer than it may, and what it waited
-// for goes on for the others.
+// for continues for the others.
 func TestCallersDeadline(t *testing.T) {
 	overScript(t, func(t *testing.T, r *Records, s *scripted) {
 		s.answer = func(context.Context, string) (schema.Record, error) { pass(time.Second); return good, nil }

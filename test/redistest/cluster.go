@@ -34,7 +34,7 @@ type Cluster struct {
 	client *redis.ClusterClient
 }
 
-// StartCluster starts so many masters, which share the slots evenly, and
+// StartCluster starts masters, which share the slots evenly, and
 // replicas of each, all with args in addition, and waits until every node can
 // serve. A failover needs three masters, because most of them must agree to it.
 func StartCluster(tb testing.TB, masters, replicasPerMaster int, args ...string) *Cluster {
@@ -54,7 +54,7 @@ func StartCluster(tb testing.TB, masters, replicasPerMaster int, args ...string)
 	return c
 }
 
-// assign gives the masters their slots, and each its epoch, since masters with
+// assign gives the masters their slots, and each its epoch, because masters with
 // the same one would have to settle that first.
 func (c *Cluster) assign(masters int) {
 	c.tb.Helper()

@@ -43,7 +43,7 @@ func (l *link) close() {
 }
 
 // serve passes on what both sides send, until one of them closes its
-// connection. It takes commands even while nothing passes, so that it notices
+// connection. It takes commands even while nothing passes, to notice
 // when the client leaves.
 func (l *link) serve() {
 	defer l.close()
@@ -124,7 +124,7 @@ func (l *link) ask(command frame, server net.Conn) error {
 	return err
 }
 
-// reply gives the client a reply, or the part of it that it shall have.
+// reply gives the client a reply, or a part of it if a cut is due.
 func (l *link) reply(f frame) error {
 	if err := l.proxy.hinder(l.ctx, true); err != nil {
 		return err

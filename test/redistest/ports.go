@@ -47,7 +47,7 @@ func FreePort(tb testing.TB) int {
 }
 
 // FindPort returns a port on loopback that nobody listens on. It is below those
-// that the kernel gives to outgoing connections, so that a server can come back
+// that the kernel gives to outgoing connections, so a server can return
 // to it.
 func FindPort() (int, error) {
 	for range 100 {

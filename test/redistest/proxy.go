@@ -13,8 +13,7 @@ import (
 // time and by any goroutine; Pass ends all of them.
 //
 // It reads commands and replies one by one, and passes a command on when the one
-// before is answered: SUBSCRIBE in RESP3, which has no reply, would wait for
-// ever. It can't read TLS; Handle does nothing then.
+// before is answered. So it can't proxy SUBSCRIBE in RESP3, which has no reply. It can't read TLS; Handle does nothing then.
 type Proxy struct {
 	tb     testing.TB
 	target string
@@ -88,7 +87,7 @@ func (p *Proxy) Drop() {
 }
 
 // Pass ends everything that the proxy does except passing on what it gets. What
-// it has held arrives now.
+// Hold kept back arrives now.
 func (p *Proxy) Pass() { p.change(func(s *switches) { *s = switches{} }) }
 
 // Cut closes all connections, and each new one at once, until Pass.
@@ -183,7 +182,7 @@ func (p *Proxy) hinder(ctx context.Context, delayed bool) error {
 		p.mu.Lock()
 		now, changed := p.switches, p.changed
 		p.mu.Unlock()
-		var due <-chan time.Time // never, if it is held
+		var due <-chan time.Time // never while it holds
 		if now.mode != holding {
 			left := now.delay - time.Since(start)
 			if !delayed || left <= 0 {

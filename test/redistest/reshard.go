@@ -7,7 +7,7 @@ import (
 )
 
 // Reshard moves one slot with its keys to another master, while the cluster
-// goes on serving, and waits until every node knows it.
+// keeps serving, and waits until every node knows it.
 func (c *Cluster) Reshard(slot int, to *Server) {
 	c.tb.Helper()
 	c.StartReshard(slot, to)()
