@@ -29,3 +29,15 @@ func TestCheckReportsEverything(t *testing.T) {
 		t.Errorf("got %v, %v, want two errors", findings, err)
 	}
 }
+
+// TestCheckLeavesVaultReferences: only Kong can resolve them.
+func TestCheckLeavesVaultReferences(t *testing.T) {
+	findings, err := Check(t.Context(), map[string]any{
+		"issuer": "https://example.kinde.com", "jwks_uri": "http://127.0.0.1:1/jwks", "signing": map[string]any{"jwks": "{vault://env/keys}"},
+		"redis":  map[string]any{"host": "127.0.0.1", "port": 1.0, "password": "{vault://env/password}"},
+		"claims": []any{map[string]any{"name": "org_code", "from": "organization.code"}},
+	})
+	if err != nil || len(findings) != 4 || !strings.Contains(findings[1].What, "not checked") || !strings.Contains(findings[3].What, "not checked") {
+		t.Errorf("got %v, %v, want keys and Redis not checked", findings, err)
+	}
+}
