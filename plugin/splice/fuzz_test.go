@@ -2,6 +2,7 @@ package splice
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"unicode/utf8"
 )
@@ -65,4 +66,33 @@ func expected(o *Object, changes []Member) []Member {
 		}
 	}
 	return want
+}
+
+// FuzzCut: the output is as strict as the input, and has the members that were
+// not cut, with their bytes.
+func FuzzCut(f *testing.F) {
+	f.Add([]byte(`{}`), "a", "b")
+	f.Add([]byte(" { \"a\" : 1 , \"b\":[ ] ,\n\"c\":\"}\" } \n"), "a", "c")
+	f.Add([]byte(`{"\u0061":9007199254740993,"b":{"a":1},"c":","}`), "a", "b")
+	f.Fuzz(func(t *testing.T, text []byte, name1, name2 string) {
+		o, err := Parse(text)
+		if err != nil {
+			return
+		}
+		out := o.Cut(name1, name2)
+		after, err := Parse(out)
+		if err != nil {
+			t.Fatalf("Cut made %q: %v", out, err)
+		}
+		var want []Member
+		for _, m := range o.members {
+			if m.Name != name1 && m.Name != name2 {
+				want = append(want, m)
+			}
+		}
+		same := slices.EqualFunc(after.members, want, func(a, b Member) bool { return a.Name == b.Name && string(a.Value) == string(b.Value) })
+		if !same || len(want) == len(o.members) && !bytes.Equal(out, text) {
+			t.Errorf("Cut(%q, %q) of %q = %q, want everything else as it was", name1, name2, text, out)
+		}
+	})
 }

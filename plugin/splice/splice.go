@@ -184,6 +184,26 @@ func (o *Object) With(changes ...Member) []byte {
 	return append(out, o.text[o.last:]...)
 }
 
+// Cut returns the text of the object without the members of names, each with one
+// comma beside it. Everything else keeps its bytes and its order.
+func (o *Object) Cut(names ...string) []byte {
+	out := make([]byte, 0, len(o.text))
+	end, left := 0, 0 // where the previous member ends, and how many are left
+	for i, m := range o.members {
+		start := end + bytes.IndexByte(o.text[end:], '"') // nothing but white space, a brace or a comma precedes a name
+		cut := slices.Contains(names, m.Name)
+		if i == 0 || left > 0 && !cut {
+			out = append(out, o.text[end:start]...)
+		}
+		end = m.at + len(m.Value)
+		if !cut {
+			out = append(out, o.text[start:end]...)
+			left++
+		}
+	}
+	return append(out, o.text[end:]...)
+}
+
 // Without returns the object without the members of names, as one line.
 func (o *Object) Without(names ...string) []byte {
 	out := []byte("{")

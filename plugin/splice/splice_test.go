@@ -297,3 +297,29 @@ func TestTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestCut: one comma disappears with a member, and everything else stays.
+func TestCut(t *testing.T) {
+	for _, tt := range []struct{ before, after string }{
+		{`{"x":1}`, `{}`},
+		{" { \"x\" : 1 } \n", " {  } \n"},
+		{`{"x":1,"a":2}`, `{"a":2}`},
+		{`{"a":1,"x":2}`, `{"a":1}`},
+		{`{"a":1,"x":2,"b":3}`, `{"a":1,"b":3}`},
+		{"{\n \"x\": \"\\\"}\" ,\n \"a\": {\"x\":1},\n \"y\": [3] ,\r\n\t\"b\": 1.0 \n}\n", "{\n \"a\": {\"x\":1} ,\r\n\t\"b\": 1.0 \n}\n"},
+		{`{"x":1,"y":2,"a":3}`, `{"a":3}`},
+		{`{"a":1 , "x":2 ,  "y":3   }`, `{"a":1   }`},
+		{`{"x":1,"y":2}`, `{}`},
+		{`{"\u0078":1,"X":2}`, `{"X":2}`},
+		{`{}`, `{}`},
+		{` { "a" : 1 } `, ` { "a" : 1 } `},
+	} {
+		o, err := Parse([]byte(tt.before))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(o.Cut("x", "y")); got != tt.after {
+			t.Errorf("Cut of %q = %q, want %q", tt.before, got, tt.after)
+		}
+	}
+}
