@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -72,9 +73,16 @@ func (i *instance) response(ctx context.Context, e *event) error {
 	if err != nil {
 		return err
 	}
-	answer(e, i.gateway.Enrich(ctx, x))
+	r := i.gateway.Enrich(ctx, x)
+	if len(r.Dropped) > 0 {
+		e.warn("other tokens", i.tokensWarning.next(i.all.now(), func() error { return errOtherTokens }))
+	}
+	answer(e, r)
 	return nil
 }
+
+var errOtherTokens = errors.New("the provider answers with an ID token or a refresh token beside the M2M access token; " +
+	"enriched answers are sent without it; other_tokens in the configuration decides that")
 
 // warn logs what an operator should know of the configuration and the observers.
 func (i *instance) warn(ctx context.Context, e *event) {

@@ -58,6 +58,12 @@ type Config struct {
 	// MaxTokenSize limits an enriched token, in bytes. Unset means 7168.
 	MaxTokenSize int `json:"max_token_size"`
 
+	// OtherTokens is OtherTokensDrop, OtherTokensKeep or OtherTokensRefuse: what
+	// happens to an ID token or a refresh token beside an M2M access token. The ID
+	// token's at_hash doesn't fit the enriched token, and the refresh token would bring
+	// a raw one. Unset means OtherTokensDrop.
+	OtherTokens string `json:"other_tokens"`
+
 	Signing Signing `json:"signing"`
 	Redis   Redis   `json:"redis"`
 
@@ -162,12 +168,16 @@ type Claim struct {
 	Default *string `json:"default"`
 }
 
-// Modes and failure policies.
+// Choices of fields.
 const (
 	ModeEnforce    = "enforce"
 	ModeObserve    = "observe"
 	PolicyStop     = "stop"
 	PolicyContinue = "continue"
+
+	OtherTokensDrop   = "drop"   // an enriched answer is sent without them
+	OtherTokensKeep   = "keep"   // they stay
+	OtherTokensRefuse = "refuse" // the client gets an OAuth error
 )
 
 // Algorithms are the algorithms that a provider may sign with, all asymmetric.

@@ -57,6 +57,8 @@ func root() Field {
 			Description: "Refuse a token for both the management API and another audience, instead of passing it unchanged."},
 		{Name: "max_token_size", Type: "integer", Default: 7168, Between: []int{512, 65536},
 			Description: "Largest size of an enriched token, in bytes. Most servers accept header lines up to 8 kB."},
+		{Name: "other_tokens", Type: "string", Default: OtherTokensDrop, OneOf: []string{OtherTokensDrop, OtherTokensKeep, OtherTokensRefuse},
+			Description: "What happens to an ID token or a refresh token beside an M2M access token: enriched answers are sent without it, or with it, or the answer is refused."},
 		signingField(), redisField(),
 		{Name: "prefix", Type: "string", LenMax: 256,
 			Description: "Start of every key in Redis. Ends in a separator such as a colon; no part before a colon is app, org, user or written. Unset: m2m:, the issuer's host and a colon."},

@@ -34,7 +34,7 @@ func explain(stdout io.Writer) *cli.Command {
 			"explain -c kong.yml CLIENT_ID\n  m2m-token-enricher explain -c kong.yml --token token.jwt"),
 		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "audience", Destination: &r.audience, Usage: "An `AUDIENCE` of the token, such as https://api.example.com"},
-			&cli.StringFlag{Name: "token", Destination: &r.token, Usage: "Verify the provider's token in this `FILE`, - for standard input"},
+			&cli.StringFlag{Name: "token", Destination: &r.token, Usage: "Verify the provider's token, or whole answer, in this `FILE`, - for standard input"},
 			jsonFlag(&r.print, "Print JSON"),
 		}, r.target.flags()...),
 		Action: interruptible(r.run),
@@ -101,6 +101,9 @@ func (r *explainRun) show(x *diagnose.Explanation) error {
 	}
 	if x.Outcome != string(enrich.Enriched) {
 		visible.Fprintf(r.print.out, "what to do: %s\n", enrich.Outcome(x.Outcome).Advice())
+	}
+	for _, name := range x.Dropped {
+		visible.Fprintf(r.print.out, "- %s, beside the access token\n", visible.Word(name))
 	}
 	for _, name := range x.Added {
 		visible.Fprintf(r.print.out, "+ %s: %s\n", visible.Word(name), x.Claims[name])

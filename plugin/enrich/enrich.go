@@ -96,7 +96,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	raw, err := response.accessToken()
+	raw, err := response.accessToken(e.cfg.OtherTokens == schema.OtherTokensRefuse)
 	if err != nil {
 		return err
 	}
@@ -123,6 +123,10 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 		return err
 	}
 	r.issued = issued{token.Claims, records.organization.id, claims, signed.keyID}
-	r.Status, r.Body = response.status, response.with(signed.token, signed.expiresIn)
-	return nil
+	if e.cfg.OtherTokens == schema.OtherTokensDrop {
+		r.Dropped = response.others()
+	}
+	r.Status = response.status
+	r.Body, err = response.with(signed.token, signed.expiresIn, r.Dropped)
+	return err
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzResponse: whatever the provider answers, only a verified token's claims are
-// signed, and everything except the token keeps its bytes.
+// signed, and everything except the tokens keeps its bytes.
 func FuzzResponse(f *testing.F) {
 	signed := newFixture(f).sign()
 	for _, seed := range []string{
@@ -39,20 +39,26 @@ func FuzzResponse(f *testing.F) {
 		}
 		text, err := inflate(x.Response)
 		must(t, err)
-		sameButToken(t, signed, text, r.Body)
+		sameButTokens(t, signed, text, r)
 	})
 }
 
-// sameButToken fails unless the two bodies differ in the access token alone
-// and the old one is the token that the provider signed.
-func sameButToken(t *testing.T, signed string, before, after []byte) {
+// sameButTokens fails unless the body before differs from that of r in the access
+// token and in dropped members alone, and the old access token is the one that
+// the provider signed.
+func sameButTokens(t *testing.T, signed string, before []byte, r Result) {
 	old, err := splice.Parse(before)
 	must(t, err)
-	now, err := splice.Parse(after)
+	left, err := splice.Parse(old.Cut(r.Dropped...))
+	must(t, err)
+	now, err := splice.Parse(r.Body)
 	must(t, err)
 	placeholder := splice.Member{Name: "access_token", Value: []byte("0")}
-	if !bytes.Equal(old.With(placeholder), now.With(placeholder)) {
-		t.Fatalf("before %q\nafter  %q", before, after)
+	if !bytes.Equal(left.With(placeholder), now.With(placeholder)) {
+		t.Fatalf("before %q\nafter  %q", before, r.Body)
+	}
+	if !blank(now.Get("id_token")) || !blank(now.Get("refresh_token")) {
+		t.Fatalf("another token is left in %q", r.Body)
 	}
 	token, _ := splice.Text(now.Get("access_token"))
 	raw, _ := splice.Text(old.Get("access_token"))

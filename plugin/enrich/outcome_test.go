@@ -44,8 +44,14 @@ var outcomes = []outcomeTest{
 		f.exchange.Request.Body = []byte("grant_type=authorization_code&code=x")
 		f.response["refresh_token"], f.token = "r", "opaque"
 	}, NotM2M, 0, ""},
-	{"refresh token", func(f *fixture) { f.response["refresh_token"], f.token = "r", "opaque" }, BadTokenResponse, 502, "server_error"},
-	{"id token", func(f *fixture) { f.response["id_token"] = "r" }, BadTokenResponse, 502, "server_error"},
+	{"refresh token", func(f *fixture) {
+		f.set("", "other_tokens", "refuse")
+		f.response["refresh_token"], f.token = "r", "opaque"
+	}, BadTokenResponse, 502, "server_error"},
+	{"id token", func(f *fixture) {
+		f.set("", "other_tokens", "refuse")
+		f.response["id_token"] = "r"
+	}, BadTokenResponse, 502, "server_error"},
 	{"access token is a number", func(f *fixture) { f.body = []byte(`{"access_token":1}`) }, BadTokenResponse, 502, "server_error"},
 	{"opaque", func(f *fixture) {
 		f.token, f.keys.err = "2YotnFZFEjr1zCsicMWpAA", jws.ErrKeysUnavailable
@@ -171,6 +177,7 @@ var outcomes = []outcomeTest{
 	}, TokenTooLarge, 400, "unauthorized_client"},
 	{"no signing key", func(f *fixture) { f.ring, f.ringErr = nil, errors.New("no key") }, InternalError, 500, "server_error"},
 	{"enriched", func(f *fixture) {}, Enriched, 200, ""},
+	{"enriched without the other tokens", func(f *fixture) { f.response["refresh_token"], f.response["id_token"] = "r", "i" }, Enriched, 200, ""},
 	{"201", func(f *fixture) { f.exchange.Response.Status = 201 }, Enriched, 201, ""},
 }
 

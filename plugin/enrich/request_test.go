@@ -181,7 +181,7 @@ func TestUndecodableClientComesLate(t *testing.T) {
 		outcome Outcome
 	}{
 		"nothing else":   {func(*fixture) {}, ClientMismatch},
-		"refresh token":  {func(f *fixture) { f.response["refresh_token"] = "r" }, BadTokenResponse},
+		"refresh token":  {func(f *fixture) { f.set("", "other_tokens", "refuse"); f.response["refresh_token"] = "r" }, BadTokenResponse},
 		"opaque token":   {func(f *fixture) { f.token = "opaque" }, OpaqueToken},
 		"keys down":      {func(f *fixture) { f.keys.err = jws.ErrKeysUnavailable }, KeysUnavailable},
 		"another issuer": {func(f *fixture) { f.claims["iss"] = "https://other" }, UntrustedToken},

@@ -26,6 +26,14 @@ const maxResponseSize = 256 << 10
 // 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
 var tokenMembers = []string{"access_token", "id_token", "refresh_token"}
 
+// otherTokens are the tokens that don't belong in an M2M response (RFC 6749,
+// section 4.4.3), each with the members that describe it. refresh_expires_in is
+// Keycloak's.
+var otherTokens = [][]string{
+	{"id_token"},
+	{"refresh_token", "refresh_expires_in", "refresh_token_expires_in"},
+}
+
 // tokenResponse is an answer of the provider that carries a token.
 type tokenResponse struct {
 	body     *splice.Object
@@ -82,14 +90,27 @@ func blank(value jsontext.Value) bool {
 	return value == nil || value.Kind() == 'n' || string(value) == `""`
 }
 
-// accessToken returns the access token of an M2M response. Neither a refresh token
-// nor an ID token belongs in it (RFC 6749, section 4.4.3). With the first, the
-// client could bypass the gateway; the second is about a user.
-func (r tokenResponse) accessToken() (string, error) {
-	for _, name := range tokenMembers[1:] {
-		if !blank(r.body.Get(name)) {
-			return "", decided(BadTokenResponse, "the upstream's body has %s beside an M2M access token", name)
+// others returns the members with the tokens beside the access token, each followed
+// by those that describe it.
+func (r tokenResponse) others() (members []string) {
+	for _, token := range otherTokens {
+		if blank(r.body.Get(token[0])) {
+			continue
 		}
+		for _, name := range token {
+			if r.body.Get(name) != nil {
+				members = append(members, name)
+			}
+		}
+	}
+	return members
+}
+
+// accessToken returns the access token of an M2M response. With refuse, another token
+// beside it ends the exchange.
+func (r tokenResponse) accessToken(refuse bool) (string, error) {
+	if others := r.others(); refuse && len(others) > 0 {
+		return "", decided(BadTokenResponse, "the upstream's body has %s beside an M2M access token, and other_tokens is refuse", others[0])
 	}
 	token, ok := r.body.Text("access_token")
 	if !ok {
@@ -98,15 +119,23 @@ func (r tokenResponse) accessToken() (string, error) {
 	return token, nil
 }
 
-// with returns the body with another access token. expiresIn (s) shortens
-// expires_in; 0 leaves it.
-func (r tokenResponse) with(token string, expiresIn int64) []byte {
+// with returns the body with another access token and without the members that
+// are dropped. expiresIn (s) shortens expires_in; 0 leaves it.
+func (r tokenResponse) with(token string, expiresIn int64, dropped []string) ([]byte, error) {
 	quoted, _ := splice.Quote(token) // a compact token is ASCII
 	changes := []splice.Member{{Name: "access_token", Value: quoted}}
 	if present := r.body.Get("expires_in"); expiresIn > 0 && present != nil {
 		changes = append(changes, splice.Member{Name: "expires_in", Value: shorten(present, expiresIn)})
 	}
-	return r.body.With(changes...)
+	body := r.body.With(changes...)
+	if len(dropped) == 0 {
+		return body, nil
+	}
+	changed, err := splice.Parse(body)
+	if err != nil {
+		return nil, fmt.Errorf("drop other tokens: %w", err)
+	}
+	return changed.Cut(dropped...), nil
 }
 
 // shorten returns the lesser of the two numbers of seconds, as a string if

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,6 +141,55 @@ func TestResponseKeepsItsBytes(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, before)
 	}
 	payload(t, f.ring, token)
+}
+
+// TestOtherTokens: an enriched answer lacks the tokens beside the access token and
+// what describes them. Everything else keeps its bytes and its order.
+func TestOtherTokens(t *testing.T) {
+	const both = "{ \"id_token\" : \"I\",\n\t\"access_token\":\"TOKEN\" , \"refresh_token\":\"R\", \"refresh_expires_in\":1800,\"x\":1.0,\"refresh_token_expires_in\": 5 } \n"
+	const blanks = `{"access_token":"TOKEN","refresh_expires_in":0,"refresh_token":"","id_token":null,"not-before-policy":0}`
+	for _, tt := range []struct {
+		name, policy, before, after string
+		dropped                     []string
+	}{
+		{"unset drops both", "", both, "{ \"access_token\":\"TOKEN\",\"x\":1.0 } \n", []string{"id_token", "refresh_token", "refresh_expires_in", "refresh_token_expires_in"}},
+		{"drop, ID token alone", "drop", `{"access_token":"TOKEN","id_token":"I","refresh_expires_in":0}`, `{"access_token":"TOKEN","refresh_expires_in":0}`, []string{"id_token"}},
+		{"drop, an escaped name", "drop", `{"access_token":"TOKEN","refresh\u005ftoken":{}}`, `{"access_token":"TOKEN"}`, []string{"refresh_token"}},
+		{"drop, only on top", "drop", `{"access_token":"TOKEN","a":{"id_token":"I"}}`, `{"access_token":"TOKEN","a":{"id_token":"I"}}`, nil},
+		{"keep", "keep", both, both, nil},
+		{"blank members are no tokens", "drop", blanks, blanks, nil},
+		{"blank members aren't refused", "refuse", blanks, blanks, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			if tt.policy != "" {
+				f.set("", "other_tokens", tt.policy)
+			}
+			f.body = []byte(strings.Replace(tt.before, "TOKEN", f.sign(), 1))
+			r := f.want(Enriched)
+			token := accessToken(t, r)
+			payload(t, f.ring, token)
+			if got := strings.Replace(string(r.Body), token, "TOKEN", 1); got != tt.after || !slices.Equal(r.Dropped, tt.dropped) {
+				t.Errorf("got  %q without %v\nwant %q without %v", got, r.Dropped, tt.after, tt.dropped)
+			}
+		})
+	}
+}
+
+// TestOtherTokensPass: an answer that passes keeps them, whatever its outcome.
+func TestOtherTokensPass(t *testing.T) {
+	for name, spoil := range map[string]func(*fixture){
+		"management audience": func(f *fixture) { f.claims["aud"] = testManagement },
+		"observe":             func(f *fixture) { f.set("", "mode", "observe") },
+		"failure policy":      func(f *fixture) { f.set("", "failure_policy", "continue"); f.records = memory{} },
+	} {
+		f := newFixture(t)
+		f.response["refresh_token"] = "r"
+		spoil(f)
+		if r := f.run(context.Background()); r.Action != Pass || r.Body != nil {
+			t.Errorf("%s: action %s with body %q, want pass", name, r.Action, r.Body)
+		}
+	}
 }
 
 func between(t testing.TB, text []byte, from, to string) string {

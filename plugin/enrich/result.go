@@ -38,10 +38,11 @@ type Result struct {
 	Outcome  Outcome
 	Action   Action
 	Status   int
-	Body     []byte // of Replace
-	Token    bool   // the provider's answer has or may have a token, so no cache may keep it
-	ClientID string // of the verified token, "" before it is verified
-	Cause    error  // for the operator; holds no token, secret or record content
+	Body     []byte   // of Replace
+	Dropped  []string // members with other tokens and what describes them, which an enriched answer lacks
+	Token    bool     // the provider's answer has or may have a token, so no cache may keep it
+	ClientID string   // of the verified token, "" before it is verified
+	Cause    error    // for the operator; holds no token, secret or record content
 
 	issued issued
 }

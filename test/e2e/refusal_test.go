@@ -147,6 +147,23 @@ func TestUpstreamAnswers(t *testing.T) {
 	})
 }
 
+// TestOtherTokens: an enriched answer lacks the tokens beside the access token, and
+// Kong's log says so once.
+func TestOtherTokens(t *testing.T) {
+	w := newWorld(t, nil)
+	w.provider.Misbehave(idptest.Fault{Body: func(body map[string]any) { body["id_token"], body["refresh_token"] = "an.id.token", "refresh" }})
+	for range 2 {
+		a := w.ask(form())
+		w.enriched(a)
+		if strings.Contains(string(a.body), "id_token") || strings.Contains(string(a.body), "refresh") || !strings.Contains(string(a.body), "expires_in") {
+			w.Errorf("got %s, want it without the other tokens alone", a.body)
+		}
+	}
+	if n := strings.Count(w.gateway.Log(), "other tokens: "); n != 1 {
+		w.Errorf("logged %d times, want once", n)
+	}
+}
+
 // TestForgedTokens: the gateway signs nothing that the provider doesn't vouch
 // for.
 func TestForgedTokens(t *testing.T) {

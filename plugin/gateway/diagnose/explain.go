@@ -3,7 +3,6 @@ package diagnose
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -23,6 +22,7 @@ type Explanation struct {
 	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties that are read; null means missing
 	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the enriched token
 	Added    []string                           `json:"added,omitempty"`   // names of the claims that the provider's token lacks
+	Dropped  []string                           `json:"dropped,omitempty"` // members of the provider's answer that the enriched one lacks
 }
 
 // explainTime is how long an explanation may take.
@@ -38,8 +38,8 @@ func Explain(ctx context.Context, cfg *schema.Config, clientID string, audience 
 	return explain(ctx, cfg, token, verifier)
 }
 
-// ExplainToken is Explain for a token of the provider, which is verified with
-// the provider's keys.
+// ExplainToken is Explain for a token of the provider, or for its whole answer. The
+// token is verified with the provider's keys.
 func ExplainToken(ctx context.Context, cfg *schema.Config, token string) (*Explanation, error) {
 	return explain(ctx, cfg, token, nil)
 }
@@ -105,7 +105,8 @@ func explain(ctx context.Context, cfg *schema.Config, token string, verifier enr
 	if err != nil {
 		return nil, err
 	}
-	return lookups.explanation(cfg, token, enricher.Enrich(ctx, exchangeOf(token)))
+	x := exchangeOf(token)
+	return lookups.explanation(cfg, x.Response.Body, enricher.Enrich(ctx, x))
 }
 
 // orThrowaway returns the configured keys or, if you can't read them, a throwaway key.
@@ -127,9 +128,13 @@ func throwawayRing() (*jws.Ring, error) {
 	return jws.ParseRing(text)
 }
 
-// exchangeOf is the request of a client and the answer with token.
+// exchangeOf is the request of a client and the answer with token. A token that is
+// a JSON object is the whole answer.
 func exchangeOf(token string) enrich.Exchange {
-	body, _ := json.Marshal(map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
+	body := []byte(token)
+	if _, err := splice.Parse(body); err != nil {
+		body, _ = json.Marshal(map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
+	}
 	return enrich.Exchange{
 		Request:  enrich.Request{Method: "POST", ContentType: "application/x-www-form-urlencoded", Body: []byte("grant_type=client_credentials")},
 		Response: enrich.Response{Status: 200, Body: body},
@@ -151,7 +156,8 @@ func (r *recorder) Record(ctx context.Context, kind schema.Kind, id string) (sch
 	return record, err
 }
 
-func (r *recorder) explanation(cfg *schema.Config, token string, result enrich.Result) (*Explanation, error) {
+// explanation explains the result for the provider's answer, whose body is given.
+func (r *recorder) explanation(cfg *schema.Config, body []byte, result enrich.Result) (*Explanation, error) {
 	x := &Explanation{
 		Outcome: string(result.Outcome), Action: result.Action.String(), ClientID: result.ClientID,
 		Records: r.properties(cfg),
@@ -162,7 +168,8 @@ func (r *recorder) explanation(cfg *schema.Config, token string, result enrich.R
 	if result.Action != enrich.Replace {
 		return x, nil
 	}
-	return x, x.compare(token, result.Body)
+	x.Dropped = result.Dropped
+	return x, x.compare(body, result.Body)
 }
 
 // properties returns the properties that the configuration names, nil for a missing
@@ -191,20 +198,16 @@ func (r *recorder) properties(cfg *schema.Config) map[schema.Kind]map[string]*st
 	return all
 }
 
-// compare sets the claims of the token in body, and which of them before lacks.
-func (x *Explanation) compare(before string, body []byte) error {
-	answer, err := splice.Parse(body)
+// compare sets the claims of the token in the enriched answer, and which of them
+// that in the provider's lacks.
+func (x *Explanation) compare(provider, enriched []byte) error {
+	old, err := claimsIn(provider)
+	if err != nil {
+		return fmt.Errorf("the provider's answer: %w", err)
+	}
+	after, err := claimsIn(enriched)
 	if err != nil {
 		return fmt.Errorf("the enriched answer: %w", err)
-	}
-	token, _ := answer.Text("access_token")
-	after, err := jws.UnverifiedClaims(token)
-	if err != nil {
-		return fmt.Errorf("the enriched token: %w", err)
-	}
-	old, err := jws.UnverifiedClaims(before)
-	if err != nil {
-		return errors.New("the token can't be read")
 	}
 	x.Claims = map[string]json.RawMessage{}
 	for _, m := range after.Members() {
@@ -214,4 +217,14 @@ func (x *Explanation) compare(before string, body []byte) error {
 		}
 	}
 	return nil
+}
+
+// claimsIn returns the claims of the access token in the body of an answer.
+func claimsIn(body []byte) (jws.Claims, error) {
+	answer, err := splice.Parse(body)
+	if err != nil {
+		return jws.Claims{}, err
+	}
+	token, _ := answer.Text("access_token")
+	return jws.UnverifiedClaims(token)
 }

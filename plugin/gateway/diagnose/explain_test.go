@@ -101,6 +101,10 @@ func TestExplainToken(t *testing.T) {
 	if x, err := ExplainToken(t.Context(), cfg, token); err != nil || x.Outcome != "enriched" || x.ClientID != "good" {
 		t.Errorf("got %+v, %v, want enriched", x, err)
 	}
+	answer := `{"access_token":"` + token + `","id_token":"a.b.c","refresh_token":null}`
+	if x, err := ExplainToken(t.Context(), cfg, answer); err != nil || x.Outcome != "enriched" || !slices.Equal(x.Dropped, []string{"id_token"}) {
+		t.Errorf("a whole answer: got %+v, %v, want it enriched without id_token", x, err)
+	}
 	other, err := idptest.Start("https://example.kinde.com")
 	if err != nil {
 		t.Fatal(err)
