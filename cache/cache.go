@@ -69,7 +69,7 @@ func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records
 	copied := make(chan struct{})
 	close(copied) // nothing to copy
 	return &Records{
-		cfg: cfg, properties: declared(cfg), store: store, now: now, jitter: rand.Float64,
+		cfg: cfg, properties: schema.NamesOf(cfg), store: store, now: now, jitter: rand.Float64,
 		tier:   newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
 		nodes:  newNodes(max(1, cfg.Redis.PoolSize)),
 		copied: copied, ctx: ctx, cancel: cancel,

@@ -96,7 +96,7 @@ func TestCopiedWithoutAProperty(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			overScript(t, func(t *testing.T, from *Records, s *scripted) {
-				from.properties = declared(&schema.Config{Claims: tt.before})
+				from.properties = schema.NamesOf(&schema.Config{Claims: tt.before})
 				expect(t, from, s, good, nil, 1)
 				r, _ := reconfigured(t, from, func(cfg *schema.Config) { cfg.Claims = tt.after })
 				if got, err := ask(t, r); !errors.Is(err, tt.err) || got["org_code"] != "org_a" {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -107,24 +106,4 @@ func (s *store) close() error {
 		return fmt.Errorf("close the connections to Redis: %w", err)
 	}
 	return nil
-}
-
-// declared lists the properties that cfg names, for each kind, and those that
-// every decision needs.
-func declared(cfg *schema.Config) map[schema.Kind][]string {
-	properties := map[schema.Kind][]string{
-		schema.Organization: {schema.OrganizationCode, schema.IsSuspended},
-		schema.User:         {schema.UserID},
-	}
-	sources := []string{cfg.Organization.From, cfg.User.From}
-	for _, claim := range cfg.Claims {
-		sources = append(sources, claim.From)
-	}
-	for _, source := range sources {
-		kind, name := schema.Source(source)
-		if name != "" && !slices.Contains(properties[kind], name) {
-			properties[kind] = append(properties[kind], name)
-		}
-	}
-	return properties
 }
