@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -41,7 +42,7 @@ type Record map[string]string
 // Properties with a meaning of their own.
 const (
 	OrganizationCode = "code"         // must be the code in the record's key
-	IsSuspended      = "is_suspended" // "true" or "false"
+	IsSuspended      = "is_suspended" // "true" or "false", in any letter case
 	UserID           = "id"           // must be the identifier in the record's key
 )
 
@@ -65,7 +66,8 @@ func ValidID(id string) bool {
 }
 
 // Complete returns the record id of kind as it is stored: without empty properties,
-// and with the property that repeats id. given isn't modified, but may be returned.
+// with the property that repeats id, and with is_suspended in lower case. given
+// isn't modified, but may be returned.
 // The error joins all errors in the record. It wraps ErrInvalidRecord and shows no
 // value.
 func (k Kind) Complete(id string, given Record) (Record, error) {
@@ -80,7 +82,7 @@ func (k Kind) Complete(id string, given Record) (Record, error) {
 	if own := k.ownProperty(); own != "" && r[own] != id {
 		invalid("%s must be the identifier %q", own, id)
 	}
-	if s := r[IsSuspended]; k == Organization && s != "" && s != "true" && s != "false" {
+	if _, ok := Boolean(r[IsSuspended]); k == Organization && r[IsSuspended] != "" && !ok {
 		invalid("%s must be true or false", IsSuspended)
 	}
 	switch {
@@ -106,7 +108,9 @@ func (k Kind) Complete(id string, given Record) (Record, error) {
 // stored returns given as it is stored, or given itself if nothing changes.
 func (k Kind) stored(id string, given Record) Record {
 	own := k.ownProperty()
-	asIs := own == "" || given[own] != ""
+	suspended, isBoolean := Boolean(given[IsSuspended])
+	isBoolean = isBoolean && k == Organization
+	asIs := (own == "" || given[own] != "") && (!isBoolean || given[IsSuspended] == strconv.FormatBool(suspended))
 	for _, value := range given {
 		asIs = asIs && value != ""
 	}
@@ -120,6 +124,9 @@ func (k Kind) stored(id string, given Record) Record {
 			r = Record{}
 		}
 		r[own] = id
+	}
+	if isBoolean {
+		r[IsSuspended] = strconv.FormatBool(suspended)
 	}
 	return r
 }

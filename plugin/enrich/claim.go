@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -51,8 +52,8 @@ func convert(typ, text string) (jsontext.Value, error) {
 			return bytes.TrimSpace(v), nil
 		}
 	case schema.TypeBoolean:
-		if text == "true" || text == "false" {
-			return jsontext.Value(text), nil
+		if value, ok := schema.Boolean(text); ok {
+			return jsontext.Value(strconv.FormatBool(value)), nil
 		}
 	case schema.TypeStrings:
 		return convertStrings(text)

@@ -89,11 +89,13 @@ func (c correlation) validate() error {
 	if id := c.user.record[schema.UserID]; id != "" && id != c.user.id {
 		return decided(InvalidRecord, "user %q has another id: %w", c.user.id, schema.ErrInvalidRecord)
 	}
-	switch c.organization.record[schema.IsSuspended] {
-	case "", "false":
-		return nil
-	case "true":
+	text := c.organization.record[schema.IsSuspended]
+	suspended, ok := schema.Boolean(text)
+	switch {
+	case suspended:
 		return decided(SuspendedOrganization, "organization %q is suspended", c.organization.id)
+	case ok || text == "":
+		return nil
 	}
 	return decided(InvalidRecord, "organization %q: %s is neither true nor false: %w", c.organization.id, schema.IsSuspended, schema.ErrInvalidRecord)
 }

@@ -127,6 +127,9 @@ var outcomes = []outcomeTest{
 	{"suspended", func(f *fixture) {
 		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"}
 	}, SuspendedOrganization, 400, "unauthorized_client"},
+	{"suspended in capitals", func(f *fixture) {
+		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "TRUE"}
+	}, SuspendedOrganization, 400, "unauthorized_client"},
 	{"cached suspension during an outage", func(f *fixture) {
 		f.records["org:"+testOrg] = outdated{"code": testOrg, "is_suspended": "true"}
 	}, SuspendedOrganization, 400, "unauthorized_client"},
