@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"m2m-token-enricher/plugin/splice"
 )
@@ -127,4 +129,48 @@ func FuzzRequest(f *testing.F) {
 			t.Fatal("enriched, but no reader finds a grant")
 		}
 	})
+}
+
+// FuzzHiddenToken: a token is found at whatever depth, and under whatever
+// spelling of its name.
+func FuzzHiddenToken(f *testing.F) {
+	f.Add([]byte("aAa_s"), "access_token")
+	f.Add([]byte(""), "idToken")
+	f.Add([]byte("saos"), "x")
+	fx := newFixture(f)
+	signed := fx.sign()
+	e := fx.enricher()
+	f.Fuzz(func(t *testing.T, way []byte, name string) {
+		if len(way) > 12 || !utf8.ValidString(name) {
+			return
+		}
+		for _, token := range []string{signed, "opaque"} {
+			value := any(map[string]any{name: token, "other": 1})
+			for _, step := range way {
+				value = deeper(t, step, value)
+			}
+			body, err := json.Marshal(value)
+			must(t, err)
+			x := fx.exchange
+			x.Response.Body = body
+			r := e.Enrich(context.Background(), x)
+			named := slices.ContainsFunc(tokenMembers, func(m string) bool { return strings.EqualFold(letters(m), letters(name)) })
+			if (token == signed || named) && r.Action == Pass {
+				t.Fatalf("%.200s passes as %s", body, r.Outcome)
+			}
+		}
+	})
+}
+
+// deeper returns value in an array, an object or a string.
+func deeper(t *testing.T, step byte, value any) any {
+	switch step % 3 {
+	case 0:
+		return []any{nil, value}
+	case 1:
+		return map[string]any{"a": value, "token_type": "bearer"}
+	}
+	text, err := json.Marshal(value)
+	must(t, err)
+	return string(text)
 }

@@ -18,6 +18,7 @@ const (
 	NotTokenResponse      Outcome = "not_token_response"
 	AmbiguousRequest      Outcome = "ambiguous_request"
 	NotM2M                Outcome = "not_m2m"
+	HiddenToken           Outcome = "hidden_token"
 	OpaqueToken           Outcome = "opaque_token"
 	KeysUnavailable       Outcome = "keys_unavailable"
 	UntrustedToken        Outcome = "untrusted_token"
@@ -83,7 +84,7 @@ var rules = []rule{
 		"the provider answered with a redirect, or with a 2xx that isn't JSON of at most 256 KiB, has duplicate members, has a refresh or ID token beside an M2M access token and `other_tokens` is `refuse`, or has a token with 1000 header lines or a header for caches that Kong can't delete (with `_` or not ASCII in its name)",
 		"look at what the provider answers on this route"},
 	{NotTokenResponse, pass, 0, "", byNobody,
-		"the provider answered with a 2xx and JSON without a token",
+		"the provider answered with a 2xx and JSON without a token, also below the top",
 		"give the plugin a route of its own"},
 	{AmbiguousRequest, stop, http.StatusBadRequest, "invalid_request", byClient,
 		"the request is over 64 KiB, or not in [the one shape](#the-shape-of-a-token-request) that all readers understand alike. The headers and the query are checked before the provider is asked",
@@ -91,6 +92,9 @@ var rules = []rule{
 	{NotM2M, pass, 0, "", byNobody,
 		"the grant isn't `client_credentials`",
 		"nothing: other grants aren't enriched"},
+	{HiddenToken, stop, http.StatusBadGateway, "server_error", byProvider,
+		"the provider answered with JSON without a token on top, but deeper or under another spelling it has a member such as `access_token` or `accessToken`, or a JWT",
+		"let the provider, or what is between Kong and it, answer as RFC 6749, section 5.1, says: `access_token` at the top of one JSON object"},
 	{OpaqueToken, configured, http.StatusBadGateway, "server_error", byProvider,
 		"the access token isn't a signed JWT",
 		"let the provider issue JWTs (often by asking for an audience)"},

@@ -40,10 +40,17 @@ var outcomes = []outcomeTest{
 		f.exchange.Request.Body = []byte("grant_type=client_credentials&grant_type=refresh_token")
 		f.response["refresh_token"] = "r"
 	}, AmbiguousRequest, 400, "invalid_request"},
+	{"other grant with a token in another object", func(f *fixture) {
+		f.exchange.Request.Body = []byte("grant_type=authorization_code&code=x")
+		f.body = []byte(`{"data":{"access_token":"opaque"}}`)
+	}, NotM2M, 0, ""},
 	{"other grant", func(f *fixture) {
 		f.exchange.Request.Body = []byte("grant_type=authorization_code&code=x")
 		f.response["refresh_token"], f.token = "r", "opaque"
 	}, NotM2M, 0, ""},
+	{"token in another object", func(f *fixture) {
+		f.body = []byte(`{"data":{"access_token":"opaque","refresh_token":"r"}}`)
+	}, HiddenToken, 502, "server_error"},
 	{"refresh token", func(f *fixture) {
 		f.set("", "other_tokens", "refuse")
 		f.response["refresh_token"], f.token = "r", "opaque"

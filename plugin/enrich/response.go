@@ -38,7 +38,8 @@ var otherTokens = [][]string{
 type tokenResponse struct {
 	body     *splice.Object
 	status   int
-	mayCarry bool // it has a token, or may have one because it can't be read
+	hidden   string // what may be a token below the top, "" if there is one on top
+	mayCarry bool   // it has a token, or may have one because it can't be read
 }
 
 // readResponse ends the exchange if the provider's answer carries no token or
@@ -60,28 +61,47 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 		r.mayCarry = false
 		return r, &verdict{outcome: NotTokenResponse} // a CORS preflight
 	}
-	r.body, err = splice.Parse(text)
-	switch {
-	case errors.Is(err, splice.ErrNotObject):
-		return r, &verdict{outcome: NotTokenResponse}
+	switch err := r.parse(text); {
 	case err != nil:
 		return r, decided(BadTokenResponse, "the upstream's body: %w", err)
-	}
-	carries := false
-	for _, name := range tokenMembers {
-		if other := r.body.Alike(name); other != "" {
-			return r, decided(BadTokenResponse, "member %q of the upstream's body may be taken for %s", other, name)
-		}
-		carries = carries || !blank(r.body.Get(name))
-	}
-	r.mayCarry = carries
-	switch {
-	case !carries:
+	case !r.mayCarry:
 		return r, &verdict{outcome: NotTokenResponse}
 	case x.Response.HeadersError != nil:
 		return r, decided(BadTokenResponse, "the upstream's headers: %w", x.Response.HeadersError)
 	}
 	return r, nil
+}
+
+// parse reads the body and finds out whether it has a token.
+func (r *tokenResponse) parse(text []byte) (err error) {
+	onTop := false
+	r.body, err = splice.Parse(text)
+	switch {
+	case errors.Is(err, splice.ErrNotObject):
+	case err != nil:
+		return err
+	default:
+		if onTop, err = hasToken(r.body); err != nil {
+			return err
+		}
+	}
+	if !onTop {
+		r.hidden = hiddenToken(text)
+	}
+	r.mayCarry = onTop || r.hidden != ""
+	return nil
+}
+
+// hasToken reports whether body carries a token. It is an error if readers may
+// disagree on that.
+func hasToken(body *splice.Object) (has bool, err error) {
+	for _, name := range tokenMembers {
+		if other := body.Alike(name); other != "" {
+			return false, fmt.Errorf("member %q may be taken for %s", other, name)
+		}
+		has = has || !blank(body.Get(name))
+	}
+	return has, nil
 }
 
 // blank reports whether value carries nothing. Some providers send all members,
@@ -106,9 +126,12 @@ func (r tokenResponse) others() (members []string) {
 	return members
 }
 
-// accessToken returns the access token of an M2M response. With refuse, another token
-// beside it ends the exchange.
+// accessToken returns the access token of an M2M response. It ends the exchange if
+// the token isn't on top or, with refuse, if another token is beside it.
 func (r tokenResponse) accessToken(refuse bool) (string, error) {
+	if r.hidden != "" {
+		return "", decided(HiddenToken, "the upstream's body has no token on top, but %s deeper", r.hidden)
+	}
 	if others := r.others(); refuse && len(others) > 0 {
 		return "", decided(BadTokenResponse, "the upstream's body has %s beside an M2M access token, and other_tokens is refuse", others[0])
 	}

@@ -99,7 +99,7 @@ func TestBodies(t *testing.T) {
 		{"unknown members", `{"access_token":"TOKEN","x":{"access_token":"nested"},"n":12345678901234567890}`, Enriched},
 
 		{"nothing", `{}`, NotTokenResponse},
-		{"a string", `"TOKEN"`, NotTokenResponse},
+		{"a string", `"x"`, NotTokenResponse},
 		{"blank", `{"access_token":null,"refresh_token":""}`, NotTokenResponse},
 
 		{"duplicate", `{"access_token":"TOKEN","access_token":"TOKEN"}`, BadTokenResponse},
