@@ -23,7 +23,7 @@ func inspect(stdout io.Writer) *cli.Command {
 	r := &inspectRun{print: printer{out: stdout}}
 	return &cli.Command{
 		Name: "inspect", ArgsUsage: "FILE", Usage: "Show who signed a token, and whether an API would accept it",
-		Description: described("FILE has the token; - is standard input. It exits with 3 if an API would refuse the token.",
+		Description: described("FILE has the token, or the whole token answer; - is standard input. It exits with 3 if an API would\nrefuse the token.",
 			"inspect -c kong.yml --url https://gateway.example.com/m2m/jwks.json token.jwt"),
 		Flags: append(r.target.fileFlags(),
 			&cli.StringFlag{Name: "url", Destination: &r.url, Usage: "The gateway publishes its keys at this `URL`, such as https://gateway.example.com/m2m/jwks.json"},

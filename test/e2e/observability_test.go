@@ -74,7 +74,7 @@ func TestExplainAndInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, text := range map[string]string{config: string(w.config()), file: token, provider: raw} {
+	for path, text := range map[string]string{config: string(w.config()), file: "Bearer " + token, provider: `{"access_token":"` + raw + `"}`} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
