@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -63,11 +64,11 @@ func (r *explainRun) explanation(ctx context.Context, cfg *schema.Config, client
 	if r.token == "" {
 		return diagnose.Explain(ctx, cfg, clientID, r.audience)
 	}
-	token, err := readToken(r.token)
+	saved, err := readToken(r.token)
 	if err != nil {
 		return nil, err
 	}
-	return diagnose.ExplainToken(ctx, cfg, token)
+	return diagnose.ExplainToken(ctx, cfg, cmp.Or(saved.answer, saved.token))
 }
 
 // verdict returns the exit code of an explanation, nil if it is 0.

@@ -40,11 +40,11 @@ func (r *inspectRun) run(ctx context.Context, cmd *cli.Command) error {
 	if cfg == nil || r.url == "" {
 		return usageError{errors.New("-c KONG_YML and --url are needed")}
 	}
-	token, err := readToken(cmd.Args().First())
+	saved, err := readToken(cmd.Args().First())
 	if err != nil {
 		return err
 	}
-	i, err := diagnose.Inspect(ctx, cfg, r.url, token)
+	i, err := diagnose.Inspect(ctx, cfg, r.url, saved.token)
 	if err != nil {
 		return err
 	}

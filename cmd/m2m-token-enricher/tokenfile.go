@@ -14,35 +14,42 @@ import (
 // maxTokenFile is how large a file with a token may be.
 const maxTokenFile = 1 << 20
 
-// readToken reads a token from a file, which is safer than a command line. The
-// errors are about the file, and show nothing of its content.
-func readToken(name string) (string, error) {
-	text, err := readText(name, maxTokenFile)
-	if err != nil {
-		return "", err
-	}
-	token, err := tokenIn(text)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", inputName(name), err)
-	}
-	return token, nil
+// savedToken is what a file has of a token.
+type savedToken struct {
+	token  string
+	answer string // the provider's whole answer, "" if the file has none
 }
 
-// tokenIn returns the access_token of a token answer, or the only token in any
-// other text.
-func tokenIn(text string) (string, error) {
-	text, err := bodyOf(strings.ReplaceAll(text, "\r\n", "\n"))
+// readToken reads a token from a file, which is safer than a command line. The
+// errors are about the file, and show nothing of its content.
+func readToken(name string) (savedToken, error) {
+	text, err := readText(name, maxTokenFile)
+	if err != nil {
+		return savedToken{}, err
+	}
+	saved, err := tokenIn(text)
+	if err != nil {
+		return savedToken{}, fmt.Errorf("%s: %w", inputName(name), err)
+	}
+	return saved, nil
+}
+
+// tokenIn finds the access_token of a token answer, or the only token in any other
+// text.
+func tokenIn(text string) (saved savedToken, err error) {
+	text, err = bodyOf(strings.ReplaceAll(text, "\r\n", "\n"))
 	switch text = strings.TrimSpace(text); {
 	case err != nil:
-		return "", err
 	case text == "":
-		return "", errors.New("is empty; save the token in it")
+		err = errors.New("is empty; save the token in it")
 	case text[0] == '{':
 		return tokenOfAnswer(text)
 	case text[0] == '[':
-		return "", errors.New("no access_token at the top of the JSON; save the token alone")
+		err = errNoMember
+	default:
+		saved.token, err = onlyToken(text)
 	}
-	return onlyToken(text)
+	return saved, err
 }
 
 // bodyOf returns the body of an HTTP response, after the headers of all responses
@@ -59,44 +66,56 @@ func bodyOf(text string) (string, error) {
 	return text, nil
 }
 
-// tokenOfAnswer returns the access_token of a JSON object. Letter case and
-// underscores don't count in its name, because some programs write accessToken.
-func tokenOfAnswer(text string) (string, error) {
-	in := json.NewDecoder(strings.NewReader(text))
-	var found []json.RawMessage
-	var names []string
-	_, err := in.Token()
-	for err == nil && in.More() {
-		var value json.RawMessage
-		name, nameErr := in.Token()
-		err = errors.Join(nameErr, in.Decode(&value))
-		names = append(names, fmt.Sprint(name))
-		if strings.EqualFold(strings.ReplaceAll(fmt.Sprint(name), "_", ""), "accesstoken") {
-			found = append(found, value)
+var errNoMember = errors.New("no access_token at the top of the JSON, where the gateway looks for it; save the token alone")
+
+// tokenOfAnswer finds the access_token of a JSON object. Some programs write its
+// name as accessToken. Then the object isn't the provider's answer.
+func tokenOfAnswer(text string) (savedToken, error) {
+	names, values, err := members(text)
+	var found []int
+	for i, name := range names {
+		if strings.EqualFold(strings.ReplaceAll(name, "_", ""), "accesstoken") {
+			found = append(found, i)
 		}
 	}
+	switch {
+	case err != nil:
+		return savedToken{}, err
+	case len(found) > 1:
+		return savedToken{}, errors.New("access_token twice; keep the one that you ask about")
+	case len(found) == 0 && slices.Contains(names, "error"):
+		return savedToken{}, errors.New("is an error answer, so it has no access_token; save an answer with status 200")
+	case len(found) == 0:
+		return savedToken{}, errNoMember
+	}
+	token, isText := values[found[0]].(string)
+	if !isText || token == "" {
+		return savedToken{}, errors.New("its access_token is empty or isn't a text; save an answer with a token")
+	}
+	saved := savedToken{token: token}
+	if names[found[0]] == "access_token" {
+		saved.answer = text
+	}
+	return saved, whole(token)
+}
+
+// members returns the names and values in a JSON object, in their order.
+func members(text string) (names []string, values []any, err error) {
+	in := json.NewDecoder(strings.NewReader(text))
+	_, err = in.Token()
+	for err == nil && in.More() {
+		var value any
+		name, nameErr := in.Token()
+		err = errors.Join(nameErr, in.Decode(&value))
+		names, values = append(names, fmt.Sprint(name)), append(values, value)
+	}
 	if _, end := in.Token(); err != nil || end != nil {
-		return "", errors.New("incomplete JSON; save the whole answer, or the token alone")
+		return nil, nil, errors.New("incomplete JSON; save the whole answer, or the token alone")
 	}
 	if _, err := in.Token(); err != io.EOF {
-		return "", errors.New("more than one JSON value; save one answer")
+		return nil, nil, errors.New("more than one JSON value; save one answer")
 	}
-	switch {
-	case len(found) > 1:
-		return "", errors.New("access_token twice; keep the one that you ask about")
-	case len(found) == 0 && slices.Contains(names, "error"):
-		return "", errors.New("is an error answer, so it has no access_token; save an answer with status 200")
-	case len(found) == 0:
-		return "", errors.New("no access_token at the top of the JSON; save the token alone")
-	}
-	var token *string
-	switch err := json.Unmarshal(found[0], &token); {
-	case err != nil || token == nil:
-		return "", errors.New("its access_token isn't a text; save the token alone")
-	case *token == "":
-		return "", errors.New("its access_token is empty; save an answer with a token")
-	}
-	return *token, whole(*token)
+	return names, values, nil
 }
 
 // Forms of a token in a text. A token that isn't a JWT is the only word.

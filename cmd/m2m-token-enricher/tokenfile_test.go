@@ -90,7 +90,7 @@ func TestTokenFilesAtFault(t *testing.T) {
 		"list":                     {`["` + a + `"]`, "no access_token"},
 		"error":                    {`{"error":"invalid_client","error_description":"` + a + `"}`, "is an error"},
 		"no text":                  {`{"access_token":null}`, "isn't a text"},
-		"empty member":             {`{"access_token":""}`, "is empty"},
+		"empty member":             {`{"access_token":""}`, "is empty or"},
 		"half an answer":           {`{"access_token":"` + a, "incomplete JSON"},
 		"no JSON":                  {`{access_token: ` + a + `}`, "incomplete JSON"},
 		"header only":              {a[:strings.Index(a, ".")], "cut off"},
@@ -131,5 +131,25 @@ func tokenOf(t *testing.T, text string) (string, error) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return readToken(name)
+	saved, err := readToken(name)
+	return saved.token, err
+}
+
+// TestSavedAnswers: a whole answer is kept, because what is beside the token in it
+// counts, too.
+func TestSavedAnswers(t *testing.T) {
+	a := jwtOf("access")
+	answer := `{"access_token":"` + a + `","id_token":"` + jwtOf("id") + `"}`
+	for text, want := range map[string]string{
+		answer:                     answer,
+		"\ufeff" + answer + "\r\n": answer,
+		"HTTP/1.1 200 OK\r\nA: b\r\n\r\n" + answer: answer,
+		a:                             "",
+		`"access_token": "` + a + `"`: "",
+		`{"accessToken":"` + a + `"}`: "",
+	} {
+		if got, err := tokenIn(strings.TrimPrefix(text, "\ufeff")); got.answer != want || got.token != a || err != nil {
+			t.Errorf("tokenIn found an answer of %d bytes and %v, want one of %d bytes", len(got.answer), err, len(want))
+		}
+	}
 }

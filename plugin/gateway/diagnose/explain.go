@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -128,11 +129,11 @@ func throwawayRing() (*jws.Ring, error) {
 	return jws.ParseRing(text)
 }
 
-// exchangeOf is the request of a client and the answer with token. A token that is
-// a JSON object is the whole answer.
+// exchangeOf is the request of a client and the answer with token. A token that
+// begins as a JSON object is the whole answer.
 func exchangeOf(token string) enrich.Exchange {
 	body := []byte(token)
-	if _, err := splice.Parse(body); err != nil {
+	if !strings.HasPrefix(token, "{") {
 		body, _ = json.Marshal(map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
 	}
 	return enrich.Exchange{
