@@ -40,7 +40,7 @@ func recordOf(value string) schema.Record { return schema.Record{"a": value, "on
 
 func TestImportBadRows(t *testing.T) {
 	server, s := start(t)
-	file := rowOf("a", "1") + "\n" + rowOf("b", "1") + "{\n" + rowOf("c", "1") + `{"id":"d d","properties":{"a":"1"}}` + "\n" + rowOf("e", "1")
+	file := rowOf("a", "1") + "\n" + rowOf("b", "1") + "{\n" + rowOf("c", "1") + `{"id":"d ","properties":{"a":"1"}}` + "\n" + rowOf("e", "1")
 	for _, c := range []struct {
 		name    string
 		skipBad bool

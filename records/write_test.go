@@ -94,7 +94,7 @@ func TestPutRefuses(t *testing.T) {
 		bad  Entry
 		says string
 	}{
-		"a space in the id": {schema.Application, Entry{"a b", schema.Record{"a": secret}}, "printable ASCII"},
+		"a space at an end": {schema.Application, Entry{"a ", schema.Record{"a": secret}}, "printable ASCII"},
 		"no property":       {schema.Application, Entry{"x", schema.Record{"a": ""}}, "no property"},
 		"not UTF-8":         {schema.Application, Entry{"x", schema.Record{"a": secret + "\xff"}}, "isn't UTF-8"},
 		"another code":      {schema.Organization, Entry{"x", schema.Record{"code": secret}}, "code must be"},

@@ -52,7 +52,7 @@ func TestDerivedPrefix(t *testing.T) {
 // reading that one has is tried.
 func TestKeysAreUnambiguous(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	parts := []string{"m2m", "kc", "a", "app", "org", "user", "written", "my-", ":", ":", ":", "/", ".", "{", "}", "ü"}
+	parts := []string{"m2m", "kc", "a", "app", "org", "user", "written", "my-", ":", ":", ":", " ", "/", ".", "{", "}", "ü"}
 	text := func(n int) string {
 		var b strings.Builder
 		for range random.IntN(n) {

@@ -54,15 +54,20 @@ const (
 	MaxProperties   = 256
 )
 
-// ValidID reports whether id can be part of a key in Redis and of a log line:
-// printable ASCII without spaces.
+// IDForm is the form of an identifier, for errors.
+const IDForm = "1 to 256 printable ASCII characters without a space at an end"
+
+// ValidID reports whether id is a client id, an organization's code or a user's
+// identifier: the characters of a client id (RFC 6749, appendix A.1), the space
+// among them. A space at an end isn't allowed. Nobody sees it in a spreadsheet, and
+// the record of "org_1 " wouldn't suspend org_1.
 func ValidID(id string) bool {
 	for _, c := range []byte(id) {
-		if c <= ' ' || c > '~' {
+		if c < ' ' || c > '~' {
 			return false
 		}
 	}
-	return id != "" && len(id) <= MaxIDSize
+	return id != "" && len(id) <= MaxIDSize && id[0] != ' ' && id[len(id)-1] != ' '
 }
 
 // Complete returns the record id of kind as it is stored: without empty properties,
@@ -76,7 +81,7 @@ func (k Kind) Complete(id string, given Record) (Record, error) {
 		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrInvalidRecord}, args...)...))
 	}
 	if !ValidID(id) {
-		invalid("the identifier %.300q is not 1 to %d printable ASCII characters", id, MaxIDSize)
+		invalid("the identifier %.300q is not %s", id, IDForm)
 	}
 	r := k.stored(id, given)
 	if own := k.ownProperty(); own != "" && r[own] != id {

@@ -19,10 +19,26 @@ func TestKindKey(t *testing.T) {
 func TestValidID(t *testing.T) {
 	for id, want := range map[string]bool{
 		"a": true, "org_8ed648340ea9": true, "a:b/c*?[d]": true, "!~": true, strings.Repeat("a", 256): true,
-		"": false, " ": false, "a b": false, "a\n": false, "\x7f": false, "ü": false, "a\x00": false, "\xff": false, strings.Repeat("a", 257): false,
+		"My Billing Service": true, "a  b": true, "a" + strings.Repeat(" ", 254) + "b": true,
+		"": false, " ": false, " a": false, "a ": false, "a\n": false, "a\tb": false, "\x7f": false, "ü": false, "a\u00a0b": false, "a\x00": false,
+		"\xff": false, strings.Repeat("a", 257): false,
 	} {
 		if ValidID(id) != want {
-			t.Errorf("%q: got %v", id, !want)
+			t.Errorf("ValidID(%q) = %t, want %t", id, !want, want)
+		}
+	}
+}
+
+// TestValidIDByCharacter: every character of a client id by RFC 6749, appendix
+// A.1, is allowed within an identifier, and no other.
+func TestValidIDByCharacter(t *testing.T) {
+	for c := rune(0); c <= 0x2100; c++ {
+		want := c >= 0x20 && c <= 0x7e
+		if id := "a" + string(c) + "b"; ValidID(id) != want {
+			t.Errorf("ValidID(%q) = %t, want %t", id, !want, want)
+		}
+		if id := string(c); ValidID(id) != (want && c != ' ') {
+			t.Errorf("ValidID(%q) = %t, want %t", id, !want, want)
 		}
 	}
 }
@@ -109,7 +125,8 @@ func TestRecordIncomplete(t *testing.T) {
 		"no name":             {Application, "x", Record{"": value}, []string{"name is not 1 to 256 bytes"}},
 		"a broken name":       {Application, "x", Record{"\xff": value}, []string{"name is not 1 to 256 bytes"}},
 		"a broken value":      {Application, "x", Record{"plan": value + "\xff"}, []string{"plan", "isn't UTF-8"}},
-		"all at once": {Organization, "x y", Record{"code": value, "is_suspended": value, "": value, "plan": "\xff"},
+		"a space at an end":   {Application, "x ", Record{"a": value}, []string{"identifier", "without a space at an end"}},
+		"all at once": {Organization, " x", Record{"code": value, "is_suspended": value, "": value, "plan": "\xff"},
 			[]string{"identifier", "code must be", "is_suspended must be", "name is not", "isn't UTF-8"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -141,7 +141,7 @@ func (r *recordsRun) list([]string) error {
 	})
 }
 
-// export prints what import reads.
+// export prints what import reads. It leaves out, with a warning, what import refuses.
 func (r *recordsRun) export([]string) error {
 	return r.each(func(ids []string) error {
 		read, err := r.store.Read(r.ctx, r.kind, ids)
@@ -149,8 +149,12 @@ func (r *recordsRun) export([]string) error {
 			return err
 		}
 		for i, properties := range read {
-			if len(properties) == 0 {
+			switch {
+			case len(properties) == 0:
 				continue // deleted meanwhile
+			case !schema.ValidID(ids[i]):
+				visible.Fprintf(r.stderr, "left out, because no gateway looks it up: the identifier %.300q is not %s\n", ids[i], schema.IDForm)
+				continue
 			}
 			if err := r.print.value(records.Entry{ID: ids[i], Properties: properties}); err != nil {
 				return err

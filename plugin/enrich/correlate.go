@@ -60,7 +60,7 @@ func (e *Enricher) correlate(ctx context.Context, clientID string) (correlation,
 
 func (e *Enricher) lookUp(ctx context.Context, kind schema.Kind, id string) lookup {
 	if !schema.ValidID(id) {
-		return lookup{id: id, err: fmt.Errorf("the %s's identifier is not 1 to %d printable ASCII characters: %w", kind, schema.MaxIDSize, schema.ErrInvalidRecord)}
+		return lookup{id: id, err: fmt.Errorf("the %s's identifier is not %s: %w", kind, schema.IDForm, schema.ErrInvalidRecord)}
 	}
 	record, err := e.deps.Records.Record(ctx, kind, id)
 	return lookup{id, record, err}

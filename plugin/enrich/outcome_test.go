@@ -77,6 +77,7 @@ var outcomes = []outcomeTest{
 	{"no client id", func(f *fixture) { delete(f.claims, "azp") }, UntrustedToken, 502, "server_error"},
 	{"client id is a list", func(f *fixture) { f.claims["azp"] = []string{testClient} }, UntrustedToken, 502, "server_error"},
 	{"client id is a redis key", func(f *fixture) { f.claims["azp"] = "x\r\nFLUSHALL" }, UntrustedToken, 502, "server_error"},
+	{"client id ends with a space", func(f *fixture) { f.claims["azp"] = testClient + " " }, UntrustedToken, 502, "server_error"},
 	{"client id too long", func(f *fixture) { f.claims["azp"] = strings.Repeat("a", 257) }, UntrustedToken, 502, "server_error"},
 	{"signed by the gateway itself", func(f *fixture) {
 		keys, err := jws.ParseProviderKeys(f.ring.PublicSet())
@@ -129,7 +130,7 @@ var outcomes = []outcomeTest{
 		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "name": "A", "is_suspended": "yes"}
 	}, InvalidRecord, 400, "unauthorized_client"},
 	{"organization's code can't be a key", func(f *fixture) {
-		f.records["app:"+testClient] = schema.Record{"org_code": "org a"}
+		f.records["app:"+testClient] = schema.Record{"org_code": "org_ä"}
 	}, InvalidRecord, 400, "unauthorized_client"},
 	{"suspended", func(f *fixture) {
 		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"}

@@ -24,19 +24,19 @@ func TestOneBadRecord(t *testing.T) {
 		spoil func(*hook)
 		bad   string // key
 	}{
-		"a property listed twice":  {answering(org, 200, `{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`), "org:org_bad"},
-		"a number":                 {answering(org, 200, `{"properties":[{"key":"a","value":7}]}`), "org:org_bad"},
-		"no list":                  {answering(app, 200, `{}`), "app:app_bad"},
-		"not JSON":                 {answering(app, 200, `<html>`), "app:app_bad"},
-		"an internal error":        {answering(org, 500, ``), "org:org_bad"},
-		"a bad request":            {answering(app, 400, `{"errors":[{"code":"BAD","message":"no"}]}`), "app:app_bad"},
-		"a proxy's 404":            {answering(org, 404, `no`), "org:org_bad"},
-		"no word of a suspension":  {func(h *hook) { h.saying("org_bad", `{"code":"org_bad"}`) }, "org:org_bad"},
-		"another one's answer":     {func(h *hook) { h.saying("org_bad", `{"code":"org_a","is_suspended":false}`) }, "org:org_bad"},
-		"another type in Redis":    {func(h *hook) { h.text(prefix + "org:org_bad") }, "org:org_bad"},
-		"another type, of an app":  {func(h *hook) { h.text(prefix + "app:app_bad") }, "app:app_bad"},
-		"an identifier too long":   {func(h *hook) { h.job(strings.Repeat("x", 300)) }, ""},
-		"an identifier with space": {func(h *hook) { h.job("app 7", "org_code", "org_a") }, ""},
+		"a property listed twice": {answering(org, 200, `{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`), "org:org_bad"},
+		"a number":                {answering(org, 200, `{"properties":[{"key":"a","value":7}]}`), "org:org_bad"},
+		"no list":                 {answering(app, 200, `{}`), "app:app_bad"},
+		"not JSON":                {answering(app, 200, `<html>`), "app:app_bad"},
+		"an internal error":       {answering(org, 500, ``), "org:org_bad"},
+		"a bad request":           {answering(app, 400, `{"errors":[{"code":"BAD","message":"no"}]}`), "app:app_bad"},
+		"a proxy's 404":           {answering(org, 404, `no`), "org:org_bad"},
+		"no word of a suspension": {func(h *hook) { h.saying("org_bad", `{"code":"org_bad"}`) }, "org:org_bad"},
+		"another one's answer":    {func(h *hook) { h.saying("org_bad", `{"code":"org_a","is_suspended":false}`) }, "org:org_bad"},
+		"another type in Redis":   {func(h *hook) { h.text(prefix + "org:org_bad") }, "org:org_bad"},
+		"another type, of an app": {func(h *hook) { h.text(prefix + "app:app_bad") }, "app:app_bad"},
+		"an identifier too long":  {func(h *hook) { h.job(strings.Repeat("x", 300)) }, ""},
+		"a space at an end":       {func(h *hook) { h.job("app_7 ", "org_code", "org_a") }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := startHook(t)

@@ -185,6 +185,6 @@ func (h *Webhook) handle(ctx context.Context, e event) (status int, err error) {
 	if e.ID != "" {
 		h.handled.Add(e.ID, struct{}{})
 	}
-	h.log(fmt.Sprintf("event %q: %s: organization %s %s", e.ID, e.Type, code, result))
+	h.log(fmt.Sprintf("event %q: %s: organization %q %s", e.ID, e.Type, code, result))
 	return 0, nil
 }

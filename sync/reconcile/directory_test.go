@@ -118,7 +118,7 @@ func TestMissingFolders(t *testing.T) {
 // TestDirectoryErrors: each is reported with its file and line, without values.
 func TestDirectoryErrors(t *testing.T) {
 	tr := newTree(t)
-	tr.file("app/1.jsonl", rec("a")+"\n{\n"+rec("b b")+rec("c"))
+	tr.file("app/1.jsonl", rec("a")+"\n{\n"+rec("b ")+rec("c"))
 	tr.file("app/2.json", `{"id":"d","properties":{"a":"v4lue","a":"v4lue"}}`)
 	tr.file("app/3.json", "")
 	tr.file("app/4.json", rec("e")+rec("f"))
