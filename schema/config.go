@@ -44,7 +44,7 @@ type Config struct {
 	Leeway int `json:"leeway"`
 
 	// ClientIDClaim is the path to the claim that names the application. Unset means
-	// azp.
+	// azp, client_id, appid and cid: each that a token has must name the same one.
 	ClientIDClaim []string `json:"client_id_claim"`
 
 	// ManagementAudiences are the audiences whose tokens pass unchanged. Unset means

@@ -47,6 +47,20 @@ func (p parameters) all(name string) iter.Seq[string] {
 	}
 }
 
+// assertions returns the JWT assertions of the client. What has no value is absent,
+// and the plugin can't read the client of another kind.
+func (p parameters) assertions() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for kind := range p.all("client_assertion_type") {
+			for assertion := range p.all("client_assertion") {
+				if kind == jwtAssertion && assertion != "" && !yield(assertion) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // readBody reads a JSON object or a form.
 func readBody(body []byte) (parameters, error) {
 	if isJSON(body) {

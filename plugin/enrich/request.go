@@ -2,33 +2,19 @@ package enrich
 
 import (
 	"cmp"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
-	"slices"
 	"strings"
-
-	"m2m-token-enricher/plugin/jws"
 )
 
-const (
-	m2mGrant     = "client_credentials"
-	jwtAssertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
-)
+const m2mGrant = "client_credentials"
 
 // tokenRequest is a request that is clearly a client_credentials grant.
 type tokenRequest struct {
 	clients    []client
 	clientsErr error // why a client that it names can't be read
 }
-
-// client is one way in which a request names its client: either text may be
-// meant.
-type client struct{ id, decoded string }
-
-func (c client) is(id string) bool { return c.id == id || c.decoded == id }
 
 // readRequest ends the exchange unless the request is clearly a
 // client_credentials grant. Providers read what RFC 6749 forbids in different
@@ -50,7 +36,7 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 	case grant != m2mGrant:
 		return tokenRequest{}, &verdict{outcome: NotM2M}
 	}
-	return newTokenRequest(r.Authorization, slices.Concat(query, body)), nil
+	return newTokenRequest(r.Authorization, query, body), nil
 }
 
 // readParameters reads the request's body as what it is, a form or JSON. JSON must
@@ -129,7 +115,7 @@ func readPlainForm(r Request) (request tokenRequest, ok bool) {
 	if grant, err := body.grant(); err != nil || grant != m2mGrant || !body.has("client_id") || !body.has("client_secret") {
 		return tokenRequest{}, false
 	}
-	return newTokenRequest("", body), true
+	return newTokenRequest("", nil, body), true
 }
 
 // clearGrant matches the grant types that all readers understand alike: names
@@ -156,55 +142,7 @@ func (p parameters) grant() (string, error) {
 	return grant, nil
 }
 
-func newTokenRequest(authorization string, parameters parameters) (r tokenRequest) {
-	r.clients, r.clientsErr = namedClients(authorization, parameters)
+func newTokenRequest(authorization string, query, body parameters) (r tokenRequest) {
+	r.clients, r.clientsErr = namedClients(authorization, query, body)
 	return r
-}
-
-// namedClients returns every client that the request names: in HTTP Basic
-// credentials (RFC 6749, section 2.3.1), in the body, and as the subject of a
-// JWT assertion (RFC 7523, section 3).
-func namedClients(authorization string, body parameters) ([]client, error) {
-	var clients []client
-	if scheme := "Basic"; len(authorization) >= len(scheme) && strings.EqualFold(authorization[:len(scheme)], scheme) {
-		c, err := basicClient(strings.TrimSpace(authorization[len(scheme):])) // whatever a reader takes for the space
-		if err != nil {
-			return nil, err
-		}
-		clients = append(clients, c)
-	}
-	for id := range body.all("client_id") {
-		clients = append(clients, client{id: id})
-	}
-	for kind := range body.all("client_assertion_type") {
-		if kind != jwtAssertion {
-			continue // the plugin can't read the client of another kind
-		}
-		for assertion := range body.all("client_assertion") {
-			subject, err := jws.UnverifiedSubject(assertion)
-			if err != nil {
-				return nil, fmt.Errorf("client assertion: %w", err)
-			}
-			clients = append(clients, client{id: subject})
-		}
-	}
-	return clients, nil
-}
-
-// basicClient reads the client of HTTP Basic credentials. The standard says
-// form-encoded, but many clients don't encode and many providers don't decode, so
-// the client keeps both readings.
-func basicClient(credentials string) (c client, err error) {
-	text, err := base64.StdEncoding.DecodeString(credentials)
-	if err != nil {
-		text, err = base64.RawStdEncoding.DecodeString(credentials)
-	}
-	if err != nil {
-		return c, errors.New("the basic credentials can't be decoded")
-	}
-	c.id, _, _ = strings.Cut(string(text), ":")
-	if c.decoded, err = url.QueryUnescape(c.id); err != nil {
-		c.decoded = c.id
-	}
-	return c, nil
 }

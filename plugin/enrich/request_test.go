@@ -2,9 +2,7 @@ package enrich
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
-	"strings"
 	"testing"
 
 	"m2m-token-enricher/plugin/jws"
@@ -144,7 +142,9 @@ func TestQuery(t *testing.T) {
 
 // TestClientInQuery: some readers merge the query with the body.
 func TestClientInQuery(t *testing.T) {
-	wantOutcomes(t, map[string]Outcome{"client_id=" + testClient: Enriched, "client_id=other&client_secret=s": ClientMismatch}, func(f *fixture, query string) {
+	wantOutcomes(t, map[string]Outcome{
+		"client_id=" + testClient: Enriched, "client_id=other&client_secret=s": ClientMismatch, "client_id=": Enriched,
+	}, func(f *fixture, query string) {
 		f.exchange.Request.Body, f.exchange.Request.Query = []byte("grant_type=client_credentials"), query
 	})
 }
@@ -199,55 +199,4 @@ func TestUnreadableBody(t *testing.T) {
 	f := newFixture(t)
 	f.exchange.Request.BodyError = errors.New("the body is too large")
 	f.want(AmbiguousRequest)
-}
-
-func TestClient(t *testing.T) {
-	basic := func(text string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(text)) }
-	assertion := func(claims string) string {
-		part := base64.RawURLEncoding.EncodeToString
-		return part([]byte(`{"alg":"RS256"}`)) + "." + part([]byte(claims)) + "." + part([]byte("signature"))
-	}
-	const grant = "grant_type=client_credentials"
-	const asserted = grant + "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion="
-	tests := []struct {
-		name, authorization, body string
-		outcome                   Outcome
-	}{
-		{"none", "", grant, Enriched},
-		{"basic", basic(testClient + ":secret:with:colons"), grant, Enriched},
-		{"basic in another case", strings.ToUpper("basic ") + basic(testClient + ":s")[6:], grant, Enriched},
-		{"basic without padding", strings.TrimRight(basic(testClient+":s"), "="), grant, Enriched},
-		{"basic and body", basic(testClient + ":s"), grant + "&client_id=" + testClient, Enriched},
-		{"assertion", "", asserted + assertion(`{"sub":"`+testClient+`","iss":"x"}`), Enriched},
-		{"another kind of assertion", "", grant + "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Asaml2-bearer&client_assertion=x", Enriched},
-		{"another scheme", "Bearer x", grant, Enriched},
-
-		{"basic of another", basic("other:s"), grant, ClientMismatch},
-		{"basic of another behind a tab", "Basic\tb3RoZXI6cw==", grant, ClientMismatch},
-		{"basic of another beside the body", basic("other:s"), grant + "&client_id=" + testClient, ClientMismatch},
-		{"basic broken", "Basic %%%", grant, ClientMismatch},
-		{"basic empty", "Basic ", grant, ClientMismatch},
-		{"body of another", "", grant + "&client_id=other", ClientMismatch},
-		{"body of two", "", grant + "&client_id=" + testClient + "&client_id=other", ClientMismatch},
-		{"body in another case", "", grant + "&client_id=" + strings.ToUpper(testClient), ClientMismatch},
-		{"assertion of another", "", asserted + assertion(`{"sub":"other"}`), ClientMismatch},
-		{"assertion without subject", "", asserted + assertion(`{}`), ClientMismatch},
-		{"assertion broken", "", asserted + "x.y", ClientMismatch},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			f := newFixture(t)
-			f.exchange.Request.Authorization, f.exchange.Request.Body = tt.authorization, []byte(tt.body)
-			f.want(tt.outcome)
-		})
-	}
-}
-
-func TestBasicClientIsFormEncoded(t *testing.T) {
-	f := newFixture(t)
-	f.claims["azp"] = "app:1"
-	f.records["app:app:1"] = f.records["app:"+testClient]
-	f.exchange.Request.Body = []byte("grant_type=client_credentials")
-	f.exchange.Request.Authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte("app%3A1:s"))
-	f.want(Enriched)
 }

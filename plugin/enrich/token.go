@@ -8,7 +8,6 @@ import (
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
-	"m2m-token-enricher/schema"
 )
 
 // ownKeys are the gateway's keys. The ring that a token's key is compared with
@@ -41,16 +40,16 @@ func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, ownKeys,
 // identify returns the client that the verified token names. The request must
 // not name another.
 func (e *Enricher) identify(token *jws.Token, request tokenRequest) (string, error) {
-	id, ok := token.Claims.TextAt(e.cfg.ClientIDClaim)
-	if !ok || !schema.ValidID(id) {
-		return "", decided(UntrustedToken, "%w: claim %q is not a client id", jws.ErrUntrusted, e.cfg.ClientIDClaim)
+	id, claim, err := tokenClient(token.Claims, e.cfg.ClientIDClaim)
+	if err != nil {
+		return "", decided(UntrustedToken, "%w: %w", jws.ErrUntrusted, err)
 	}
 	if request.clientsErr != nil {
 		return "", &verdict{ClientMismatch, request.clientsErr}
 	}
 	for _, c := range request.clients {
 		if !c.is(id) {
-			return "", decided(ClientMismatch, "the token is for another client than the request")
+			return "", decided(ClientMismatch, "%s isn't the token's %q, which is %q: %s", c.where, claim, id, c.differs(id))
 		}
 	}
 	return id, nil

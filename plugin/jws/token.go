@@ -240,17 +240,3 @@ func UnverifiedClaims(token string) (Claims, error) {
 	}
 	return Claims{o}, nil
 }
-
-// UnverifiedSubject returns the sub of a JWT that nobody verified, such as a
-// client's assertion.
-func UnverifiedSubject(token string) (string, error) {
-	claims, err := UnverifiedClaims(token)
-	if err != nil {
-		return "", err
-	}
-	sub, ok := claims.Text("sub")
-	if !ok {
-		return "", errors.New("sub is missing")
-	}
-	return sub, nil
-}

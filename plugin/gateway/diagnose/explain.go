@@ -61,13 +61,17 @@ func imagined(cfg *schema.Config, clientID string, audience []string) (string, e
 	if len(audience) > 0 {
 		claims["aud"] = audience
 	}
+	path := cfg.ClientIDClaim
+	if len(path) == 0 {
+		path = []string{"azp"}
+	}
 	at := claims
-	for _, name := range cfg.ClientIDClaim[:len(cfg.ClientIDClaim)-1] {
+	for _, name := range path[:len(path)-1] {
 		inner := map[string]any{}
 		at[name] = inner
 		at = inner
 	}
-	at[cfg.ClientIDClaim[len(cfg.ClientIDClaim)-1]] = clientID
+	at[path[len(path)-1]] = clientID
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", nil, err
