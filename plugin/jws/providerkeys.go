@@ -75,14 +75,6 @@ func signingMethod(alg string) jwt.SigningMethod {
 	return method
 }
 
-// haveKeyOf reports whether one of keys has the kid of h. A newer set would have
-// no other key for it.
-func (keys ProviderKeys) haveKeyOf(h header) bool {
-	return h.kid != "" && slices.ContainsFunc(keys, func(key ProviderKey) bool {
-		return key.KeyID == h.kid && key.makes(h.alg)
-	})
-}
-
 // makes reports whether the key makes signatures of alg.
 func (key ProviderKey) makes(alg string) bool {
 	return (key.Algorithm == "" || key.Algorithm == alg) && fits(alg, key.Public)

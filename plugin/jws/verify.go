@@ -18,7 +18,7 @@ type KeySource interface {
 	// Keys returns the keys.
 	Keys(ctx context.Context) (ProviderKeys, error)
 	// Renewed returns the keys after an attempt to fetch new ones. It is for a
-	// token whose key isn't among those of Keys.
+	// token that none of Keys verifies.
 	Renewed(ctx context.Context) (ProviderKeys, error)
 }
 
@@ -92,14 +92,15 @@ func (v *Verifier) signed(ctx context.Context, token string) (*compact, header, 
 	return c, h, key, err
 }
 
-// verifySignature returns the key that signed c.
+// verifySignature returns the key that signed c. If none of keys did, it looks for
+// newer ones: a provider may also give a new key the kid of an old one.
 func (v *Verifier) verifySignature(ctx context.Context, c *compact, h header, keys ProviderKeys) (ProviderKey, error) {
 	if !slices.Contains(v.algorithms, h.alg) {
 		return ProviderKey{}, fmt.Errorf("%w: its algorithm is not accepted", ErrUntrusted)
 	}
 	key, err := keys.verify(c, h)
-	if err == nil || keys.haveKeyOf(h) {
-		return key, err
+	if err == nil {
+		return key, nil
 	}
 	if keys, err = v.keys.Renewed(ctx); err != nil {
 		return ProviderKey{}, err

@@ -53,7 +53,7 @@ func TestVerifyKey(t *testing.T) {
 		{"key of bad key_ops", operations(t, k1, `"verify"`), rs256(accepted), ErrUntrusted},
 		{"key of key_ops verify", operations(t, k1, `["sign","verify"]`), rs256(accepted), nil},
 		{"key of another alg", set(t, with(k1, "PS256", "")), rs256(accepted), ErrUntrusted},
-		{"key of an encryption alg", set(t, with(k1, "RSA-OAEP", "")), rs256(accepted), ErrUntrusted},
+		{"key of an encryption alg", set(t, with(k1, "RSA-OAEP", ""), public("k2", otherRSA())), rs256(accepted), ErrUntrusted},
 		{"weak key", set(t, public("k1", weakRSA()), public("k2", otherRSA())),
 			sign(t, "RS256", weakRSA(), accepted, claims("")), ErrUntrusted},
 	}
@@ -183,7 +183,7 @@ func TestVerifyOrder(t *testing.T) {
 	}
 }
 
-// TestVerifyRenews: keys are renewed only if the set may lack the token's key.
+// TestVerifyRenews: keys are renewed if none of them verifies the token.
 func TestVerifyRenews(t *testing.T) {
 	token := func(key crypto.Signer, header string) string { return sign(t, "RS256", key, header, claims("")) }
 	tests := []struct {
@@ -192,7 +192,10 @@ func TestVerifyRenews(t *testing.T) {
 		want                         error
 	}{
 		{"known kid", set(t, public("k1", rsaKey())), "", token(rsaKey(), accepted), 0, nil},
-		{"known kid, wrong signature", set(t, public("k1", rsaKey())), "", token(otherRSA(), accepted), 0, ErrUntrusted},
+		{"known kid, wrong signature", set(t, public("k1", rsaKey())), "", token(otherRSA(), accepted), 1, ErrUntrusted},
+		{"new key of the kid", set(t, public("k1", otherRSA())), set(t, public("k1", rsaKey())), token(rsaKey(), accepted), 1, nil},
+		{"new key of the kid, of another's token", set(t, public("k1", otherRSA())), set(t, public("k1", ecKey())),
+			token(rsaKey(), accepted), 1, ErrUntrusted},
 		{"new kid", set(t, public("k0", otherRSA())), set(t, public("k1", rsaKey())), token(rsaKey(), accepted), 1, nil},
 		{"new kid beside a key without", set(t, public("", otherRSA())), set(t, public("", otherRSA()), public("k1", rsaKey())),
 			token(rsaKey(), accepted), 1, nil},

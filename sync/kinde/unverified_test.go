@@ -77,6 +77,7 @@ func TestUnverifiedKeys(t *testing.T) {
 	for i := range 50 {
 		header := bytes.Replace([]byte(`{"alg":"RS256","kid":"k?"}`), []byte("?"), []byte{'a' + byte(i%26)}, 1)
 		h.post(encode(header)+".e30.AAAA", 401)
+		h.post(h.event(eventOfUpdate, "org_a")+"AAAA", 401) // a wrong signature of a known key
 	}
 	if n := h.tenant.Hits("/.well-known/jwks") - before; n > 1 {
 		t.Errorf("got %d requests for keys, want at most 1", n)
