@@ -28,24 +28,24 @@ type Metadata struct {
 	Scopes         []string `json:"scopes_supported"`
 }
 
-func (p *Provider) getKeys(ctx context.Context) (ProviderKeys, error) {
+func (p *Provider) getKeys(ctx context.Context) (ProviderSet, error) {
 	uri := p.jwksURI
 	if uri == "" {
 		metadata, err := p.getMetadata(ctx)
 		if err != nil {
-			return nil, err
+			return ProviderSet{}, err
 		}
 		uri = metadata.JWKSURI
 	}
 	text, err := p.getJSON(ctx, uri)
 	if err != nil {
-		return nil, err
+		return ProviderSet{}, err
 	}
-	keys, err := ParseProviderKeys(text)
+	set, err := ParseProviderSet(text)
 	if err != nil {
-		return nil, fmt.Errorf("JWK set at %s: %w", uri, err)
+		return ProviderSet{}, fmt.Errorf("JWK set at %s: %w", uri, err)
 	}
-	return keys, nil
+	return set, nil
 }
 
 // getMetadata fetches the issuer's discovery document: that of OpenID Connect
@@ -75,7 +75,7 @@ func (p *Provider) getMetadata(ctx context.Context) (Metadata, error) {
 // allows.
 func parseMetadata(text []byte, issuer string) (Metadata, error) {
 	var document Metadata
-	if err := json.Unmarshal(text, &document); err != nil {
+	if err := json.Unmarshal(schema.WithoutMark(text), &document); err != nil {
 		return Metadata{}, err
 	}
 	if document.Issuer != issuer {

@@ -13,7 +13,7 @@ type Provider struct {
 	issuer, jwksURI string
 	client          *http.Client
 	cancel          context.CancelFunc
-	keys            cache[ProviderKeys]
+	keys            cache[ProviderSet]
 	metadata        cache[Metadata]
 }
 
@@ -47,11 +47,25 @@ func (p *Provider) Close() {
 
 // Keys implements [KeySource]. It waits for the provider only if no set is
 // cached.
-func (p *Provider) Keys(ctx context.Context) (ProviderKeys, error) { return p.keys.current(ctx) }
+func (p *Provider) Keys(ctx context.Context) (ProviderKeys, error) {
+	set, err := p.keys.current(ctx)
+	return set.Keys, err
+}
 
 // Renewed implements [KeySource]. The provider is asked once in 10 s, for all
 // requests together.
-func (p *Provider) Renewed(ctx context.Context) (ProviderKeys, error) { return p.keys.renew(ctx) }
+func (p *Provider) Renewed(ctx context.Context) (ProviderKeys, error) {
+	set, err := p.keys.renew(ctx)
+	return set.Keys, err
+}
+
+// Skipped returns the keys of the cached set that verify no token. It doesn't wait
+// for the provider.
+func (p *Provider) Skipped() []SkippedKey {
+	p.keys.mu.Lock()
+	defer p.keys.mu.Unlock()
+	return p.keys.value.Skipped
+}
 
 // KeysState returns when the keys were last fetched, zero if they never were,
 // and how many fetches failed.

@@ -5,22 +5,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 )
-
-// maxSetKeys is the number of keys that a provider may publish.
-const maxSetKeys = 50
 
 // ProviderKey is a public key that a provider signs with.
 type ProviderKey struct {
 	KeyID      string // "" if the provider gave none
-	Algorithm  string // "" if the provider doesn't restrict it
+	Algorithm  string // EdDSA, not Ed25519; "" if the provider doesn't restrict it
 	Public     crypto.PublicKey
 	Thumbprint string // RFC 7638, SHA-256, base64url
 
@@ -48,6 +41,15 @@ func (keys ProviderKeys) verify(c *compact, h header) (ProviderKey, error) {
 		return ProviderKey{}, fmt.Errorf("%w: its signature is wrong", ErrUntrusted)
 	}
 	return ProviderKey{}, fmt.Errorf("%w: its key is not in the provider's set", ErrUntrusted)
+}
+
+// canonical returns the name by which alg is compared. Ed25519 is EdDSA with a key
+// of that curve (RFC 9864, section 2.2), and no other curve is supported.
+func canonical(alg string) string {
+	if alg == "Ed25519" {
+		return "EdDSA"
+	}
+	return alg
 }
 
 // pkcs1 are the algorithms of RSASSA-PKCS1-v1_5 (RFC 7518, section 3.3).
@@ -93,56 +95,4 @@ func fits(alg string, public crypto.PublicKey) bool {
 		return alg == "EdDSA"
 	}
 	return false
-}
-
-// ParseProviderKeys reads a provider's JWK set. It skips keys that don't verify
-// signatures (RFC 7517, section 5). A set without a usable key is an error, and
-// so is one with a private key.
-func ParseProviderKeys(text []byte) (ProviderKeys, error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errors.New("not a JWK set")
-	}
-	if len(set.Keys) > maxSetKeys {
-		return nil, fmt.Errorf("more than %d keys", maxSetKeys)
-	}
-	var keys ProviderKeys
-	for i, raw := range set.Keys {
-		var members struct {
-			D      any      `json:"d"` // RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2
-			KeyOps []string `json:"key_ops"`
-		}
-		err := json.Unmarshal(raw, &members)
-		if members.D != nil {
-			return nil, fmt.Errorf("key %d is private", i+1)
-		}
-		if err != nil || (members.KeyOps != nil && !slices.Contains(members.KeyOps, "verify")) {
-			continue
-		}
-		if key, ok := providerKey(raw); ok {
-			keys = append(keys, key)
-		}
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("no key that a signature can be verified with")
-	}
-	return keys, nil
-}
-
-// providerKey reads a JWK, and reports whether signatures can be verified with it.
-func providerKey(raw []byte) (ProviderKey, bool) {
-	var jwk jose.JSONWebKey
-	if jwk.UnmarshalJSON(raw) != nil || (jwk.Use != "" && jwk.Use != "sig") {
-		return ProviderKey{}, false
-	}
-	if k, ok := jwk.Key.(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {
-		return ProviderKey{}, false
-	}
-	print, err := thumbprint(jwk)
-	if err != nil {
-		return ProviderKey{}, false
-	}
-	return ProviderKey{KeyID: jwk.KeyID, Algorithm: jwk.Algorithm, Public: jwk.Key, Thumbprint: print, prepared: prepared(jwk.Key)}, true
 }

@@ -113,6 +113,7 @@ func readHeader(o *splice.Object) (header, error) {
 	if h.alg, ok = o.Text("alg"); !ok {
 		return h, fmt.Errorf("%w: alg is missing", ErrUntrusted)
 	}
+	h.alg = canonical(h.alg)
 	if cty, _ := o.Text("cty"); isType(cty, "jwt") {
 		return h, fmt.Errorf("%w: a nested token", ErrOpaque)
 	}
