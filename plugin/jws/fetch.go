@@ -99,7 +99,7 @@ func (p *Provider) getJSON(ctx context.Context, uri string) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("get %s: status %d", uri, resp.StatusCode)
+		return nil, fmt.Errorf("get %s: status %d%s", uri, resp.StatusCode, redirection(resp))
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
@@ -109,4 +109,15 @@ func (p *Provider) getJSON(ctx context.Context, uri string) ([]byte, error) {
 		return nil, fmt.Errorf("get %s: more than %d bytes", uri, maxAnswer)
 	}
 	return text, nil
+}
+
+// redirection says where resp leads, without the query, which may have a secret.
+// It is empty if resp is no redirect.
+func redirection(resp *http.Response) string {
+	to, err := resp.Location()
+	if err != nil || resp.StatusCode/100 != 3 {
+		return ""
+	}
+	at := url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path, RawPath: to.RawPath}
+	return fmt.Sprintf(", a redirect to %.200q; redirects aren't followed: set jwks_uri to where the keys are", at.String())
 }
