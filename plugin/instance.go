@@ -30,7 +30,7 @@ type instance struct {
 	invalid error            // why the configuration can't be used
 	gateway *gateway.Gateway // nil if it can't
 
-	keysWarning, recordsWarning, tokensWarning warning
+	keysWarning, providerWarning, recordsWarning, tokensWarning warning
 
 	started, used time.Time        // guarded by all.mu
 	plugins       map[string]int64 // Kong's plugins with it; see delivered; guarded by all.mu

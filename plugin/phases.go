@@ -88,6 +88,7 @@ var errOtherTokens = errors.New("the provider answers with an ID token or a refr
 func (i *instance) warn(ctx context.Context, e *event) {
 	now, all := i.all.now(), i.all
 	e.warn("signing keys", i.keysWarning.next(now, func() error { return i.gateway.Keys.Warning(ctx) }))
+	e.warn("provider's keys", i.providerWarning.next(now, i.gateway.ProviderWarning))
 	e.warn("records", i.recordsWarning.next(now, i.gateway.Records.Warning))
 	e.warn("audit log", all.auditWarning.next(now, all.observers.audit.Warning))
 	e.warn("traces", all.tracesWarning.next(now, all.observers.traces.Warning))

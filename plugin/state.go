@@ -10,7 +10,7 @@ func stateOf(name string, g *gateway.Gateway) metrics.State {
 	s := g.State()
 	shown := metrics.State{
 		Config: name, Issuer: g.Config.Issuer, Cache: metrics.Cache(s.Records), KeyFile: s.KeyFile,
-		ProviderKeys: s.ProviderKeys, ProviderFailed: s.ProviderFailed, NotReady: s.NotReady,
+		ProviderKeys: s.ProviderKeys, ProviderFailed: s.ProviderFailed, ProviderFaulty: s.ProviderFaulty, NotReady: s.NotReady,
 	}
 	for i, key := range s.Keys {
 		role := "published"

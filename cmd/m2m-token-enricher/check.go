@@ -41,7 +41,11 @@ func runCheck(ctx context.Context, path string, stdout io.Writer) error {
 				visible.Fprintf(stdout, "error    %s: %s: %v\n", b.path, f.What, f.Err)
 				continue
 			}
-			visible.Fprintf(stdout, "ok       %s: %s\n", b.path, f.What)
+			standing := "ok"
+			if f.Warning {
+				standing = "warning"
+			}
+			visible.Fprintf(stdout, "%-8s %s: %s\n", standing, b.path, f.What)
 		}
 	}
 	return result

@@ -17,6 +17,7 @@ type State struct {
 
 	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was
 	ProviderFailed uint64    // fetches that failed
+	ProviderFaulty int       // keys of the set that can't be used; not those for encryption
 
 	NotReady error // why no token can be enriched now, nil if one can
 }
@@ -25,6 +26,7 @@ type State struct {
 func (g *Gateway) State() State {
 	s := State{Records: g.Records.Stats(), NotReady: g.NotReady()}
 	s.ProviderKeys, s.ProviderFailed = g.Provider.KeysState()
+	s.ProviderFaulty = len(jws.Faulty(g.Provider.Skipped()))
 	if ring, changed := g.Keys.State(); ring != nil {
 		s.Keys, s.KeyFile = ring.Keys(), changed
 	}

@@ -28,6 +28,7 @@ var (
 	failures  = describe("redis_errors_total", "Lookups that Redis didn't answer, by kind.", "config", "kind")
 	setAge    = describe("provider_keys_age_seconds", "Time since the provider's keys were fetched.", "config")
 	setFailed = describe("provider_keys_failures_total", "Fetches of the provider's keys that failed.", "config")
+	setFaulty = describe("provider_keys_skipped", "Keys of the provider's set that can't be used. Keys for encryption don't count.", "config")
 	ringKey   = describe("signing_key", "The gateway's keys; always 1.", "config", "kid", "alg", "role")
 	ringAge   = describe("key_file_age_seconds", "Time since the file of the key ring was changed.", "config")
 )
@@ -70,6 +71,7 @@ func (s State) collect(out chan<- prometheus.Metric, now time.Time) {
 		gauge(out, setAge, now.Sub(s.ProviderKeys).Seconds(), s.Config)
 	}
 	counter(out, setFailed, s.ProviderFailed, s.Config)
+	gauge(out, setFaulty, float64(s.ProviderFaulty), s.Config)
 	for _, k := range s.Keys {
 		gauge(out, ringKey, 1, s.Config, k.ID, k.Algorithm, k.Role)
 	}

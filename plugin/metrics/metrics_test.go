@@ -27,7 +27,7 @@ var running = State{
 	Cache:        Cache{Hits: 7, Misses: 3, Stale: 1, Entries: 2, Bytes: 1400, Errors: map[string]uint64{"timeout": 4}},
 	Keys:         []Key{{"kid-1", "RS256", "signing"}, {"kid-2", "ES256", "published"}},
 	KeyFile:      time.Now().Add(-time.Hour),
-	ProviderKeys: time.Now().Add(-time.Minute), ProviderFailed: 5,
+	ProviderKeys: time.Now().Add(-time.Minute), ProviderFailed: 5, ProviderFaulty: 2,
 }
 
 // scrape returns what a scrape says.
@@ -65,6 +65,7 @@ func TestScrape(t *testing.T) {
 		`m2m_cache_hits_total{config="0a1b2c3d"} 7`, `m2m_cache_misses_total{config="0a1b2c3d"} 3`,
 		`m2m_cache_stale_total{config="0a1b2c3d"} 1`, `m2m_cache_entries{config="0a1b2c3d"} 2`, `m2m_cache_bytes{config="0a1b2c3d"} 1400`,
 		`m2m_redis_errors_total{config="0a1b2c3d",kind="timeout"} 4`, `m2m_provider_keys_failures_total{config="0a1b2c3d"} 5`,
+		`m2m_provider_keys_skipped{config="0a1b2c3d"} 2`,
 		`m2m_signing_key{alg="RS256",config="0a1b2c3d",kid="kid-1",role="signing"} 1`,
 		`m2m_provider_keys_age_seconds{config="0a1b2c3d"} 6`, `m2m_key_file_age_seconds{config="0a1b2c3d"} 36`,
 		"go_goroutines ", "process_resident_memory_bytes ",

@@ -19,6 +19,7 @@ type State struct {
 
 	ProviderKeys   time.Time // when the provider's set was fetched last; zero if it never was
 	ProviderFailed uint64    // fetches that failed
+	ProviderFaulty int       // keys of the set that can't be used
 	NotReady       error     // why no token can be enriched now, nil if one can
 }
 
@@ -48,6 +49,7 @@ func (s State) Join(other State) State {
 	s.KeyFile = earlier(s.KeyFile, other.KeyFile)
 	s.ProviderKeys = earlier(s.ProviderKeys, other.ProviderKeys)
 	s.ProviderFailed += other.ProviderFailed
+	s.ProviderFaulty = max(s.ProviderFaulty, other.ProviderFaulty) // of one provider
 	s.NotReady = errors.Join(s.NotReady, other.NotReady)
 	return s
 }

@@ -5,6 +5,7 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"m2m-token-enricher/plugin/gateway"
@@ -20,8 +21,9 @@ const (
 
 // Finding is one line of a check.
 type Finding struct {
-	What string // was checked, and the result if Err is nil
-	Err  error
+	What    string // was checked, and the result if Err is nil
+	Err     error
+	Warning bool // it works, but an operator should look at it
 }
 
 // Check tries a configuration as [schema.Parse] takes it: its rules, the
@@ -40,7 +42,7 @@ func Check(ctx context.Context, given any) ([]Finding, error) {
 	defer g.Close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return append(append(findings, checkKeys(ctx, g), checkProvider(ctx, g)), checkRecords(ctx, g)...), nil
+	return slices.Concat(findings, []Finding{checkKeys(ctx, g)}, checkProvider(ctx, g), checkRecords(ctx, g)), nil
 }
 
 func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
@@ -49,17 +51,23 @@ func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
 	}
 	ring, err := g.Keys.Ring(ctx)
 	if err != nil {
-		return Finding{"signing keys", err}
+		return Finding{What: "signing keys", Err: err}
 	}
 	return Finding{What: fmt.Sprintf("signing keys: %d, %s signs with %s, by %s", len(ring.Keys()), ring.Keys()[0].ID, ring.Algorithm(), jws.Signatures())}
 }
 
-func checkProvider(ctx context.Context, g *gateway.Gateway) Finding {
+// checkProvider returns a finding for all keys of the provider that verify tokens, and
+// one for each that doesn't.
+func checkProvider(ctx context.Context, g *gateway.Gateway) []Finding {
 	keys, err := g.Provider.Keys(ctx)
 	if err != nil {
-		return Finding{"provider's keys", err}
+		return []Finding{{What: "provider's keys", Err: err}}
 	}
-	return Finding{What: fmt.Sprintf("provider's keys: %d", len(keys))}
+	findings := []Finding{{What: fmt.Sprintf("provider's keys: %d", len(keys))}}
+	for _, key := range g.Provider.Skipped() {
+		findings = append(findings, Finding{What: "provider's keys: not used: " + key.String(), Warning: !key.Encrypts})
+	}
+	return findings
 }
 
 func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
@@ -71,7 +79,7 @@ func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
 	}
 	n, err := g.Records.Count(ctx, countLimit)
 	if err != nil {
-		return []Finding{{g.Records.Where(), err}}
+		return []Finding{{What: g.Records.Where(), Err: err}}
 	}
 	more := ""
 	if n == countLimit {
@@ -80,7 +88,7 @@ func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
 	findings := []Finding{{What: fmt.Sprintf("%s: %d%s applications", g.Records.Where(), n, more)}}
 	if g.Config.Cache.Invalidation {
 		masters, err := g.Records.Tracked(ctx)
-		findings = append(findings, Finding{fmt.Sprintf("cache.invalidation: %d masters", masters), err})
+		findings = append(findings, Finding{What: fmt.Sprintf("cache.invalidation: %d masters", masters), Err: err})
 	}
 	return findings
 }
