@@ -115,7 +115,10 @@ func (l *link) ask(command frame, server net.Conn) error {
 	}
 	if !l.opaque {
 		l.last = strings.ToLower(command.words[0])
-		if text, ok := l.proxy.answer(command.words); ok {
+		switch text, ok := l.proxy.answer(command.words); {
+		case ok && text == "":
+			return errEnded
+		case ok:
 			return l.reply(frame{raw: []byte(text)})
 		}
 		l.waits = true

@@ -47,7 +47,8 @@ const (
 )
 
 // Handler answers a command instead of the server with a text in RESP, or
-// leaves it to the server. It is called by many goroutines.
+// leaves it to the server. An empty text closes the connection. It is called by
+// many goroutines.
 type Handler func(command []string) (reply string, ok bool)
 
 // StartProxy starts a proxy on loopback for target, a host:port. It passes

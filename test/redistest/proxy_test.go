@@ -172,3 +172,33 @@ func TestProxyHandle(t *testing.T) {
 	c.send("OWN 5\r\n")
 	c.want("-ERR unknown command")
 }
+
+// TestProxies: a stand-in for a Redis proxy passes what its model knows, in the
+// form that it knows, and treats the rest as its model does.
+func TestProxies(t *testing.T) {
+	proxy, _ := startProxy(t)
+	for name, tt := range map[string]struct {
+		handler redistest.Handler
+		command string
+		want    string // nothing: the connection is closed
+	}{
+		"twemproxy passes":               {redistest.Twemproxy, "EXISTS k", ":1\r\n"},
+		"twemproxy closes at a command":  {redistest.Twemproxy, "HELLO 3", ""},
+		"twemproxy closes at SCAN":       {redistest.Twemproxy, "SCAN 0", ""},
+		"twemproxy closes at a form":     {redistest.Twemproxy, "AUTH user password", ""},
+		"twemproxy closes at two keys":   {redistest.Twemproxy, "EXISTS k k2", ""},
+		"Envoy passes":                   {redistest.Envoy, "EXISTS k", ":1\r\n"},
+		"Envoy refuses a command":        {redistest.Envoy, "SCAN 0", "-ERR unknown command 'SCAN', with args beginning with: 0\r\n"},
+		"Envoy refuses a new connection": {redistest.Envoy, "HELLO 3", "-ERR unknown command 'HELLO', with args beginning with: 3\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			proxy.Handle(tt.handler)
+			c := dial(t, proxy)
+			c.send(tt.command + "\r\n")
+			c.want(tt.want)
+			if tt.want == "" {
+				c.wantEnd()
+			}
+		})
+	}
+}
