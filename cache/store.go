@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"syscall"
 
 	"github.com/redis/go-redis/v9"
 
@@ -76,19 +74,15 @@ func (s *store) read(ctx context.Context, key string, fields []string) (schema.R
 // do when Redis restarts: over TLS the driver doesn't notice that beforehand.
 func retryDead[T any](client redis.UniversalClient, ask func() (T, error)) (T, error) {
 	answer, err := ask()
-	if !died(err) {
+	if !connect.Lost(err) {
 		return answer, err
 	}
 	for range client.PoolStats().IdleConns + 1 {
-		if answer, err = ask(); !died(err) {
+		if answer, err = ask(); !connect.Lost(err) {
 			break
 		}
 	}
 	return answer, err
-}
-
-func died(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // count returns how many application records there are, up to limit.

@@ -113,7 +113,7 @@ func (t *tracker) follow(ctx context.Context, addr string) {
 // listen returns when the connection is lost or can't be made; connected reports
 // which. A connection that doesn't answer a ping in time is lost.
 func (t *tracker) listen(ctx context.Context, addr string) (connected bool, err error) {
-	client := connect.Server(t.cfg, addr, t.track)
+	client := connect.Pushed(t.cfg, addr, t.track)
 	defer client.Close()
 	if err := client.RegisterPushNotificationHandler("invalidate", invalidation{t.tier, t.prefix}, false); err != nil {
 		return false, err
@@ -148,7 +148,7 @@ func (t *tracker) listen(ctx context.Context, addr string) (connected bool, err 
 func (t *tracker) try(ctx context.Context) (int, error) {
 	addrs, err := t.findMasters(ctx)
 	for _, addr := range addrs {
-		client := connect.Server(t.cfg, addr, t.track)
+		client := connect.Pushed(t.cfg, addr, t.track)
 		err = errors.Join(err, client.Ping(ctx).Err(), client.Close())
 	}
 	return len(addrs), err
@@ -157,7 +157,7 @@ func (t *tracker) try(ctx context.Context) (int, error) {
 // track asks a server to report changes. That needs RESP3.
 func (t *tracker) track(ctx context.Context, connection *redis.Conn) error {
 	if err := connection.Do(ctx, "HELLO", "3").Err(); err != nil {
-		return fmt.Errorf("it doesn't speak RESP3, which Redis 6 and later do: %w", err)
+		return fmt.Errorf("it doesn't speak RESP3, which Redis 6 and later do and most Redis proxies don't: %w", err)
 	}
 	if err := connection.Do(ctx, "CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", t.prefix).Err(); err != nil {
 		return fmt.Errorf("it refuses client tracking: %w", err)

@@ -107,7 +107,7 @@ func TestTroubles(t *testing.T) {
 		},
 		"refused":   {func(tr *trouble) { tr.proxy.Refuse(); tr.proxy.Drop() }, func(tr *trouble) { tr.proxy.Pass() }, "refused"},
 		"cut":       {func(tr *trouble) { tr.proxy.Cut() }, func(tr *trouble) { tr.proxy.Pass() }, ""},
-		"cut reply": {func(tr *trouble) { tr.proxy.CutReply(5) }, func(tr *trouble) { tr.proxy.Pass() }, "EOF"},
+		"cut reply": {func(tr *trouble) { tr.proxy.CutReply(5) }, func(tr *trouble) { tr.proxy.Pass() }, "it closed the connection at HGETALL"},
 		"cut write": {
 			func(tr *trouble) {
 				tr.proxy.Handle(func(command []string) (string, bool) {
@@ -118,7 +118,7 @@ func TestTroubles(t *testing.T) {
 				})
 			},
 			func(tr *trouble) { tr.proxy.Pass() },
-			"EOF",
+			"it closed the connection at EVALSHA",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

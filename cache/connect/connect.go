@@ -30,26 +30,32 @@ func Budget(cfg schema.Redis) time.Duration {
 }
 
 // Open returns a client of the Redis that cfg describes. It doesn't connect, and
-// it repeats no command by itself except those that a cluster redirects. The
-// caller limits how many connections there are; at most cfg.PoolSize are kept
-// idle.
+// it repeats no command by itself except those that a cluster redirects. It sets a
+// connection up with AUTH and SELECT alone, if they are needed, because a Redis
+// proxy may know nothing else. The caller limits how many connections there are;
+// at most cfg.PoolSize are kept idle.
 func Open(cfg schema.Redis) redis.UniversalClient {
 	switch {
 	case len(cfg.ClusterNodes) > 0:
 		return openCluster(cfg, stateAge)
 	case cfg.SentinelMaster != "":
-		return redis.NewFailoverClient(options(cfg, sentinels(cfg)...).Failover())
+		return hooked(redis.NewFailoverClient(options(cfg, sentinels(cfg)...).Failover()), plain{})
 	}
-	return Server(cfg, address(cfg.Host, cfg.Port), nil)
+	return hooked(redis.NewClient(options(cfg, address(cfg.Host, cfg.Port)).Simple()), plain{})
 }
 
-// Server returns a client of the one server at addr, with the account, timeouts
-// and TLS settings of cfg. onConnect is called for each new connection unless it
-// is nil.
-func Server(cfg schema.Redis, addr string, onConnect func(context.Context, *redis.Conn) error) *redis.Client {
+// Pushed returns a client of the one server at addr, with the account, timeouts
+// and TLS settings of cfg. It asks for RESP3, in which a server can push. onConnect
+// is called for each new connection.
+func Pushed(cfg schema.Redis, addr string, onConnect func(context.Context, *redis.Conn) error) *redis.Client {
 	opts := options(cfg, addr)
 	opts.OnConnect = onConnect
-	return redis.NewClient(opts.Simple())
+	return hooked(redis.NewClient(opts.Simple()), naming{})
+}
+
+func hooked(client *redis.Client, hook redis.Hook) *redis.Client {
+	client.AddHook(hook)
+	return client
 }
 
 func openCluster(cfg schema.Redis, reload time.Duration) *redis.ClusterClient {
@@ -58,7 +64,9 @@ func openCluster(cfg schema.Redis, reload time.Duration) *redis.ClusterClient {
 	// The driver would ask some node for COMMAND before a command, one request
 	// after the other, and again if that fails: while it hung, no key was served.
 	opts.DisableRoutingPolicies = true
-	return redis.NewClusterClient(opts)
+	cluster := redis.NewClusterClient(opts)
+	cluster.OnNewNode(func(node *redis.Client) { node.AddHook(plain{}) })
+	return cluster
 }
 
 func options(cfg schema.Redis, addrs ...string) *redis.UniversalOptions {
