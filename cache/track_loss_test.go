@@ -63,8 +63,8 @@ func TestLostTracking(t *testing.T) {
 func trackedProxy(t *testing.T) (*redistest.Server, *Records, *redistest.Proxy) {
 	t.Helper()
 	server := redistest.Start(t, tracking...)
+	write(t, server, prefix+"app:a", "region", "eu") // before anybody reports it
 	r, proxy := throughProxy(t, server, withInvalidation)
-	write(t, server, prefix+"app:a", "region", "eu")
 	waitTracked(t, r)
 	serves(t, r, "a", "eu")
 	return server, r, proxy
