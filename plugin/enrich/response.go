@@ -61,10 +61,10 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 		r.mayCarry = false
 		return r, &verdict{outcome: NotTokenResponse} // a CORS preflight
 	}
-	switch err := r.parse(text); {
+	switch carries, err := r.parse(text); {
 	case err != nil:
 		return r, decided(BadTokenResponse, "the upstream's body: %w", err)
-	case !r.mayCarry:
+	case !carries:
 		return r, &verdict{outcome: NotTokenResponse}
 	case x.Response.HeadersError != nil:
 		return r, decided(BadTokenResponse, "the upstream's headers: %w", x.Response.HeadersError)
@@ -73,23 +73,18 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 }
 
 // parse reads the body and finds out whether it has a token.
-func (r *tokenResponse) parse(text []byte) (err error) {
-	onTop := false
+func (r *tokenResponse) parse(text []byte) (carries bool, err error) {
 	r.body, err = splice.Parse(text)
-	switch {
-	case errors.Is(err, splice.ErrNotObject):
-	case err != nil:
-		return err
-	default:
-		if onTop, err = hasToken(r.body); err != nil {
-			return err
-		}
+	object := err == nil
+	if object {
+		carries, err = hasToken(r.body)
 	}
-	if !onTop {
-		r.hidden = hiddenToken(text)
+	if carries || err != nil && !errors.Is(err, splice.ErrNotObject) {
+		return carries, err
 	}
-	r.mayCarry = onTop || r.hidden != ""
-	return nil
+	r.hidden = hiddenToken(text)
+	r.mayCarry = r.hidden != "" || !object // a string alone may be an opaque token
+	return r.hidden != "", nil
 }
 
 // hasToken reports whether body carries a token. It is an error if readers may

@@ -153,7 +153,11 @@ func TestNoCacheKeepsAToken(t *testing.T) {
 	w.Run("enriched", func(*testing.T) { w.enriched(ask(w, token(w, "https://a"))) })
 	w.Run("management audience", func(*testing.T) { passed(w, token(w, w.provider.ManagementAudience())) })
 	w.Run("another grant", func(*testing.T) { passed(w, `{"access_token":"x"}`, "grant_type", "password") })
-	w.Run("not an object", func(*testing.T) { passed(w, `[{"access_token":"x"}]`) })
+	w.Run("not an object", func(*testing.T) { passed(w, `["x"]`) })
+	w.Run("a token of another grant that isn't on top", func(*testing.T) { passed(w, `[{"access_token":"x"}]`, "grant_type", "password") })
+	w.Run("a hidden token", func(*testing.T) {
+		w.refused(ask(w, `[{"access_token":"x"}]`), 502, "server_error", "hidden_token")
+	})
 	w.Run("refused", func(*testing.T) {
 		w.refused(ask(w, `{"access_token":"opaque"}`), 502, "server_error", "opaque_token")
 	})
@@ -165,6 +169,7 @@ func TestNoCacheKeepsAToken(t *testing.T) {
 		w := newWorld(w.T, func(c map[string]any) { c["mode"] = "observe" })
 		passed(w, token(w, "https://a"))
 		passed(w, `{"access_token":"x","Access_Token":"y"}`)
+		passed(w, `{"data":{"access_token":"x"}}`)
 	})
 }
 
