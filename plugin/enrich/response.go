@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
 )
 
 // maxResponseSize is how many bytes a token response may have after it is
@@ -57,6 +58,7 @@ func readResponse(x *Exchange) (tokenResponse, error) {
 	if err != nil {
 		return r, decided(BadTokenResponse, "the upstream's body: %w", err)
 	}
+	text = schema.WithoutMark(text)
 	if len(text) == 0 && x.Request.Method == http.MethodOptions {
 		r.mayCarry = false
 		return r, &verdict{outcome: NotTokenResponse} // a CORS preflight

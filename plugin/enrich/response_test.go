@@ -123,6 +123,29 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// TestByteOrderMark: an answer that begins with one is read, and enriched without it.
+func TestByteOrderMark(t *testing.T) {
+	for _, encoding := range []string{"", "gzip"} {
+		f := newFixture(t)
+		f.body, f.exchange.Response.ContentEncoding = compress(t, encoding, []byte("\ufeff {\"access_token\":\""+f.sign()+"\"}\n")), encoding
+		if r := f.want(Enriched); !strings.HasPrefix(string(r.Body), ` {"access_token":"`) {
+			t.Errorf("got %q, want it without the mark", r.Body)
+		}
+	}
+	for body, want := range map[string]Outcome{
+		"\ufeff{}":                         NotTokenResponse,
+		"\ufeff[{\"access_token\":\"x\"}]": HiddenToken,
+		"\ufeff\ufeff{}":                   BadTokenResponse,
+		"{}\ufeff":                         BadTokenResponse,
+		"\ufeff":                           BadTokenResponse,
+		"\xff\xfe{\x00}\x00":               BadTokenResponse,
+	} {
+		f := newFixture(t)
+		f.body = []byte(body)
+		f.want(want)
+	}
+}
+
 func TestPreflight(t *testing.T) {
 	f := newFixture(t)
 	f.exchange.Request = Request{Method: "OPTIONS"}

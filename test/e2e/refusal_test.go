@@ -129,6 +129,18 @@ func TestUpstreamAnswers(t *testing.T) {
 		}
 		w.enriched(a)
 	})
+	w.Run("byte order mark", func(*testing.T) {
+		w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(func(token string, _ http.Header) (int, string) {
+			return 200, fmt.Sprintf("\ufeff{\"access_token\":%q}", token)
+		})})
+		w.enriched(w.ask(form()))
+	})
+	w.Run("a mark in an answer that passes", func(*testing.T) {
+		w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(func(string, http.Header) (int, string) { return 200, "\ufeff{\"a\":1}" })})
+		if a := w.ask(form()); a.StatusCode != 200 || string(a.body) != "\ufeff{\"a\":1}" {
+			w.Errorf("got %d %q, want the provider's answer", a.StatusCode, a.body)
+		}
+	})
 	w.Run("json without a token", func(*testing.T) {
 		w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(func(string, http.Header) (int, string) { return 200, ` {"a":1}` })})
 		if a := w.ask(form()); a.StatusCode != 200 || string(a.body) != ` {"a":1}` {
