@@ -105,18 +105,30 @@ func hidesName(text, separators string) bool {
 // that skips characters before it, drops some within it, or cuts it off.
 func mayDecide(piece string) bool {
 	name, _, _ := strings.Cut(piece, "=")
-	name, err := url.QueryUnescape(name)
-	if err != nil {
-		return true // readers decode a broken escape differently
-	}
+	name, broken := unescapeStart(name)
 	name = strings.TrimLeftFunc(name, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune("[]()._-", r)
 	})
 	if name == "" || !unicode.IsLetter(rune(name[0])) {
-		return false
+		return broken && name == ""
 	}
 	spelled := letters(name)
-	return slices.ContainsFunc(decidingLetters, func(word string) bool { return strings.HasPrefix(spelled, word) })
+	return slices.ContainsFunc(decidingLetters, func(word string) bool {
+		return strings.HasPrefix(spelled, word) || broken && strings.HasPrefix(word, spelled)
+	})
+}
+
+// escape matches what all readers of a form decode alike.
+var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// unescapeStart decodes text up to the first broken escape, and reports whether
+// there is one. Behind it, readers may find anything.
+func unescapeStart(text string) (start string, broken bool) {
+	if at := strings.IndexByte(escape.ReplaceAllLiteralString(text, "..."), '%'); at >= 0 {
+		text, broken = text[:at], true
+	}
+	start, _ = url.QueryUnescape(text) // it has no broken escape
+	return start, broken
 }
 
 // letters returns the letters of s alone, in lower case.

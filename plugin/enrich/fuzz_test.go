@@ -108,6 +108,8 @@ func FuzzRequest(f *testing.F) {
 	signed := fx.sign()
 	f.Add(form, "", fx.exchange.Request.Body, "")
 	f.Add(jsonType, "", []byte(`{"grant_type":"client_credentials"}`), "")
+	f.Add(form+"; charset=gbk", "p=a;b", []byte("grant_type=client_credentials&client_secret=ab;cd"), "Basic OnM=")
+	f.Add(jsonType+"; charset=", "", []byte(`{"grant_type":"client_credentials","client_secret":"a&b%c","client_id":null}`), "")
 	f.Add(form, "grant_type=x", []byte("grant_type=client_credentials"), "Basic Og==")
 	f.Add("multipart/form-data; boundary=x", "", []byte("--x"), "")
 	e := fx.enricher()

@@ -88,7 +88,7 @@ var rules = []rule{
 		"give the plugin a route of its own"},
 	{AmbiguousRequest, stop, http.StatusBadRequest, "invalid_request", byClient,
 		"the request is over 64 KiB, or not in [the one shape](#the-shape-of-a-token-request) that all readers understand alike. The headers and the query are checked before the provider is asked",
-		"send one `grant_type` in a form or JSON body"},
+		"send a form or JSON body with one `grant_type`, and without what the cause names"},
 	{NotM2M, pass, 0, "", byNobody,
 		"the grant isn't `client_credentials`",
 		"nothing: other grants aren't enriched"},

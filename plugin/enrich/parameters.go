@@ -4,17 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"iter"
-	"mime"
-	"regexp"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"m2m-token-enricher/plugin/splice"
 )
-
-// FormMediaType is the media type of a token request (RFC 6749, section 4.4.2).
-const FormMediaType = "application/x-www-form-urlencoded"
 
 // parameters are those of a token request in their order, whatever encoding they
 // came in.
@@ -71,37 +65,6 @@ func readBody(body []byte) (parameters, error) {
 
 func isJSON(body []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) }
 
-// asciiCharset matches charsets in which text of ASCII characters is the same
-// bytes as in UTF-8.
-var asciiCharset = regexp.MustCompile(`(?i)^(us-?|iso_?646-)?(ascii|us)$|^iso[-_]?8859-?[0-9]{1,2}$|^latin-?[0-9]$|^(windows|cp)-?125[0-9]$`)
-
-// media returns the media type of a body, which must be a form or JSON and not
-// compressed. It reports whether the body must be ASCII because its charset
-// differs from UTF-8 elsewhere.
-func media(contentType, contentEncoding string) (kind string, onlyASCII bool, err error) {
-	if encoding := strings.TrimSpace(contentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return "", false, errors.New("the body is encoded, and not every reader decodes it")
-	}
-	if contentType == FormMediaType { // nearly always
-		return FormMediaType, false, nil
-	}
-	kind, params, err := mime.ParseMediaType(contentType)
-	switch {
-	case err != nil:
-		return "", false, errors.New("the body has no valid media type")
-	case kind != FormMediaType && kind != "application/json":
-		return "", false, errors.New("the body is neither a form nor JSON")
-	}
-	charset, ok := params["charset"]
-	switch {
-	case !ok || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8"):
-		return kind, false, nil
-	case asciiCharset.MatchString(charset):
-		return kind, true, nil
-	}
-	return "", false, errors.New("the body's charset doesn't extend ASCII")
-}
-
 // readJSON reads a JSON body in the shape that all readers understand alike. Only
 // strings and lists of strings have values. A deciding member must be a string.
 func readJSON(body []byte) (parameters, error) {
@@ -122,7 +85,7 @@ func readJSON(body []byte) (parameters, error) {
 		case ok:
 			all = append(all, parameter{name: m.Name, value: text})
 			continue
-		case slices.Contains(deciding, m.Name):
+		case slices.Contains(deciding, m.Name) && m.Value.Kind() != 'n': // null is no value
 			return nil, errors.New(m.Name + " is not a string")
 		}
 		texts, _ := splice.Texts(m.Value) // none if it is something else

@@ -53,6 +53,44 @@ func TestReadersFindNoGrantInQuery(t *testing.T) {
 	wantGrants(t, accepted, func(string, string) bool { return false })
 }
 
+// TestSemicolons: a semicolon in a value, which clients send as it is, is fine
+// unless a reader that splits there finds another grant or client.
+func TestSemicolons(t *testing.T) {
+	g := generator{rand.New(rand.NewPCG(7, 8))}
+	const signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!$()*,-./:?@_~"
+	text := func(n int) string {
+		b := make([]byte, g.IntN(n))
+		for i := range b {
+			b[i] = signs[g.IntN(len(signs))]
+		}
+		return string(b)
+	}
+	names := []string{"grant_type", "client_id", "client_secret", "Client_Assertion", "grant.type", "GRANT%5FTYPE", "+client_id", "client_id%00", "grant_type[]"}
+	hidden := 0
+	for range 20_000 {
+		value, want := text(12), true
+		for range g.IntN(4) {
+			value += ";" + text(12) + g.pick("", "=") + text(6)
+		}
+		if g.IntN(2) == 0 {
+			value += g.pick(";", ";;", "; ") + g.pick(names...) + g.pick("=", "=x", "") + g.pick("", ";", ";a=b")
+			want = false
+			hidden++
+		}
+		body := "grant_type=client_credentials&client_secret=" + value + "&scope=read"
+		parameters, err := readBody([]byte(body))
+		if (err == nil) != want {
+			t.Fatalf("readBody(%q) = %v, want accepted: %t", body, err, want)
+		}
+		if grant, err := parameters.grant(); want && (err != nil || grant != m2mGrant) {
+			t.Fatalf("the grant of %q is %q, %v, want %s", body, grant, err, m2mGrant)
+		}
+	}
+	if hidden < 5_000 {
+		t.Errorf("%d values hide a name, want 5000", hidden)
+	}
+}
+
 // wantGrants fails the test if a reader finds a grant in a body that isn't right.
 func wantGrants(t *testing.T, bodies []string, right func(grant, body string) bool) {
 	for name, read := range readers(t) {

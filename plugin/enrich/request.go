@@ -54,8 +54,8 @@ func readParameters(r Request) (parameters, error) {
 		return nil, errors.New("the body is JSON, but labelled as a form")
 	}
 	body, err := readBody(r.Body)
-	if err == nil && onlyASCII && !body.ascii() {
-		return nil, errors.New("the body is not in UTF-8, and not only ASCII")
+	if err == nil && onlyASCII && !isASCII(r.Body, body) {
+		return nil, errors.New("the body has characters beyond ASCII, in a charset other than UTF-8; send UTF-8")
 	}
 	return body, err
 }
