@@ -55,6 +55,11 @@ type Config struct {
 	// one. False lets it pass unchanged.
 	RejectMixedAudience bool `json:"reject_mixed_audience"`
 
+	// UnverifiedManagement is UnverifiedRefuse or UnverifiedPass. UnverifiedPass passes
+	// a token that can't be verified if all its audiences are management audiences.
+	// Unset means UnverifiedRefuse.
+	UnverifiedManagement string `json:"unverified_management"`
+
 	// MaxTokenSize limits an enriched token, in bytes. Unset means 7168.
 	MaxTokenSize int `json:"max_token_size"`
 
@@ -174,6 +179,9 @@ const (
 	ModeObserve    = "observe"
 	PolicyStop     = "stop"
 	PolicyContinue = "continue"
+
+	UnverifiedRefuse = "refuse"
+	UnverifiedPass   = "pass"
 
 	OtherTokensDrop   = "drop"   // an enriched answer is sent without them
 	OtherTokensKeep   = "keep"   // they stay

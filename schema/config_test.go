@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		Mode: "enforce", EnforceShare: 100, FailurePolicy: "stop", Timeout: 1000, Issuer: "https://example.kinde.com",
 		Algorithms: []string{"RS256"}, Leeway: 60,
-		ManagementAudiences: []string{"https://example.kinde.com/api"}, MaxTokenSize: 7168, OtherTokens: "drop",
+		ManagementAudiences: []string{"https://example.kinde.com/api"}, UnverifiedManagement: "refuse", MaxTokenSize: 7168, OtherTokens: "drop",
 		Signing: Signing{JWKSFile: "/etc/kong/m2m/keys.json", JWKSPath: "/m2m/jwks.json", JWKSMaxAge: 300},
 		Redis: Redis{Host: "redis", Port: 6379, ClusterMaxRedirections: 5, Timeout: 500, ConnectTimeout: 500, SendTimeout: 500, ReadTimeout: 500,
 			PoolSize: 64, SSLVerify: true},

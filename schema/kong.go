@@ -55,6 +55,8 @@ func root() Field {
 			Elements:    &Field{Type: "string"}},
 		{Name: "reject_mixed_audience", Type: "boolean", Default: false,
 			Description: "Refuse a token for both the management API and another audience, instead of passing it unchanged."},
+		{Name: "unverified_management", Type: "string", Default: UnverifiedRefuse, OneOf: []string{UnverifiedRefuse, UnverifiedPass},
+			Description: "With pass, a token that can't be verified passes unchanged if all its audiences are management audiences, as those for Microsoft Graph."},
 		{Name: "max_token_size", Type: "integer", Default: 7168, Between: []int{512, 65536},
 			Description: "Largest size of an enriched token, in bytes. Most servers accept header lines up to 8 kB."},
 		{Name: "other_tokens", Type: "string", Default: OtherTokensDrop, OneOf: []string{OtherTokensDrop, OtherTokensKeep, OtherTokensRefuse},

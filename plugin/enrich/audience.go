@@ -51,23 +51,28 @@ func lower(s string) string {
 // check ends the exchange if the verified token is for the management API, whose
 // audiences are set. With rejectMixed, one that is also for others is refused.
 func (set audiences) check(token *jws.Token, rejectMixed bool) error {
-	verified, err := token.Claims.GetAudience()
-	if err != nil {
-		return err
-	}
-	management, others := 0, 0
-	for _, a := range verified {
-		if slices.Contains(set, newAudience(a)) {
-			management++
-		} else {
-			others++
-		}
-	}
+	management, others, err := set.count(token.Claims)
 	switch {
+	case err != nil:
+		return err
 	case management == 0:
 		return nil
 	case others > 0 && rejectMixed:
 		return decided(MixedAudience, "the management API is among %d audiences", management+others)
 	}
 	return &verdict{outcome: ManagementAudience}
+}
+
+// count returns how many audiences of claims are in set, and how many others there
+// are.
+func (set audiences) count(claims jws.Claims) (in, others int, err error) {
+	list, err := claims.GetAudience()
+	for _, a := range list {
+		if slices.Contains(set, newAudience(a)) {
+			in++
+		} else {
+			others++
+		}
+	}
+	return in, others, err
 }

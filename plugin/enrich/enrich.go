@@ -100,7 +100,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	token, keys, err := e.verify(ctx, raw)
+	token, keys, err := e.verify(ctx, raw, request)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ const (
 	HiddenToken           Outcome = "hidden_token"
 	OpaqueToken           Outcome = "opaque_token"
 	KeysUnavailable       Outcome = "keys_unavailable"
+	UnverifiedManagement  Outcome = "unverified_management"
 	UntrustedToken        Outcome = "untrusted_token"
 	ClientMismatch        Outcome = "client_mismatch"
 	ManagementAudience    Outcome = "management_audience"
@@ -101,6 +102,9 @@ var rules = []rule{
 	{KeysUnavailable, stop, http.StatusServiceUnavailable, "temporarily_unavailable", byGateway,
 		"the provider's keys can't be fetched, and none are cached",
 		"read the cause in the log: DNS, TLS, proxy, discovery"},
+	{UnverifiedManagement, pass, 0, "", byNobody,
+		"the token can't be verified, but is for the provider's management API alone, and `unverified_management` is `pass`",
+		"nothing, if only the management API can verify its tokens"},
 	{UntrustedToken, stop, http.StatusBadGateway, "server_error", byProvider,
 		"the token's signature, algorithm, `typ`, `crit`, issuer, a time or the client id is wrong, or the gateway's own key signed it",
 		"compare `issuer`, `algorithms` and `client_id_claim` with the provider's token"},

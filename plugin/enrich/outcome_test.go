@@ -67,6 +67,10 @@ var outcomes = []outcomeTest{
 		f.keys.err = jws.ErrKeysUnavailable
 		f.claims["iss"] = "https://evil.example"
 	}, KeysUnavailable, 503, "temporarily_unavailable"},
+	{"unverified management audience", func(f *fixture) {
+		f.set("", "unverified_management", "pass")
+		f.claims["aud"], f.claims["iss"] = testManagement, "https://evil.example"
+	}, UnverifiedManagement, 0, ""},
 	{"wrong issuer", func(f *fixture) {
 		f.claims["iss"] = "https://evil.example"
 		f.exchange.Request.Body = []byte("grant_type=client_credentials&client_id=other")

@@ -8,6 +8,7 @@ import (
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
 )
 
 // ownKeys are the gateway's keys. The ring that a token's key is compared with
@@ -20,7 +21,7 @@ type ownKeys struct {
 // verify returns the provider's token if the provider vouches for it. The
 // gateway's own signature doesn't count: the token came through a loop of routes,
 // or the provider's keys are the gateway's.
-func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, ownKeys, error) {
+func (e *Enricher) verify(ctx context.Context, raw string, request tokenRequest) (*jws.Token, ownKeys, error) {
 	token, err := e.deps.Verifier.Verify(ctx, raw)
 	switch {
 	case errors.Is(err, jws.ErrOpaque):
@@ -28,13 +29,37 @@ func (e *Enricher) verify(ctx context.Context, raw string) (*jws.Token, ownKeys,
 	case errors.Is(err, jws.ErrKeysUnavailable):
 		return nil, ownKeys{}, &verdict{KeysUnavailable, err}
 	case err != nil:
-		return nil, ownKeys{}, &verdict{UntrustedToken, err}
+		return nil, ownKeys{}, e.untrusted(raw, request, err)
 	}
 	ring, err := e.deps.Ring(ctx)
 	if err == nil && ring.Has(token.Key) {
 		return nil, ownKeys{}, decided(UntrustedToken, "%w: it is signed with the gateway's own key", jws.ErrUntrusted)
 	}
 	return token, ownKeys{ring, err}, nil
+}
+
+// untrusted returns the verdict on a token whose verification failed. Some providers'
+// own APIs get tokens that nobody else can verify, such as Microsoft Graph. If the
+// operator lets them pass, every audience must be a management audience, and the
+// request must not name another client. Nothing is signed, and an API that trusts
+// the gateway's keys refuses the token.
+func (e *Enricher) untrusted(raw string, request tokenRequest, cause error) error {
+	refused := &verdict{UntrustedToken, cause}
+	if e.cfg.UnverifiedManagement != schema.UnverifiedPass {
+		return refused
+	}
+	claims, err := jws.UnverifiedClaims(raw)
+	if err != nil || claims.Alike("aud") != "" {
+		return refused
+	}
+	if in, others, err := e.management.count(claims); err != nil || in == 0 || others > 0 {
+		return refused
+	}
+	_, err = e.identify(&jws.Token{Claims: claims}, request)
+	if v, ok := errors.AsType[*verdict](err); ok && v.outcome == ClientMismatch {
+		return err
+	}
+	return &verdict{UnverifiedManagement, cause}
 }
 
 // identify returns the client that the verified token names. The request must

@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/schema"
 )
 
@@ -236,4 +237,63 @@ func TestIssued(t *testing.T) {
 	if got := f.want(Enriched).Issued(); got.TokenID != "" || got.Organization != "" || got.Claims == nil || len(got.Claims) != 0 {
 		t.Errorf("Issued() = %+v, want an empty list of claims alone", got)
 	}
+}
+
+// TestUnverifiedManagement: a token that can't be verified passes only if the operator
+// allows it, it is for the management API alone, and for the client that asked.
+func TestUnverifiedManagement(t *testing.T) {
+	const other = "https://api.example.com"
+	for _, tt := range []struct {
+		name  string
+		spoil func(*fixture)
+		want  Outcome
+	}{
+		{"signature", func(*fixture) {}, UnverifiedManagement},
+		{"as an array", func(f *fixture) { f.claims["aud"] = []string{testManagement, testManagement + "/"} }, UnverifiedManagement},
+		{"issuer", func(f *fixture) { f.claims["iss"] = "https://other.example" }, UnverifiedManagement},
+		{"algorithm", func(f *fixture) { f.set("", "algorithms", []any{"ES256"}) }, UnverifiedManagement},
+		{"names no client", func(f *fixture) { delete(f.claims, "azp") }, UnverifiedManagement},
+		{"not allowed", func(f *fixture) { f.set("", "unverified_management", "refuse") }, UntrustedToken},
+		{"mixed audiences", func(f *fixture) { f.claims["aud"] = []string{testManagement, other} }, UntrustedToken},
+		{"another audience", func(f *fixture) { f.claims["aud"] = other }, UntrustedToken},
+		{"an audience that is longer", func(f *fixture) { f.claims["aud"] = testManagement + "/v2" }, UntrustedToken},
+		{"no audience", func(f *fixture) { delete(f.claims, "aud") }, UntrustedToken},
+		{"an empty list", func(f *fixture) { f.claims["aud"] = []string{} }, UntrustedToken},
+		{"a null audience", func(f *fixture) { f.claims["aud"] = nil }, UntrustedToken},
+		{"an audience that is no text", func(f *fixture) { f.claims["aud"] = []any{testManagement, 1} }, UntrustedToken},
+		{"an audience in another case", func(f *fixture) { f.claims["Aud"] = other }, UntrustedToken},
+		{"no management audiences", func(f *fixture) { f.set("", "management_audiences", []any{}) }, UntrustedToken},
+		{"another client", func(f *fixture) { f.claims["azp"] = "other" }, ClientMismatch},
+		{"an outage", func(f *fixture) { f.keys.err = jws.ErrKeysUnavailable }, KeysUnavailable},
+		{"encrypted", func(f *fixture) { f.header["enc"] = "A128GCM" }, OpaqueToken},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.set("", "unverified_management", "pass")
+			f.claims["aud"] = testManagement
+			tt.spoil(f)
+			good := f.sign()
+			f.token = good[:strings.LastIndex(good, ".")+1] + "AAAA" // as a changed header does
+			r := f.want(tt.want)
+			if passes := tt.want == UnverifiedManagement; (r.Action == Pass) != passes || !r.Token || r.Failed() == passes || r.ClientID != "" {
+				t.Errorf("action %s, token %t, failed %t, client %q, want pass: %t, and no verified client", r.Action, r.Token, r.Failed(), r.ClientID, passes)
+			}
+		})
+	}
+}
+
+// TestVerifiedManagement: the outcome of a verified token is as ever.
+func TestVerifiedManagement(t *testing.T) {
+	f := newFixture(t)
+	f.set("", "unverified_management", "pass")
+	f.claims["aud"] = testManagement
+	f.want(ManagementAudience)
+}
+
+// TestUnverifiedDuplicates: readers may disagree on such a token's audience.
+func TestUnverifiedDuplicates(t *testing.T) {
+	f := newFixture(t)
+	f.set("", "unverified_management", "pass")
+	f.answer(goodHeader, goodPayload(`,"aud":"https://api.example.com","aud":"`+testManagement+`"`))
+	f.want(UntrustedToken)
 }
