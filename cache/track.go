@@ -154,13 +154,15 @@ func (t *tracker) try(ctx context.Context) (int, error) {
 	return len(addrs), err
 }
 
-// track asks a server to report changes. That needs RESP3.
+// track asks a server to report changes. That needs RESP3. Its errors are joined
+// because the driver unwraps them once with [errors.Unwrap].
 func (t *tracker) track(ctx context.Context, connection *redis.Conn) error {
 	if err := connection.Do(ctx, "HELLO", "3").Err(); err != nil {
-		return fmt.Errorf("it doesn't speak RESP3, which Redis 6 and later do and most Redis proxies don't: %w", err)
+		const proxies = "it doesn't speak RESP3, which Redis 6 and later do and most Redis proxies don't"
+		return errors.Join(fmt.Errorf("%s: %w", proxies, connect.WithoutArguments(err)))
 	}
 	if err := connection.Do(ctx, "CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", t.prefix).Err(); err != nil {
-		return fmt.Errorf("it refuses client tracking: %w", err)
+		return errors.Join(fmt.Errorf("it refuses client tracking: %w", connect.WithoutArguments(err)))
 	}
 	return nil
 }

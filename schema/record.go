@@ -153,4 +153,5 @@ var (
 	ErrNoRecord      = errors.New("no such record")
 	ErrInvalidRecord = errors.New("invalid record")
 	ErrUnavailable   = errors.New("records unavailable")
+	ErrNotListed     = errors.New("this server lists no records (SCAN)")
 )

@@ -41,7 +41,9 @@ func (e *closedError) Error() string {
 	return text + ": a Redis proxy does so if it doesn't know " + unknown + " (docs/redis.md)"
 }
 
-func (e *closedError) Unwrap() error { return e.err }
+// Unwrap returns a list because the driver unwraps the error of a connection's setup
+// once with [errors.Unwrap], which leaves a list as it is.
+func (e *closedError) Unwrap() []error { return []error{e.err} }
 
 // named returns err with the name of the command at which the connection was
 // closed, if it was. A command of the connection's setup keeps its name.

@@ -4,6 +4,7 @@ package diagnose
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -77,18 +78,30 @@ func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
 			return []Finding{{What: "redis: not checked, only Kong can resolve the vault reference"}}
 		}
 	}
-	n, err := g.Records.Count(ctx, countLimit)
-	if err != nil {
+	// Nobody has this identifier: its record isn't there, or is no record.
+	if _, err := g.Records.Record(ctx, schema.Application, ""); errors.Is(err, schema.ErrUnavailable) {
 		return []Finding{{What: g.Records.Where(), Err: err}}
 	}
-	more := ""
-	if n == countLimit {
-		more = " or more"
-	}
-	findings := []Finding{{What: fmt.Sprintf("%s: %d%s applications", g.Records.Where(), n, more)}}
+	findings := []Finding{countRecords(ctx, g)}
 	if g.Config.Cache.Invalidation {
 		masters, err := g.Records.Tracked(ctx)
 		findings = append(findings, Finding{What: fmt.Sprintf("cache.invalidation: %d masters", masters), Err: err})
 	}
 	return findings
+}
+
+// countRecords fails unless the server only doesn't list what it has: lookups don't
+// need that.
+func countRecords(ctx context.Context, g *gateway.Gateway) Finding {
+	n, err := g.Records.Count(ctx, countLimit)
+	switch {
+	case errors.Is(err, schema.ErrNotListed):
+		const uncounted = "%s: lookups work, applications aren't counted; list, export and sync need another address: %v"
+		return Finding{What: fmt.Sprintf(uncounted, g.Records.Where(), err), Warning: true}
+	case err != nil:
+		return Finding{What: g.Records.Where(), Err: err}
+	case n == countLimit:
+		return Finding{What: fmt.Sprintf("%s: %d or more applications", g.Records.Where(), n)}
+	}
+	return Finding{What: fmt.Sprintf("%s: %d applications", g.Records.Where(), n)}
 }
