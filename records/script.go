@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the script
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,8 +23,8 @@ var script = redis.NewScript(scriptText)
 // source that is older can't be compared with it, and changes nothing.
 const timestampLifetime = 24 * time.Hour
 
-// scriptBatch is how many records one call of the script writes. With so many it
-// blocks the server for well under a millisecond.
+// scriptBatch is how many records one call of the script writes to one server. With
+// so many it blocks the server for well under a millisecond.
 const scriptBatch = 50
 
 // operation is what the script does to records.
@@ -68,7 +69,7 @@ type call struct {
 // an error, the replies are those before it. since is zero for a write that isn't
 // conditional.
 func (s *Store) execute(ctx context.Context, op operation, since Timestamp, kind schema.Kind, writes []write) ([]reply, error) {
-	calls, err := s.calls(op, since, kind, writes)
+	calls, err := s.calls(op, since, kind, writes, s.batch(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +96,32 @@ func (s *Store) execute(ctx context.Context, op operation, since Timestamp, kind
 	return replies, nil
 }
 
-func (s *Store) calls(op operation, since Timestamp, kind schema.Kind, writes []write) ([]*call, error) {
-	size := scriptBatch
-	if s.isCluster() {
-		size = 1 // the keys of a call must be in one slot
+// batch is how many records one call of the script may write. In a cluster, the
+// keys of a call must be in one slot. A Redis proxy sends a call to the server of
+// its first key, where lookups wouldn't find the other records.
+func (s *Store) batch(ctx context.Context) int {
+	if s.oneServer.Load() {
+		return scriptBatch
 	}
+	if !s.isCluster() && s.saysStandalone(ctx) {
+		s.oneServer.Store(true)
+		return scriptBatch
+	}
+	return 1
+}
+
+// saysStandalone reports whether Redis itself answers, and as one server. The
+// answer to HELLO is a list of names and values.
+func (s *Store) saysStandalone(ctx context.Context) bool {
+	answer, err := s.client.Do(ctx, "hello").Slice()
+	if err != nil {
+		return false
+	}
+	at := slices.Index(answer, any("mode"))
+	return at >= 0 && at+1 < len(answer) && answer[at+1] == "standalone"
+}
+
+func (s *Store) calls(op operation, since Timestamp, kind schema.Kind, writes []write, size int) ([]*call, error) {
 	var calls []*call
 	for i, w := range writes {
 		if i%size == 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -19,6 +20,8 @@ type Store struct {
 	client redis.UniversalClient
 	where  string
 	prefix string
+
+	oneServer atomic.Bool // Redis has said that it is one server
 }
 
 // Entry is one record with its identifier, as import reads it and export writes it.
