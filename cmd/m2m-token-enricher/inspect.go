@@ -22,8 +22,8 @@ type inspectRun struct {
 func inspect(stdout io.Writer) *cli.Command {
 	r := &inspectRun{print: printer{out: stdout}}
 	return &cli.Command{
-		Name: "inspect", ArgsUsage: "FILE", Usage: "Show who signed a token, and whether an API would accept it",
-		Description: described("FILE has the token, or the whole token answer; - is standard input. It exits with 3 if an API would\nrefuse the token.",
+		Name: "inspect", ArgsUsage: "FILE", Usage: "Show what is in a token, who signed it, and whether an API would accept it",
+		Description: described("FILE has the token, or the whole token answer; - is standard input. With -c and --url it exits with 3\nif an API would refuse the token. Without them it only shows the content.",
 			"inspect -c kong.yml --url https://gateway.example.com/m2m/jwks.json token.jwt"),
 		Flags: append(r.target.fileFlags(),
 			&cli.StringFlag{Name: "url", Destination: &r.url, Usage: "The gateway publishes its keys at this `URL`, such as https://gateway.example.com/m2m/jwks.json"},
@@ -37,12 +37,19 @@ func (r *inspectRun) run(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if cfg == nil || r.url == "" {
-		return usageError{errors.New("-c KONG_YML and --url are needed")}
+	if (cfg == nil) != (r.url == "") {
+		return usageError{errors.New("-c KONG_YML and --url go together; without both, nothing is verified")}
 	}
 	saved, err := readToken(cmd.Args().First())
 	if err != nil {
 		return err
+	}
+	if cfg == nil {
+		i, err := diagnose.Content(saved.token)
+		if err != nil {
+			return err
+		}
+		return r.show(i)
 	}
 	i, err := diagnose.Inspect(ctx, cfg, r.url, saved.token)
 	if err != nil {
@@ -61,7 +68,12 @@ func (r *inspectRun) show(i *diagnose.Inspection) error {
 	if r.print.json {
 		return r.print.value(i)
 	}
-	visible.Fprintf(r.print.out, "header: %s\nclaims: %s\nsigned by: %s\n", i.Header, i.Payload, i.SignedBy)
+	visible.Fprintf(r.print.out, "header: %s\nclaims: %s\n", i.Header, i.Payload)
+	if i.SignedBy == diagnose.Unverified {
+		visible.Fprintf(r.print.out, "nothing is verified: for that, add -c KONG_YML and --url\n")
+		return nil
+	}
+	visible.Fprintf(r.print.out, "signed by: %s\n", i.SignedBy)
 	if i.Accepted {
 		visible.Fprintf(r.print.out, "an API that trusts the gateway's keys accepts it, if it is in aud\n")
 		return nil

@@ -15,7 +15,7 @@ import (
 type Inspection struct {
 	Header   string `json:"header"`
 	Payload  string `json:"payload"`
-	SignedBy string `json:"signed_by"` // gateway, provider or nobody
+	SignedBy string `json:"signed_by"` // gateway, provider, nobody or unverified
 	Accepted bool   `json:"accepted"`
 	Why      string `json:"why,omitempty"` // it isn't accepted
 }
@@ -25,17 +25,27 @@ const (
 	byGateway  = "gateway"
 	byProvider = "provider"
 	byNobody   = "nobody"
+	Unverified = "unverified" // nobody's keys were tried
 )
+
+// Content shows what is in token, and verifies nothing.
+func Content(token string) (*Inspection, error) {
+	header, payload, err := jws.Unverified(token)
+	if err != nil {
+		return nil, fmt.Errorf("the token: %w", err)
+	}
+	return &Inspection{Header: string(header), Payload: string(payload), SignedBy: Unverified}, nil
+}
 
 // Inspect finds the published key that signed token: one of the gateway's at url,
 // or one of the provider's. The error wraps jws.ErrKeysUnavailable if a needed set
 // can't be fetched.
 func Inspect(ctx context.Context, cfg *schema.Config, url, token string) (*Inspection, error) {
-	header, payload, err := jws.Unverified(token)
+	i, err := Content(token)
 	if err != nil {
-		return nil, fmt.Errorf("the token: %w", err)
+		return nil, err
 	}
-	i := &Inspection{Header: string(header), Payload: string(payload), SignedBy: byNobody}
+	i.SignedBy = byNobody
 	issuer := cfg.Issuer
 	if cfg.Signing.Issuer != "" {
 		issuer = cfg.Signing.Issuer
