@@ -19,6 +19,9 @@ func (f Field) Complete(path string, value any) (any, error) {
 }
 
 func (r *report) field(f Field, path string, value any) any {
+	if unknown, ok := value.(Unknown); ok {
+		return r.unknown(f, path, unknown)
+	}
 	if value == nil {
 		value = f.Default
 	}
@@ -42,11 +45,21 @@ func (r *report) field(f Field, path string, value any) any {
 		return r.integer(f, path, value)
 	case "boolean":
 		if _, ok := value.(bool); !ok {
-			return r.addUnreadable(path, "expected a boolean")
+			return r.addUnreadable(path, "expected a boolean%s", reference(value))
 		}
 		return value
 	}
 	return r.addUnreadable(path, "fields of type %s are not supported", f.Type)
+}
+
+// unknown notes the place of an unknown value. It returns the default of the field,
+// and nothing of the field's rules is broken.
+func (r *report) unknown(f Field, path string, value Unknown) any {
+	r.unknowns = append(r.unknowns, UnknownField{path, value.Where})
+	if complete := new(report).field(f, path, nil); complete != nil {
+		return complete
+	}
+	return unreadable{}
 }
 
 func (r *report) record(f Field, path string, value any) any {
@@ -68,7 +81,10 @@ func (r *report) record(f Field, path string, value any) any {
 		}
 	}
 	for _, check := range f.EntityChecks {
-		r.entityCheck(check, path, complete)
+		fields := slices.Concat(check.OnlyOneOf, check.MutuallyExclusive, check.MutuallyRequired)
+		if !slices.ContainsFunc(fields, func(name string) bool { return !r.known(path + "." + name) }) {
+			r.entityCheck(check, path, complete)
+		}
 	}
 	return complete
 }
@@ -130,6 +146,8 @@ func (r *report) text(f Field, path string, value any) any {
 	}
 	switch {
 	case f.Referenceable && IsReference(s):
+	case IsReference(s):
+		return r.addUnreadable(path, "%s", unresolved)
 	case f.Referenceable && len(s) < least:
 		r.add(path, "empty, as a vault reference that can't be resolved is")
 	case len(s) < least:
@@ -154,11 +172,22 @@ func (r *report) integer(f Field, path string, value any) any {
 	}
 	switch {
 	case n != math.Trunc(n) || math.IsInf(n, 0): // NaN is unequal to itself
-		return r.addUnreadable(path, "expected an integer")
+		return r.addUnreadable(path, "expected an integer%s", reference(value))
 	case f.Between != nil && (n < float64(f.Between[0]) || n > float64(f.Between[1])):
 		return r.addUnreadable(path, "value should be between %d and %d", f.Between[0], f.Between[1])
 	}
 	return value
+}
+
+// unresolved is said of a vault reference in a field without Referenceable.
+const unresolved = "Kong resolves no vault reference in this field; write the value itself"
+
+// reference adds to a problem that value is a vault reference.
+func reference(value any) string {
+	if s, ok := value.(string); ok && IsReference(s) {
+		return "; " + unresolved
+	}
+	return ""
 }
 
 // IsReference reports whether s is a reference into a Kong vault, which only

@@ -95,6 +95,20 @@ type Config struct {
 	// Identity covers the secrets, too. It differs between any two configurations, and
 	// must not be shown.
 	Identity [sha256.Size]byte `json:"-"`
+
+	// Unknown are the fields whose values the configuration's file doesn't have. They
+	// have their defaults. A running configuration has none.
+	Unknown []UnknownField `json:"-"`
+}
+
+// Knows reports whether the field at path, all around it and all in it are known.
+func (c *Config) Knows(path string) bool {
+	for _, u := range c.Unknown {
+		if within(path, u.Path) || within(u.Path, path) {
+			return false
+		}
+	}
+	return true
 }
 
 // Signing is about the gateway's own keys.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // FieldError is an error in one field of a configuration.
@@ -35,6 +34,7 @@ func Split(err error) (errs []error) {
 type report struct {
 	errs       []error
 	unreadable []string // paths of values that have a wrong type
+	unknowns   []UnknownField
 }
 
 func (r *report) add(path, format string, args ...any) {
@@ -61,12 +61,20 @@ func (r *report) addRule(path, format string, args ...any) {
 	}
 }
 
-// read reports whether the field at path, and all around it, had the right type.
+// read reports whether the field at path, and all around it, is known and had the
+// right type.
 func (r *report) read(path string) bool {
-	return !slices.ContainsFunc(r.unreadable, func(p string) bool {
-		rest, below := strings.CutPrefix(path, p)
-		return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
-	})
+	return r.known(path) && !slices.ContainsFunc(r.unreadable, func(p string) bool { return within(path, p) })
+}
+
+// known reports whether neither the field at path nor what is around it is unknown.
+func (r *report) known(path string) bool {
+	for _, u := range r.unknowns {
+		if within(path, u.Path) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *report) err() error { return errors.Join(r.errs...) }

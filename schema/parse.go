@@ -12,7 +12,7 @@ import (
 )
 
 // Parse decodes a configuration as an operator writes it. given has the shapes
-// that encoding/json gives to an any. The error joins every error, each a
+// that encoding/json gives to an any, or [Unknown] values. The error joins every error, each a
 // [*FieldError]. With an error, the configuration must not be used. It has the
 // zero value where a field can't be read, and is nil only if nothing can.
 func Parse(given any) (*Config, error) {
@@ -24,6 +24,7 @@ func Parse(given any) (*Config, error) {
 	if err = errors.Join(err, publicErr, json.Unmarshal(canonical, cfg)); err != nil {
 		return nil, errors.Join(r.err(), fmt.Errorf("decode the configuration: %w", err))
 	}
+	cfg.Unknown = r.unknowns
 	cfg.derive()
 	cfg.validate(r)
 	return cfg, r.err()

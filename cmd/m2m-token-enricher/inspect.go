@@ -20,7 +20,7 @@ type inspectRun struct {
 
 // inspect shows who signed a token and what an API would decide.
 func inspect(stdout io.Writer) *cli.Command {
-	r := &inspectRun{print: printer{out: stdout}}
+	r := &inspectRun{target: target{withoutRedis: true}, print: printer{out: stdout}}
 	return &cli.Command{
 		Name: "inspect", ArgsUsage: "FILE", Usage: "Show what is in a token, who signed it, and whether an API would accept it",
 		Description: described("FILE has the token, or the whole token answer; - is standard input. With -c and --url it exits with 3\nif an API would refuse the token. Without them it only shows the content.",

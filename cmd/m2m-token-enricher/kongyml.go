@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -12,39 +10,76 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// block is the configuration of the plugin at one place of a kong.yml.
+// maxKongFile is how large a file with a configuration may be.
+const maxKongFile = 64 << 20
+
+// block is the configuration of the plugin at one place of a file.
 type block struct {
-	file   *kongFile
+	in     *document
 	path   string // such as services[0].plugins[0]
+	title  string // the path, or how people call the place
 	config any
+
+	shared   map[string]string    // paths of the values that come from elsewhere in the document, by the member of config
+	mistakes []*schema.FieldError // beside config, with their paths in the document
 }
 
-// readBlocks returns every configuration of the plugin in a kong.yml, in the
-// order of their lines. No configuration is an error.
-func readBlocks(path string) ([]block, error) {
-	text, err := os.ReadFile(path)
+// kongFile is what a file has.
+type kongFile struct {
+	blocks  []block   // in the order of their lines
+	skipped []skipped // what the plugin's commands don't read
+}
+
+// noPlugin is said of Kong's configuration without the plugin.
+const noPlugin = "no plugin named " + plugin.Name
+
+// skipped is an object in a file that isn't a configuration of the plugin.
+type skipped struct {
+	place string // such as plugin.yaml:12
+	what  string
+}
+
+// readKongFile returns every configuration of the plugin in a file. No configuration
+// is an error. Every command with -c reads its file by this function.
+func readKongFile(path string) (kongFile, error) {
+	text, err := readText(path, maxKongFile)
 	if err != nil {
-		return nil, err // it names the path
+		return kongFile{}, err
 	}
-	file := &kongFile{name: path, lines: map[string]int{}}
-	declared, err := file.parse(string(text))
+	documents, err := parseDocuments(path, text)
 	if err != nil {
-		return nil, err
+		return kongFile{}, err
 	}
-	blocks := file.find("", declared)
-	if len(blocks) == 0 {
-		return nil, fmt.Errorf("%s: no plugin named %s in it", path, plugin.Name)
+	var file kongFile
+	for _, d := range documents {
+		blocks := d.find()
+		slices.SortStableFunc(blocks, func(a, b block) int { return d.line(a.path) - d.line(b.path) })
+		file.blocks = append(file.blocks, blocks...)
+		file.skipped = append(file.skipped, d.skipped...)
 	}
-	slices.SortStableFunc(blocks, func(a, b block) int { return file.line(a.path) - file.line(b.path) })
-	return blocks, nil
+	if len(file.blocks) > 0 {
+		return file, nil
+	}
+	return kongFile{}, file.missing(path)
+}
+
+// missing is the error of a file without the plugin. It says what the file has instead.
+func (f kongFile) missing(path string) error {
+	problem := fmt.Sprintf("%s: %s in it", path, noPlugin)
+	for _, s := range f.skipped {
+		if s.what != noPlugin {
+			return fmt.Errorf("%s; %s: %s", problem, s.place, s.what)
+		}
+	}
+	return errors.New(problem)
 }
 
 // located returns the errors in the configuration, and those about fields that are
 // written twice, with their lines and in this order.
-func (b block) located(err error) (located []error) {
-	var all []*schema.FieldError
-	for _, e := range b.file.repeated {
-		if strings.HasPrefix(e.Path, join(b.path, "config.")) {
+func (b block) located(err error) []error {
+	all := slices.Clone(b.mistakes)
+	for _, e := range b.in.repeated {
+		if b.owns(e.Path) {
 			all = append(all, e)
 		}
 	}
@@ -53,48 +88,51 @@ func (b block) located(err error) (located []error) {
 		if e, ok := errors.AsType[*schema.FieldError](err); ok {
 			path, problem = e.Path, e.Problem
 		}
-		all = append(all, &schema.FieldError{Path: join(b.path, path), Problem: problem})
+		all = append(all, &schema.FieldError{Path: b.place(path), Problem: problem})
 	}
-	slices.SortStableFunc(all, func(x, y *schema.FieldError) int { return b.file.line(x.Path) - b.file.line(y.Path) })
-	for _, e := range all {
-		located = append(located, fmt.Errorf("%s:%d: %w", b.file.name, b.file.line(e.Path), e))
-	}
-	return located
+	return b.in.inOrder(all)
 }
 
-// kongFile is a declarative configuration of Kong, as YAML or JSON.
-type kongFile struct {
-	name     string
-	lines    map[string]int // of each value, by its path
-	repeated []*schema.FieldError
+// unknown returns what follows from fields whose values the file doesn't have, with
+// their lines and in this order.
+func (b block) unknown(fields []schema.UnknownField, result string) []error {
+	var all []*schema.FieldError
+	for _, f := range fields {
+		all = append(all, &schema.FieldError{Path: b.place(f.Path), Problem: fmt.Sprintf("%s, because its value is %s", result, f.Where)})
+	}
+	return b.in.inOrder(all)
 }
 
-// line returns where the value at path is or, if it is missing, what is around
-// it.
-func (f *kongFile) line(path string) int {
-	for path != "" && f.lines[path] == 0 {
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+// place returns the path in the document of a field of the configuration.
+func (b block) place(field string) string {
+	member, rest := member(strings.TrimPrefix(field, "config."))
+	if from, ok := b.shared[member]; ok {
+		return from + rest
 	}
-	return max(1, f.lines[path])
+	return join(b.path, field)
 }
 
-// find finds the plugin wherever Kong allows it: at the top, on services and on
-// routes.
-func (f *kongFile) find(path string, value any) (found []block) {
-	switch v := value.(type) {
-	case map[string]any:
-		if v["name"] == plugin.Name {
-			return []block{{f, path, v["config"]}}
-		}
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			found = append(found, f.find(join(path, name), v[name])...)
-		}
-	case []any:
-		for i, element := range v {
-			found = append(found, f.find(fmt.Sprintf("%s[%d]", path, i), element)...)
+// owns reports whether a path in the document is that of a field of the
+// configuration.
+func (b block) owns(path string) bool {
+	if field, ok := strings.CutPrefix(path, join(b.path, "config.")); ok {
+		name, _ := member(field)
+		return b.shared[name] == ""
+	}
+	for _, from := range b.shared {
+		if rest, ok := strings.CutPrefix(path, from); ok && (rest == "" || strings.ContainsAny(rest[:1], ".[")) {
+			return true
 		}
 	}
-	return found
+	return false
+}
+
+// member splits a path behind its first name.
+func member(path string) (name, rest string) {
+	if i := strings.IndexAny(path, ".["); i >= 0 {
+		return path[:i], path[i:]
+	}
+	return path, ""
 }
 
 func join(path, name string) string { return strings.TrimPrefix(path+"."+name, ".") }

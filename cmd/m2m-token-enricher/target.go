@@ -21,6 +21,7 @@ type target struct {
 	host, username, passwordFile, prefix, caFile string
 	port, database                               int
 	ssl                                          bool
+	withoutRedis                                 bool // the command asks none
 }
 
 // Passwords come from files or from the environment, never from a flag, which
@@ -110,19 +111,22 @@ func (t *target) config() (*schema.Config, error) {
 	if t.file == "" {
 		return nil, nil
 	}
-	blocks, err := readBlocks(t.file)
+	file, err := readKongFile(t.file)
 	if err != nil {
 		return nil, err
 	}
 	var configs []*schema.Config
 	var issuers []string
-	for _, b := range blocks {
+	for _, b := range file.blocks {
 		cfg, err := schema.Parse(b.config)
 		if t.issuer != "" && cfg != nil && cfg.Issuer != t.issuer {
 			continue
 		}
-		if err != nil {
+		if err != nil || len(b.mistakes) > 0 {
 			return nil, summarized(b.located(err), t.file)
+		}
+		if unknown := t.needed(cfg); len(unknown) > 0 {
+			return nil, fmt.Errorf("%w; %s", b.unknown(unknown[:1], "unknown here")[0], giving(unknown[0].Path))
 		}
 		if len(configs) == 0 || !sameRecords(configs[0], cfg) {
 			configs, issuers = append(configs, cfg), append(issuers, cfg.Issuer)

@@ -3,6 +3,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,9 @@ type Finding struct {
 }
 
 // Check tries a configuration as [schema.Parse] takes it: its rules, the
-// gateway's keys, the provider's keys and Redis. It serves no request. The error
-// joins the errors in the configuration.
+// gateway's keys, the provider's keys and Redis, except what depends on
+// [schema.Unknown] values. It serves no request. The error joins the errors in the
+// configuration.
 func Check(ctx context.Context, given any) ([]Finding, error) {
 	cfg, err := gateway.Validated(schema.Parse(given))
 	if err != nil {
@@ -39,7 +41,8 @@ func Check(ctx context.Context, given any) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings := []Finding{{What: fmt.Sprintf("configuration: issuer %s, %d claims, prefix %s", cfg.Issuer, len(cfg.Claims), cfg.Prefix)}}
+	findings := []Finding{{What: fmt.Sprintf("configuration: issuer %s, %d claims, prefix %s",
+		cmp.Or(cfg.Issuer, "unknown"), len(cfg.Claims), cmp.Or(cfg.Prefix, "unknown"))}}
 	defer g.Close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -47,6 +50,9 @@ func Check(ctx context.Context, given any) ([]Finding, error) {
 }
 
 func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
+	if !g.Config.Knows("config.signing.jwks") || !g.Config.Knows("config.signing.jwks_file") {
+		return Finding{What: "signing keys: not checked, a value is unknown"}
+	}
 	if schema.IsReference(string(g.Config.Signing.JWKS)) {
 		return Finding{What: "signing keys: not checked, only Kong can resolve the vault reference"}
 	}
@@ -60,6 +66,9 @@ func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
 // checkProvider returns a finding for all keys of the provider that verify tokens, and
 // one for each that doesn't.
 func checkProvider(ctx context.Context, g *gateway.Gateway) []Finding {
+	if !g.Config.Knows("config.jwks_uri") || g.Config.JWKSURI == "" && !g.Config.Knows("config.issuer") {
+		return []Finding{{What: "provider's keys: not checked, a value is unknown"}}
+	}
 	keys, err := g.Provider.Keys(ctx)
 	if err != nil {
 		return []Finding{{What: "provider's keys", Err: err}}
@@ -72,6 +81,9 @@ func checkProvider(ctx context.Context, g *gateway.Gateway) []Finding {
 }
 
 func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
+	if !g.Config.Knows("config.redis") || !g.Config.Knows("config.prefix") || g.Config.Prefix == "" {
+		return []Finding{{What: "redis: not checked, a value is unknown"}}
+	}
 	redis := g.Config.Redis
 	for _, secret := range []string{redis.Username, string(redis.Password), redis.SentinelUsername, string(redis.SentinelPassword)} {
 		if schema.IsReference(secret) {
