@@ -203,7 +203,8 @@ const (
 )
 
 // Algorithms are the algorithms that a provider may sign with, all asymmetric.
-var Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+// Ed25519 and EdDSA are the same (RFC 9864, section 2.2).
+var Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 
 // Types of a claim.
 const (

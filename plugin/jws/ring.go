@@ -48,8 +48,8 @@ type Key struct {
 	Signer crypto.Signer
 	// Public is ignored if there is a Signer, which has it.
 	Public crypto.PublicKey
-	// Algorithm is RS256, PS256, ES256 or EdDSA. Empty means the one of the key's
-	// type, RS256 for RSA.
+	// Algorithm is RS256, PS256, ES256 or EdDSA, also called Ed25519. Empty means the
+	// one of the key's type, RS256 for RSA.
 	Algorithm string
 }
 

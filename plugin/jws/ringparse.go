@@ -114,10 +114,10 @@ func publish(key jose.JSONWebKey) (jose.JSONWebKey, error) {
 	}
 	pub.Algorithm = algorithms[0]
 	if key.Algorithm != "" {
-		if !slices.Contains(algorithms, key.Algorithm) {
+		pub.Algorithm = canonical(key.Algorithm) // few libraries know Ed25519 yet
+		if !slices.Contains(algorithms, pub.Algorithm) {
 			return pub, fmt.Errorf("its algorithm %q is not supported", key.Algorithm)
 		}
-		pub.Algorithm = key.Algorithm
 	}
 	kid, err := thumbprint(pub)
 	pub.KeyID = kid

@@ -42,6 +42,8 @@ func TestNewRing(t *testing.T) {
 		{"RSA of PS256", "PS256", "PS256", rsaKey()},
 		{"EC", "", "ES256", ecKey()},
 		{"Ed25519", "", "EdDSA", edKey()},
+		{"Ed25519 of EdDSA", "EdDSA", "EdDSA", edKey()},
+		{"Ed25519 by its own name", "Ed25519", "EdDSA", edKey()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -33,8 +33,12 @@ type Verifier struct {
 // algorithms and a key of keys. Times are compared with now, give or take
 // leeway; a token without exp is refused.
 func NewVerifier(issuer string, algorithms []string, leeway time.Duration, keys KeySource, now func() time.Time) *Verifier {
+	accepted := make([]string, len(algorithms))
+	for i, alg := range algorithms {
+		accepted[i] = canonical(alg)
+	}
 	return &Verifier{
-		algorithms: algorithms,
+		algorithms: accepted,
 		keys:       keys,
 		validator: jwt.NewValidator(
 			jwt.WithIssuer(issuer),

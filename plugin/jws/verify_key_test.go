@@ -32,6 +32,12 @@ func TestVerifyKey(t *testing.T) {
 		{"ES256", set(t, public("k1", ecKey())), sign(t, "ES256", ecKey(), `{"alg":"ES256"}`, claims("")), nil},
 		{"ES384", set(t, public("k1", p384Key())), sign(t, "ES384", p384Key(), `{"alg":"ES384"}`, claims("")), nil},
 		{"EdDSA", set(t, public("k1", edKey())), sign(t, "EdDSA", edKey(), `{"alg":"EdDSA"}`, claims("")), nil},
+		{"Ed25519", set(t, public("k1", edKey())), ed25519Token(t, "Ed25519"), nil},
+		{"Ed25519 and a key of EdDSA", set(t, with(public("k1", edKey()), "EdDSA", "sig")), ed25519Token(t, "Ed25519"), nil},
+		{"EdDSA and a key of Ed25519", set(t, with(public("k1", edKey()), "Ed25519", "sig")), ed25519Token(t, "EdDSA"), nil},
+		{"ed25519 in small letters", set(t, public("k1", edKey())), ed25519Token(t, "ed25519"), ErrUntrusted},
+		{"Ed448", set(t, public("k1", edKey())), ed25519Token(t, "Ed448"), ErrUntrusted},
+		{"Ed25519 header and an EC key", set(t, public("k1", ecKey())), sign(t, "ES256", ecKey(), `{"alg":"Ed25519"}`, claims("")), ErrUntrusted},
 		{"another key", set(t, public("k1", otherRSA())), rs256(accepted), ErrUntrusted},
 		{"another key's kid", set(t, k1, public("k2", otherRSA())), rs256(`{"alg":"RS256","kid":"k2"}`), ErrUntrusted},
 		{"unknown kid", set(t, k1), rs256(`{"alg":"RS256","kid":"k2"}`), ErrUntrusted},
@@ -63,6 +69,26 @@ func TestVerifyKey(t *testing.T) {
 			_, err := newVerifier(keys).Verify(t.Context(), tt.token)
 			check(t, tt.token, err, tt.want)
 		})
+	}
+}
+
+// ed25519Token is a token that edKey signed, whose header names the algorithm alg.
+func ed25519Token(t *testing.T, alg string) string {
+	t.Helper()
+	return sign(t, "EdDSA", edKey(), `{"alg":"`+alg+`"}`, claims(""))
+}
+
+// TestVerifyEd25519: EdDSA and Ed25519 accept the same tokens (RFC 9864), and no
+// other algorithm accepts them.
+func TestVerifyEd25519(t *testing.T) {
+	keys := &source{keys: providerKeys(t, set(t, public("k1", edKey())))}
+	for _, accepted := range []string{"EdDSA", "Ed25519", "ES256"} {
+		v := NewVerifier(issuer, []string{accepted}, 0, keys, newClock().Now)
+		for _, alg := range []string{"EdDSA", "Ed25519"} {
+			if _, err := v.Verify(t.Context(), ed25519Token(t, alg)); (err == nil) != (accepted != "ES256") {
+				t.Errorf("%s accepted, token of %s: Verify = %v, want success: %t", accepted, alg, err, accepted != "ES256")
+			}
+		}
 	}
 }
 
