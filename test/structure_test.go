@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"plugin/metrics":          {},
 	"plugin/traces":           {},
 	"plugin/audit":            {"plugin/visible"},
-	"plugin/rotation":         {"plugin/splice", "plugin/jws", "plugin/visible"},
+	"plugin/rotation":         {"schema", "plugin/splice", "plugin/jws", "plugin/visible"},
 	"cache/connect":           {"schema"},
 	"cache":                   {"schema", "cache/connect"},
 	"records":                 {"schema", "cache/connect"},

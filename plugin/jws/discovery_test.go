@@ -57,6 +57,9 @@ func TestDiscovery(t *testing.T) {
 		{"OpenID Connect", "", map[string]string{
 			openID: `{"issuer":"ISSUER","jwks_uri":"ISSUER/keys"}`,
 		}, []string{openID, published}},
+		{"OpenID Connect with a byte order mark", "", map[string]string{
+			openID: "\ufeff" + `{"issuer":"ISSUER","jwks_uri":"ISSUER/keys"}`,
+		}, []string{openID, published}},
 		{"OpenID Connect, issuer with a slash", "/", map[string]string{
 			openID: `{"issuer":"ISSUER/","jwks_uri":"ISSUER/keys"}`,
 		}, []string{openID, published}},

@@ -59,6 +59,8 @@ func TestParseRing(t *testing.T) {
 		{"JWK set, RSA of PS256", set(t, algorithm(private(rsaKey()), "PS256")), "PS256", []crypto.Signer{rsaKey()}},
 		{"JWK set, EC", set(t, private(ecKey())), "ES256", []crypto.Signer{ecKey()}},
 		{"JWK set, Ed25519", set(t, private(edKey())), "EdDSA", []crypto.Signer{edKey()}},
+		{"JWK set with a byte order mark", "\ufeff" + set(t, private(ecKey())), "ES256", []crypto.Signer{ecKey()}},
+		{"PEM with a byte order mark", "\ufeff" + sec1, "ES256", []crypto.Signer{ecKey()}},
 		{"JWK set, public key following", set(t, private(edKey()), public("k", otherRSA())), "EdDSA", []crypto.Signer{edKey(), otherRSA()}},
 		{"JWK set, private keys following", set(t, private(ecKey()), private(rsaKey()), private(edKey())), "ES256",
 			[]crypto.Signer{ecKey(), rsaKey(), edKey()}},

@@ -16,6 +16,8 @@ import (
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"m2m-token-enricher/schema"
 )
 
 // parseKeys reads the keys of a JWK set or of PEM blocks.
@@ -23,7 +25,7 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	if len(text) > MaxRingSize {
 		return nil, fmt.Errorf("more than %d bytes", MaxRingSize)
 	}
-	text = bytes.TrimSpace(text)
+	text = bytes.TrimSpace(schema.WithoutMark(text))
 	switch {
 	case len(text) == 0:
 		return nil, errors.New("no keys: it is empty")
@@ -48,7 +50,9 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-func isPEM(text []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN")) }
+func isPEM(text []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(schema.WithoutMark(text)), []byte("-----BEGIN"))
+}
 
 func parsePEM(text []byte) ([]jose.JSONWebKey, error) {
 	var keys []jose.JSONWebKey

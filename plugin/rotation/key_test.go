@@ -28,6 +28,16 @@ func (f *file) moveLastFirst() {
 	f.text = text
 }
 
+// TestByteOrderMark: a file that an editor began with a byte order mark is read.
+func TestByteOrderMark(t *testing.T) {
+	f := newFile(t)
+	want := f.set().Keys[0].ID
+	f.text = append([]byte("\ufeff"), f.text...)
+	if s := f.set(); s.Keys[0].ID != want {
+		t.Errorf("got the key %s, want %s", s.Keys[0].ID, want)
+	}
+}
+
 // TestUnknownTimes: an invalid time never means "never signed".
 func TestUnknownTimes(t *testing.T) {
 	for _, value := range []string{`"1800000000"`, "1.8e9", "1800000000.5", "0", "-1", "null", "true", "9223372036854775807", "253402300800"} {

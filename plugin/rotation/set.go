@@ -11,6 +11,7 @@ import (
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
 )
 
 // Set is the content of a key file. A step changes it in memory, and [Update]
@@ -23,6 +24,7 @@ type Set struct {
 
 // Parse reads the content of a file that last changed at changed.
 func Parse(text []byte, changed time.Time) (*Set, error) {
+	text = schema.WithoutMark(text)
 	ring, err := jws.ParseRing(text)
 	if err != nil {
 		return nil, err
