@@ -28,8 +28,13 @@ type Config struct {
 	// Timeout limits all that a handler waits for, in milliseconds. Unset means 1000.
 	Timeout int `json:"timeout"`
 
-	// Issuer is the provider. The iss claim of every token must be exactly this.
+	// Issuer is the provider. The iss claim of every token must be exactly this, or one
+	// of IssuersAllowed.
 	Issuer string `json:"issuer"`
+
+	// IssuersAllowed are further values of iss that one provider writes into its tokens.
+	// The keys and the metadata come from Issuer and JWKSURI alone. Empty means none.
+	IssuersAllowed []string `json:"issuers_allowed"`
 
 	// JWKSURI is where the provider publishes its keys. Empty means the place that its
 	// discovery document names.

@@ -177,6 +177,8 @@ func TestFieldErrors(t *testing.T) {
 		{"http issuer", []any{"issuer", "http://idp.example.com", "management_audiences", []any{}}, "config.issuer: must be an https URL"},
 		{"issuer without keys", []any{"issuer", "accounts.example.com", "prefix", "m2m:", "management_audiences", []any{}}, "config.issuer: must be an https URL"},
 		{"issuer with query", []any{"issuer", "https://a.kinde.com?x"}, "config.issuer: must have no user, query or fragment"},
+		{"allowed issuer with a user", []any{"issuers_allowed", []any{"no URL", "https://u@a.kinde.com"}}, "config.issuers_allowed[1]: must have no user, query or fragment"},
+		{"empty allowed issuer", []any{"issuers_allowed", []any{""}}, "config.issuers_allowed[0]: length must be at least 1"},
 		{"jwks_uri", []any{"jwks_uri", "http://idp.example.com/jwks"}, "config.jwks_uri: must be an https URL, or http on loopback"},
 		{"no prefix", []any{"issuer", "accounts", "jwks_uri", "https://a/jwks", "management_audiences", []any{}}, "config.prefix: required"},
 		{"prefix without an end", []any{"prefix", "m2m:kc"}, "config.prefix: must end in a separator"},

@@ -25,6 +25,11 @@ func (c *Config) validateProvider(r *report) {
 	if c.JWKSURI != "" && Fetchable(c.JWKSURI) != nil {
 		r.addRule("config.jwks_uri", "must be an https URL, or http on loopback")
 	}
+	for i, s := range c.IssuersAllowed {
+		if moreThanIssuer(s) {
+			r.addRule(fmt.Sprintf("config.issuers_allowed[%d]", i), noMoreThanIssuer)
+		}
+	}
 	if c.Prefix != "" {
 		if err := ValidPrefix(c.Prefix); err != nil {
 			r.addRule("config.prefix", "%v", err)
@@ -33,11 +38,9 @@ func (c *Config) validateProvider(r *report) {
 	if c.Issuer == "" {
 		return // which is reported already, and nothing can be derived from it
 	}
-	u, err := url.Parse(c.Issuer)
-	isURL := err == nil && u.Host != ""
 	switch {
-	case isURL && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):
-		r.addRule("config.issuer", "must have no user, query or fragment (RFC 8414, section 2)")
+	case moreThanIssuer(c.Issuer):
+		r.addRule("config.issuer", noMoreThanIssuer)
 	case c.JWKSURI == "" && r.read("config.jwks_uri") && Fetchable(c.Issuer) != nil:
 		r.addRule("config.issuer", "must be an https URL, or http on loopback, if jwks_uri is unset")
 	}
@@ -47,6 +50,14 @@ func (c *Config) validateProvider(r *report) {
 	if c.ManagementAudiences == nil {
 		r.addRule("config.management_audiences", "required, because the issuer isn't a *.kinde.com host; [] if there are none")
 	}
+}
+
+const noMoreThanIssuer = "must have no user, query or fragment (RFC 8414, section 2)"
+
+// moreThanIssuer reports whether s is a URL with a part that an issuer's URL can't have.
+func moreThanIssuer(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.RawQuery != "" || u.Fragment != "" || u.User != nil)
 }
 
 func (c *Config) validateSigning(r *report) {

@@ -79,7 +79,7 @@ func Open(cfg *schema.Config, o Options) (*Gateway, error) {
 	}
 	leeway := time.Duration(cfg.Leeway) * time.Second
 	g.deps = enrich.Dependencies{
-		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, leeway, g.Provider, time.Now),
+		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, leeway, g.Provider, time.Now, cfg.IssuersAllowed...),
 		Ring:     g.ring,
 		Records:  g.Records,
 		Now:      time.Now,

@@ -22,31 +22,32 @@ type KeySource interface {
 	Renewed(ctx context.Context) (ProviderKeys, error)
 }
 
-// Verifier verifies the tokens of one issuer. Safe for concurrent use.
+// Verifier verifies the tokens of one provider. Safe for concurrent use.
 type Verifier struct {
 	algorithms []string
 	keys       KeySource
-	validator  *jwt.Validator
+	issuer     string
+	validators map[string]*jwt.Validator // by iss
 }
 
 // NewVerifier returns a verifier of tokens that issuer signed with one of
-// algorithms and a key of keys. Times are compared with now, give or take
-// leeway; a token without exp is refused.
-func NewVerifier(issuer string, algorithms []string, leeway time.Duration, keys KeySource, now func() time.Time) *Verifier {
+// algorithms and a key of keys. Their iss is issuer or one of further. Times are
+// compared with now, give or take leeway; a token without exp is refused.
+func NewVerifier(issuer string, algorithms []string, leeway time.Duration, keys KeySource, now func() time.Time, further ...string) *Verifier {
 	accepted := make([]string, len(algorithms))
 	for i, alg := range algorithms {
 		accepted[i] = canonical(alg)
 	}
-	return &Verifier{
-		algorithms: accepted,
-		keys:       keys,
-		validator: jwt.NewValidator(
-			jwt.WithIssuer(issuer),
+	validators := map[string]*jwt.Validator{}
+	for _, iss := range append([]string{issuer}, further...) {
+		validators[iss] = jwt.NewValidator(
+			jwt.WithIssuer(iss),
 			jwt.WithExpirationRequired(),
 			jwt.WithLeeway(leeway),
 			jwt.WithTimeFunc(now),
-		),
+		)
 	}
+	return &Verifier{algorithms: accepted, keys: keys, issuer: issuer, validators: validators}
 }
 
 // Verify returns token's claims if the provider vouches for them now. The
@@ -118,7 +119,12 @@ func (v *Verifier) readClaims(payload []byte) (Claims, error) {
 		return Claims{}, fmt.Errorf("%w: payload: %w", ErrUntrusted, err)
 	}
 	claims := Claims{o}
-	if err := v.validator.Validate(claims); err != nil {
+	iss, _ := claims.GetIssuer()
+	validator := v.validators[iss]
+	if validator == nil {
+		validator = v.validators[v.issuer] // which says what is wrong
+	}
+	if err := validator.Validate(claims); err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
 	if _, err := claims.GetAudience(); err != nil {

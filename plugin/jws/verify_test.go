@@ -219,6 +219,27 @@ func TestVerifyPayload(t *testing.T) {
 	}
 }
 
+// TestVerifyIssuers: each of several issuers is accepted as it is written, and no
+// other one.
+func TestVerifyIssuers(t *testing.T) {
+	keys := &source{keys: providerKeys(t, set(t, public("k1", rsaKey())))}
+	v := NewVerifier(issuer, asymmetric, 0, keys, newClock().Now, "https://idp.example/v1/", "no URL")
+	for iss, trusted := range map[string]bool{
+		`"https://idp.example"`: true, `"https://idp.example/v1/"`: true, `"https:\/\/idp.example\/v1\/"`: true, `"no URL"`: true,
+		`"https://idp.example/"`: false, `"https://idp.example/v1"`: false, `"https://idp.example/V1/"`: false, `"NO URL"`: false,
+		`"https://idp.example/v1/ "`: false, `""`: false, `null`: false, `["no URL"]`: false, `"no URL,https://idp.example"`: false,
+	} {
+		token := sign(t, "RS256", rsaKey(), accepted, fmt.Sprintf(`{"iss":%s,"exp":%d}`, iss, start.Unix()+60))
+		if _, err := v.Verify(t.Context(), token); (err == nil) != trusted || err != nil && !errors.Is(err, ErrUntrusted) {
+			t.Errorf("iss %s: Verify = %v, want success: %t", iss, err, trusted)
+		}
+		expired := sign(t, "RS256", rsaKey(), accepted, fmt.Sprintf(`{"iss":%s,"exp":%d}`, iss, start.Unix()-1))
+		if _, err := v.Verify(t.Context(), expired); !errors.Is(err, ErrUntrusted) {
+			t.Errorf("iss %s, expired: Verify = %v, want ErrUntrusted", iss, err)
+		}
+	}
+}
+
 // expiring is a payload with an exp of that format.
 func expiring(format string, args ...any) string {
 	return fmt.Sprintf(`{"iss":%q,"sub":"secret-subject","exp":%s}`, issuer, fmt.Sprintf(format, args...))
