@@ -40,6 +40,10 @@ type Config struct {
 	// discovery document names.
 	JWKSURI string `json:"jwks_uri"`
 
+	// JWKSInsecureHTTP allows JWKSURI, and no other URL, to be plain http to another
+	// host: whoever is on the way can replace the keys. False refuses that.
+	JWKSInsecureHTTP bool `json:"jwks_insecure_http"`
+
 	// Algorithms are the signature algorithms that are accepted from the provider.
 	// Unset means RS256.
 	Algorithms []string `json:"algorithms"`

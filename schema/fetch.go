@@ -10,20 +10,33 @@ import (
 // Fetchable returns an error unless s is an https URL, or an http URL on loopback.
 // Keys are fetched from no other.
 func Fetchable(s string) error {
+	plain, err := reachable(s)
+	if err == nil && plain {
+		return errors.New("not an https URL, nor http on loopback")
+	}
+	return err
+}
+
+// reachable returns an error unless s is an https or http URL, and reports whether it
+// is http to another host than loopback.
+func reachable(s string) (plain bool, err error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil {
-		return errors.New("not an https URL")
+		return false, errors.New("not an https URL")
 	}
 	host := u.Hostname()
 	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 || r == '%' }) {
-		return errors.New("a host that isn't ASCII, or has a zone: it could be reached by another name") // net/http maps it (IDNA)
+		return false, errors.New("a host that isn't ASCII, or has a zone: it could be reached by another name") // net/http maps it (IDNA)
 	}
 	ip := net.ParseIP(host)
 	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
-	if u.Scheme == "https" || (u.Scheme == "http" && loopback) {
-		return nil
+	switch {
+	case u.Scheme == "https", u.Scheme == "http" && loopback:
+		return false, nil
+	case u.Scheme == "http":
+		return true, nil
 	}
-	return errors.New("not an https URL, nor http on loopback")
+	return false, errors.New("not an https URL, nor http on loopback")
 }
 
 // FetchableFor returns an error if issuer's metadata must not send the gateway to

@@ -45,6 +45,8 @@ func root() Field {
 			Elements:    &Field{Type: "string"}},
 		{Name: "jwks_uri", Type: "string",
 			Description: "Where the provider publishes its keys: https, or http on loopback. Unset: as its discovery document says."},
+		{Name: "jwks_insecure_http", Type: "boolean", Default: false,
+			Description: "Allow jwks_uri, and no other URL, to be plain http, as inside a cluster. Whoever is on the way can then replace the provider's keys."},
 		{Name: "algorithms", Type: "array", Default: []any{"RS256"}, LenMin: atLeast(1),
 			Description: "Signature algorithms that are accepted from the provider; asymmetric ones only.",
 			Elements:    &Field{Type: "string", OneOf: Algorithms}},

@@ -22,9 +22,7 @@ func (c *Config) validate(r *report) {
 }
 
 func (c *Config) validateProvider(r *report) {
-	if c.JWKSURI != "" && Fetchable(c.JWKSURI) != nil {
-		r.addRule("config.jwks_uri", "must be an https URL, or http on loopback")
-	}
+	c.validateJWKSURI(r)
 	for i, s := range c.IssuersAllowed {
 		if moreThanIssuer(s) {
 			r.addRule(fmt.Sprintf("config.issuers_allowed[%d]", i), noMoreThanIssuer)
@@ -50,6 +48,26 @@ func (c *Config) validateProvider(r *report) {
 	if c.ManagementAudiences == nil {
 		r.addRule("config.management_audiences", "required, because the issuer isn't a *.kinde.com host; [] if there are none")
 	}
+}
+
+func (c *Config) validateJWKSURI(r *report) {
+	plain, err := reachable(c.JWKSURI)
+	switch {
+	case c.JWKSURI == "" && c.JWKSInsecureHTTP && r.read("config.jwks_uri"):
+		r.addRule("config.jwks_insecure_http", "needs jwks_uri, because it allows plain http for that URL alone")
+	case c.JWKSURI == "":
+	case plain && !c.JWKSInsecureHTTP && r.read("config.jwks_insecure_http"):
+		r.addRule("config.jwks_uri", "must be an https URL, or http on loopback; jwks_insecure_http allows plain http inside a cluster")
+	case err != nil:
+		r.addRule("config.jwks_uri", "must be an https URL, or http on loopback")
+	}
+}
+
+// KeysOverPlainHTTP reports whether the provider's keys are fetched in a way in which
+// others could replace them.
+func (c *Config) KeysOverPlainHTTP() bool {
+	plain, _ := reachable(c.JWKSURI)
+	return plain
 }
 
 const noMoreThanIssuer = "must have no user, query or fragment (RFC 8414, section 2)"

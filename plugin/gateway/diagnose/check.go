@@ -64,16 +64,19 @@ func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
 }
 
 // checkProvider returns a finding for all keys of the provider that verify tokens, and
-// one for each that doesn't.
-func checkProvider(ctx context.Context, g *gateway.Gateway) []Finding {
+// one for each that doesn't. It warns if they come over plain http.
+func checkProvider(ctx context.Context, g *gateway.Gateway) (findings []Finding) {
 	if !g.Config.Knows("config.jwks_uri") || g.Config.JWKSURI == "" && !g.Config.Knows("config.issuer") {
 		return []Finding{{What: "provider's keys: not checked, a value is unknown"}}
 	}
+	if g.Config.KeysOverPlainHTTP() {
+		findings = append(findings, Finding{What: fmt.Sprintf("provider's keys: %v", gateway.ErrPlainHTTP), Warning: true})
+	}
 	keys, err := g.Provider.Keys(ctx)
 	if err != nil {
-		return []Finding{{What: "provider's keys", Err: err}}
+		return append(findings, Finding{What: "provider's keys", Err: err})
 	}
-	findings := []Finding{{What: fmt.Sprintf("provider's keys: %d", len(keys))}}
+	findings = append(findings, Finding{What: fmt.Sprintf("provider's keys: %d", len(keys))})
 	for _, key := range g.Provider.Skipped() {
 		findings = append(findings, Finding{What: "provider's keys: not used: " + key.String(), Warning: !key.Encrypts})
 	}
