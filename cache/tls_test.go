@@ -187,6 +187,27 @@ func TestRenewedFiles(t *testing.T) {
 	closed(t, r, server)
 }
 
+// TestTLSFilesWithMark: the files may begin with a byte order mark.
+func TestTLSFilesWithMark(t *testing.T) {
+	ca := redistest.NewCA(t)
+	server := startTLS(t, ca, true, "redis.internal")
+	cert, key := ca.Issue(t, "client")
+	dir := t.TempDir()
+	marked := func(from string) string {
+		t.Helper()
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, filepath.Base(from))
+		if err := os.WriteFile(path, append([]byte("\ufeff"), text...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	wantRegion(t, lookups(t, server, overTLS(server.TLSPort(), marked(ca.File()), marked(cert), marked(key), "redis.internal")), "a", "eu")
+}
+
 // TestTLSCutAnywhere: a handshake or a reply that ends anywhere is an outage or
 // asked again, and never a part of a record.
 func TestTLSCutAnywhere(t *testing.T) {

@@ -8,3 +8,9 @@ import "bytes"
 func WithoutMark(text []byte) []byte {
 	return bytes.TrimPrefix(text, []byte("\ufeff"))
 }
+
+// IsUTF16 reports whether text begins with the mark of UTF-16, which no reader of
+// text takes: it must be saved as UTF-8.
+func IsUTF16(text []byte) bool {
+	return bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff})
+}

@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"plugin/socket":           {},
 	"plugin/pdk":              {},
 	"plugin/jws/libcrypto":    {},
-	"plugin/jws/pkcs11":       {"plugin/jws"},
+	"plugin/jws/pkcs11":       {"schema", "plugin/jws"},
 	"plugin/jws":              {"schema", "plugin/splice"},
 	"plugin/enrich":           {"schema", "plugin/splice", "plugin/jws"},
 	"plugin/metrics":          {},

@@ -47,7 +47,7 @@ func secured(ctx context.Context, cfg schema.Redis, conn net.Conn, addr string) 
 		}
 	}
 	if cfg.SSLCertFile != "" {
-		pair, err := tls.LoadX509KeyPair(cfg.SSLCertFile, cfg.SSLKeyFile)
+		pair, err := keyPair(cfg.SSLCertFile, cfg.SSLKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("client certificate: %w", err)
 		}
@@ -57,13 +57,25 @@ func secured(ctx context.Context, cfg schema.Redis, conn net.Conn, addr string) 
 	return secure, secure.HandshakeContext(ctx)
 }
 
+func keyPair(certFile, keyFile string) (pair tls.Certificate, err error) {
+	cert, err := os.ReadFile(certFile)
+	if err != nil {
+		return pair, err
+	}
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return pair, err
+	}
+	return tls.X509KeyPair(schema.WithoutMark(cert), schema.WithoutMark(key))
+}
+
 func trusted(path string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("CA certificates: %w", err)
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
+	if !pool.AppendCertsFromPEM(schema.WithoutMark(text)) {
 		return nil, fmt.Errorf("CA certificates: no certificate in %s", path)
 	}
 	return pool, nil

@@ -73,6 +73,21 @@ func TestKeyFileNewContent(t *testing.T) {
 	f.wantWarning("")
 }
 
+// TestKeyFileWithMark: a key file may begin with a byte order mark.
+func TestKeyFileWithMark(t *testing.T) {
+	for name, text := range map[string]string{"a JWK set": set(t, private(ecKey())), "PEM": pemOf(t, ecKey())} {
+		if f := NewKeyFile("", "\ufeff"+text, time.Now); f.failure != nil {
+			t.Errorf("%s: got %v, want a ring", name, f.failure)
+		}
+		if _, err := ParseRing([]byte("\ufeff\ufeff" + text)); err == nil {
+			t.Errorf("%s: two marks are a ring, want an error", name)
+		}
+	}
+	if !isPEM([]byte("\ufeff" + pemOf(t, ecKey()))) {
+		t.Error("PEM with a mark isn't waited for, want that it may grow")
+	}
+}
+
 // TestKeyFileSwappedLink: Kubernetes replaces the link, not the file.
 func TestKeyFileSwappedLink(t *testing.T) {
 	f := newKeyFile(t)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"m2m-token-enricher/schema"
 )
 
 // RingSource is what a key ring is read from, every few seconds.
@@ -52,7 +54,7 @@ func (path ringFile) String() string { return string(path) }
 
 func (path ringFile) Read() RingContent {
 	c := ReadSecretFile(string(path), MaxRingSize)
-	if c.Err == nil && len(bytes.TrimSpace(c.Text)) == 0 {
+	if c.Err == nil && len(bytes.TrimSpace(schema.WithoutMark(c.Text))) == 0 {
 		return RingContent{Err: errors.New(string(path) + " is empty")}
 	}
 	return c

@@ -151,6 +151,20 @@ func TestReadersAreKept(t *testing.T) {
 }
 
 // TestPEM: a PEM file can be read, but has no place for the times of steps.
+// TestMark: a key file may begin with a byte order mark. A step writes it without.
+func TestMark(t *testing.T) {
+	path := create(t)
+	text, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, append([]byte("\ufeff"), text...), 0o600))
+	must(t, Update(path, addKey))
+	text, err = os.ReadFile(path)
+	must(t, err)
+	if s, err := Load(path); err != nil || len(s.Keys) != 2 || text[0] != '{' {
+		t.Errorf("Load = %+v, %v, want two keys in a file that begins with a brace, not %q", s, err, text[:1])
+	}
+}
+
 func TestPEM(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)

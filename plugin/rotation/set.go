@@ -29,6 +29,7 @@ func Parse(text []byte, changed time.Time) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	text = schema.WithoutMark(text)
 	s := &Set{ring: ring}
 	var jwks []*splice.Object
 	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN")) {

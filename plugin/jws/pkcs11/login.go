@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/schema"
 )
 
 const maxPIN = 256 // bytes
@@ -39,7 +40,7 @@ func (u tokenURI) pin() (pin, error) {
 	if c.Err != nil {
 		return pin{}, fmt.Errorf("pin-source: %w", c.Err)
 	}
-	value := strings.TrimRight(string(c.Text), "\r\n")
+	value := strings.TrimRight(string(schema.WithoutMark(c.Text)), "\r\n")
 	if value == "" || len(c.Text) > maxPIN {
 		return pin{}, fmt.Errorf("pin-source: %s doesn't hold a PIN of 1 to %d bytes", u.pinSource, maxPIN)
 	}
