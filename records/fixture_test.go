@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, cfg schema.Redis, prefix string) *Store {
 	t.Helper()
-	s := Open(cfg, prefix)
+	s := Open(cfg, prefix, nil)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

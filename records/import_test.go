@@ -26,7 +26,7 @@ func importText(ctx context.Context, s *Store, mode Mode, skipBad bool, text str
 		Bad:     func(e *RowError) { got.bad = append(got.bad, e.Line) },
 		Changed: func(c Change) error { got.changes = append(got.changes, c); return nil },
 	}
-	got.Summary, got.err = run.Run(ctx, s, JSONRows(strings.NewReader(text)), from)
+	got.Summary, got.err = run.Run(ctx, s, JSONRows(strings.NewReader(text), schema.Application, nil), from)
 	return got
 }
 
@@ -159,7 +159,7 @@ func TestImportOfBrokenFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			rows := &failingRows{Rows: JSONRows(strings.NewReader(rowOf("a", "1") + rowOf("b", "1"))), line: c.line, good: 2, stop: cancel}
+			rows := &failingRows{Rows: JSONRows(strings.NewReader(rowOf("a", "1")+rowOf("b", "1")), schema.Application, nil), line: c.line, good: 2, stop: cancel}
 			got, err := Import{Kind: schema.Application}.Run(ctx, s, rows, c.from)
 			if !errors.Is(err, errBroken) || rows.asked > 1 {
 				t.Errorf("asked %d times, %v", rows.asked, err)
@@ -176,7 +176,7 @@ func TestImportOfBadHeader(t *testing.T) {
 	server, s := start(t)
 	for name, file := range map[string]string{"no id": "a,b\nid,a\nx,1\n", "empty": ""} {
 		for _, from := range []int{0, 2} {
-			_, err := Import{Kind: schema.Application}.Run(t.Context(), s, CSVRows(strings.NewReader(file)), from)
+			_, err := Import{Kind: schema.Application}.Run(t.Context(), s, CSVRows(strings.NewReader(file), schema.Application, nil), from)
 			if err == nil || !strings.Contains(err.Error(), "line 1") || errors.Is(err, io.EOF) {
 				t.Errorf("%s, from %d: got %v", name, from, err)
 			}
@@ -190,7 +190,7 @@ func TestImportOfCSV(t *testing.T) {
 	file := "\ufeffid,name,note\r\no1,Acme,\"line 1\r\nline 2\"\r\n\r\n\"o2\",,x\r\nbad\r\no3,C,\r\n"
 	var bad []int
 	run := Import{Kind: schema.Organization, SkipBad: true, Bad: func(e *RowError) { bad = append(bad, e.Line) }}
-	got, err := run.Run(t.Context(), s, CSVRows(strings.NewReader(file)), 0)
+	got, err := run.Run(t.Context(), s, CSVRows(strings.NewReader(file), schema.Application, nil), 0)
 	if err != nil || got != (Summary{New: 3, Bad: 1}) || !slices.Equal(bad, []int{6}) {
 		t.Errorf("got %+v, bad %v, %v", got, bad, err)
 	}

@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -36,16 +34,18 @@ type RowError struct {
 func (e *RowError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Cause) }
 func (e *RowError) Unwrap() error { return e.Cause }
 
-// JSONRows reads JSON lines, each an [Entry]. A property that is null is absent.
-// Empty lines are skipped.
-func JSONRows(r io.Reader) Rows {
+// JSONRows reads JSON lines, each an [Entry] of kind as ParseEntry reads it. Empty
+// lines are skipped.
+func JSONRows(r io.Reader, kind schema.Kind, names schema.Names) Rows {
 	scanner := bufio.NewScanner(withoutMark(r))
 	scanner.Buffer(make([]byte, 64<<10), maxRowSize)
-	return &jsonRows{scanner: scanner}
+	return &jsonRows{scanner: scanner, kind: kind, names: names}
 }
 
 type jsonRows struct {
 	scanner *bufio.Scanner
+	kind    schema.Kind
+	names   schema.Names
 	line    int
 }
 
@@ -56,7 +56,7 @@ func (r *jsonRows) Next() (Entry, int, error) {
 		if len(text) == 0 {
 			continue
 		}
-		e, err := ParseEntry(text)
+		e, err := ParseEntry(text, r.kind, r.names)
 		if err != nil {
 			return e, r.line, &RowError{r.line, err}
 		}
@@ -71,21 +71,32 @@ func (r *jsonRows) Next() (Entry, int, error) {
 // withoutMark drops the byte order mark with which spreadsheets begin a file.
 func withoutMark(r io.Reader) io.Reader {
 	buffered := bufio.NewReader(r)
-	if mark, _ := buffered.Peek(len("\ufeff")); string(mark) == "\ufeff" { // an error comes again with the first row
-		_, _ = buffered.Discard(len(mark))
+	start, _ := buffered.Peek(len("\ufeff")) // an error comes again with the first row
+	if schema.IsUTF16(start) {
+		return unreadable{errors.New("it is UTF-16; save the file as UTF-8")}
 	}
+	_, _ = buffered.Discard(len(start) - len(schema.WithoutMark(start)))
 	return buffered
 }
 
-// ParseEntry decodes an entry. Unknown and duplicate members are errors, and
-// properties that are neither a string nor null.
-func ParseEntry(text []byte) (Entry, error) {
+// unreadable is a file that can't be read.
+type unreadable struct{ error }
+
+func (u unreadable) Read([]byte) (int, error) { return 0, u.error }
+
+// ParseEntry decodes an entry of kind. A property that is null is absent. Unknown
+// and duplicate members are errors, properties that are neither a string nor null,
+// and properties whose names may be taken for one in names.
+func ParseEntry(text []byte, kind schema.Kind, names schema.Names) (Entry, error) {
 	var e Entry
 	if err := json.Unmarshal(text, &e, json.RejectUnknownMembers(true)); err != nil {
 		return Entry{}, withoutValue(err)
 	}
 	if e.ID == "" || e.Properties == nil {
 		return Entry{}, errors.New(`not of the form {"id": "…", "properties": {"…": "…"}}`)
+	}
+	if err := names.Check(kind, e.Properties); err != nil {
+		return Entry{}, err
 	}
 	return e, nil // null became an empty property, which is absent
 }
@@ -97,90 +108,4 @@ func withoutValue(err error) error {
 		return fmt.Errorf("%s: a JSON value of kind %s doesn't belong there", cmp.Or(semantic.JSONPointer, "/"), semantic.JSONKind)
 	}
 	return err
-}
-
-// CSVRows reads comma-separated values (RFC 4180) whose first line names the
-// properties, one of them "id". An empty field is an absent property.
-func CSVRows(r io.Reader) Rows {
-	bounded := &rowReader{r: withoutMark(r)}
-	reader := csv.NewReader(bounded)
-	reader.ReuseRecord = true
-	return &csvRows{reader: reader, bounded: bounded, id: -1}
-}
-
-// rowReader limits a row to maxRowSize bytes.
-type rowReader struct {
-	r    io.Reader
-	left int
-}
-
-func (r *rowReader) Read(p []byte) (int, error) {
-	if r.left <= 0 {
-		return 0, fmt.Errorf("a row has more than %d bytes", maxRowSize)
-	}
-	n, err := r.r.Read(p[:min(len(p), r.left)])
-	r.left -= n
-	return n, err
-}
-
-type csvRows struct {
-	reader  *csv.Reader
-	bounded *rowReader
-	line    int // of the row before
-	names   []string
-	id      int // column of the identifier; -1 until the header is read
-}
-
-func (r *csvRows) Next() (Entry, int, error) {
-	r.bounded.left = maxRowSize
-	if r.id < 0 {
-		if err := r.header(); err != nil {
-			return Entry{}, 1, err
-		}
-	}
-	fields, err := r.reader.Read()
-	if errors.Is(err, io.EOF) {
-		return Entry{}, 0, io.EOF
-	}
-	var bad *csv.ParseError
-	if errors.As(err, &bad) {
-		r.line = bad.StartLine
-		return Entry{}, r.line, &RowError{r.line, bad.Err}
-	}
-	if err != nil {
-		return Entry{}, r.line + 1, fmt.Errorf("after line %d: %w", r.line, err)
-	}
-	line, _ := r.reader.FieldPos(0)
-	r.line = line
-	e := Entry{ID: strings.Clone(fields[r.id]), Properties: schema.Record{}}
-	for i, value := range fields {
-		if i != r.id && value != "" {
-			e.Properties[r.names[i]] = strings.Clone(value)
-		}
-	}
-	return e, line, nil
-}
-
-func (r *csvRows) header() error {
-	r.line = 1
-	fields, err := r.reader.Read()
-	if err != nil && !errors.Is(err, io.EOF) { // an empty file has a header without names
-		return fmt.Errorf("line 1: %w", err)
-	}
-	seen := map[string]bool{}
-	for i, name := range fields {
-		name = strings.Clone(name)
-		if name == "" || seen[name] {
-			return fmt.Errorf("line 1: column %d has no name of its own", i+1)
-		}
-		seen[name] = true
-		r.names = append(r.names, name)
-		if name == "id" {
-			r.id = i
-		}
-	}
-	if r.id < 0 {
-		return errors.New(`line 1: no column is called "id"`)
-	}
-	return nil
 }

@@ -106,7 +106,7 @@ func TestJSONRows(t *testing.T) {
 		"a line of 2 MiB and one": {strings.Repeat(" ", 2<<20) + "\n" + good, []result{{2, "x", a1, ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := readAll(t, JSONRows(strings.NewReader(c.file)))
+			got, err := readAll(t, JSONRows(strings.NewReader(c.file), schema.Application, nil))
 			if err != nil {
 				t.Error(err)
 			}
@@ -137,11 +137,16 @@ func TestCSVRows(t *testing.T) {
 		"a quote within":            {"id,a\nx,1\"" + confidential + "\ny,1\n", []result{{line: 2, err: "bare"}, {3, "y", x1, ""}}},
 		"a quote that isn't closed": {"id,a\ny,1\nx,\"" + confidential + "\n1\n", []result{{2, "y", x1, ""}, {line: 3, err: "quote"}}},
 		"a mark":                    {"\ufeffid,a\nx,1\n", []result{{2, "x", x1, ""}}},
+		"semicolons":                {"id;a\nx;1,5\n", []result{{2, "x", schema.Record{"a": "1,5"}, ""}}},
+		"tabs":                      {"\ufeffa\tid\n1\tx\n", []result{{2, "x", x1, ""}}},
+		"a delimiter in quotes":     {"id;\"a,b\t\"\"c\"\nx;1\n", []result{{2, "x", schema.Record{"a,b\t\"c": "1"}, ""}}},
+		"one column":                {"id\nx\n", []result{{2, "x", schema.Record{}, ""}}},
+		"columns without a name":    {"id,a,,\u00a0\nx,1,,\ny,1,," + confidential + "\nz,1,,\n", []result{{2, "x", x1, ""}, {line: 3, err: "column 4"}, {4, "z", x1, ""}}},
 		"a mark before a quote":     {"\ufeff\"id\",\"a\"\n\"x\",\"1\"\n", []result{{2, "x", x1, ""}}},
 		"not UTF-8":                 {"id,a\nx,\xff\n", []result{{2, "x", schema.Record{"a": "\xff"}, ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := readAll(t, CSVRows(strings.NewReader(c.file)))
+			got, err := readAll(t, CSVRows(strings.NewReader(c.file), schema.Application, nil))
 			if err != nil {
 				t.Error(err)
 			}
@@ -155,16 +160,23 @@ func TestCSVHeader(t *testing.T) {
 		"no file at all":   {"", "line 1"},
 		"empty lines only": {"\n\n\n", "line 1"},
 		"no id":            {"a,b\nx,1\n", `"id"`},
-		"a space":          {"a, id\nx,1\n", `"id"`},
-		"semicolons":       {"id;a\nx;1\n", `"id"`},
-		"a name twice":     {"id,a,a\nx,1,2\n", "column 3"},
-		"the id twice":     {"id,id\nx,1\n", "column 2"},
-		"no name":          {"id,,a\nx,1,2\n", "column 2"},
+		"a space":          {"a, id\nx,1\n", `line 1: column 2: " id" may be taken for "id"`},
+		"capitals":         {"ID,a\nx,1\n", `line 1: column 1: "ID" may be taken for "id"`},
+		"a second id":      {"\n\nid,a,Id\nx,1,2\n", `line 3: column 3: "Id" may be taken for "id"`},
+		"each column":      {"Id,\u00a0a,a,a\nx,1,2,3\n", "column 1: "},
+		"space elsewhere":  {"id, a\nx,1\n", `column 2: " a" begins or ends with white space`},
+		"two delimiters":   {"id;a,b\nx;1\n", "';' and ','"},
+		"all delimiters":   {"id;a,b\tc\nx;1\n", "';' and ','"},
+		"carriage returns": {"id,a\rx,1\ry,2\r", "carriage return"},
+		"UTF-16":           {"\xff\xfei\x00d\x00", "line 1: it is UTF-16"},
+		"a name twice":     {"id,a,a\nx,1,2\n", `column 3: "a" is column 2 already`},
+		"the id twice":     {"id,id\nx,1\n", `column 2: "id" is column 1 already`},
+		"no name at all":   {",,\nx,1,2\n", `"id"`},
 		"a bare quote":     {"id,a\"b\nx,1\n", "quote"},
 		"an open quote":    {"id,\"a\nx,1\n", "quote"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := CSVRows(strings.NewReader(c.file)).Next()
+			_, _, err := CSVRows(strings.NewReader(c.file), schema.Application, nil).Next()
 			if err == nil || errors.Is(err, io.EOF) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}
@@ -185,10 +197,10 @@ func TestUnreadableRest(t *testing.T) {
 		rows Rows
 		want error
 	}{
-		"JSON, huge":   {JSONRows(after(json, io.LimitReader(endless{}, 32<<20))), nil},
-		"CSV, huge":    {CSVRows(after(csv+"y,\"", io.LimitReader(endless{}, 32<<20))), nil},
-		"JSON, broken": {JSONRows(after(json, iotest.ErrReader(broken))), broken},
-		"CSV, broken":  {CSVRows(after(csv, iotest.ErrReader(broken))), broken},
+		"JSON, huge":   {JSONRows(after(json, io.LimitReader(endless{}, 32<<20)), schema.Application, nil), nil},
+		"CSV, huge":    {CSVRows(after(csv+"y,\"", io.LimitReader(endless{}, 32<<20)), schema.Application, nil), nil},
+		"JSON, broken": {JSONRows(after(json, iotest.ErrReader(broken)), schema.Application, nil), broken},
+		"CSV, broken":  {CSVRows(after(csv, iotest.ErrReader(broken)), schema.Application, nil), broken},
 	} {
 		got, err := readAll(t, c.rows)
 		if len(got) != 1 || got[0].id != "x" || err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), "line ") {
@@ -229,7 +241,7 @@ func TestLargestRecords(t *testing.T) {
 			if _, err := schema.Application.Complete(e.ID, e.Properties); err != nil {
 				t.Fatal(err)
 			}
-			got, line, err := JSONRows(bytes.NewReader(export(t, e))).Next()
+			got, line, err := JSONRows(bytes.NewReader(export(t, e)), schema.Application, nil).Next()
 			if err != nil || line != 1 || got.ID != e.ID || !maps.Equal(got.Properties, e.Properties) {
 				t.Errorf("line %d, %v", line, err)
 			}

@@ -20,6 +20,7 @@ type Store struct {
 	client redis.UniversalClient
 	where  string
 	prefix string
+	names  schema.Names
 
 	oneServer atomic.Bool // Redis has said that it is one server
 }
@@ -30,9 +31,10 @@ type Entry struct {
 	Properties schema.Record `json:"properties"`
 }
 
-// Open returns the records below prefix. It doesn't connect.
-func Open(cfg schema.Redis, prefix string) *Store {
-	return &Store{client: connect.Open(cfg), where: connect.Describe(cfg), prefix: prefix}
+// Open returns the records below prefix, in which names have a meaning. It doesn't
+// connect.
+func Open(cfg schema.Redis, prefix string, names schema.Names) *Store {
+	return &Store{client: connect.Open(cfg), where: connect.Describe(cfg), prefix: prefix, names: names}
 }
 
 // String names the prefix and Redis.

@@ -42,7 +42,7 @@ func (s *Store) Put(ctx context.Context, kind schema.Kind, entries []Entry, mode
 	complete := make([]Entry, len(entries))
 	for i, e := range entries {
 		properties, err := kind.Complete(e.ID, e.Properties)
-		if err != nil {
+		if err = errors.Join(s.names.Check(kind, e.Properties), err); err != nil {
 			return nil, fmt.Errorf("%s: %w", kind.Key(s.prefix, e.ID), err)
 		}
 		complete[i] = Entry{e.ID, properties}
@@ -77,11 +77,15 @@ func (s *Store) put(ctx context.Context, kind schema.Kind, entries []Entry, mode
 var errNothingToDo = errors.New("no property to set or unset")
 
 // Patch sets and unsets properties of one record, all at once. The others stay,
-// even if somebody else changes them at the same time. Its errors are those of
-// Put.
+// even if somebody else changes them at the same time, and whatever they are called:
+// a name that may be taken for another one mustn't keep a suspension from being
+// set. Its errors are those of Put.
 func (s *Store) Patch(ctx context.Context, kind schema.Kind, id string, set schema.Record, unset []string, mode Mode) (Change, error) {
 	if len(set)+len(unset) == 0 {
 		return Change{}, errNothingToDo
+	}
+	if err := s.names.Check(kind, set); err != nil {
+		return Change{}, fmt.Errorf("%s: %w", kind.Key(s.prefix, id), err)
 	}
 	read, err := s.Read(ctx, kind, []string{id})
 	if err != nil {

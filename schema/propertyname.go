@@ -45,8 +45,7 @@ func NamesOf(configs ...*Config) Names {
 }
 
 // Check returns an error for each property of a record of kind whose name may be
-// taken for a name with a meaning, as CheckName has it. It wraps ErrInvalidRecord
-// and shows no value.
+// taken for a name with a meaning. It wraps ErrInvalidRecord and shows no value.
 func (n Names) Check(kind Kind, r Record) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(r)) {
@@ -57,22 +56,31 @@ func (n Names) Check(kind Kind, r Record) error {
 	return errors.Join(errs...)
 }
 
-// CheckName returns an error if name is no name with a meaning, but has the same
-// letters and digits as one, whatever their case. The plugin reads properties by
-// their exact names. So a suspension that is called "Is_Suspended" would have no
-// effect, and nobody would see why.
+// CheckName returns an error if name may be taken for a name with a meaning. The
+// plugin reads properties by their exact names. So a suspension that is called
+// "Is_Suspended" would have no effect, and nobody would see why.
 func (n Names) CheckName(kind Kind, name string) error {
-	names := slices.Concat(meaningful[kind], n[kind])
-	if slices.Contains(names, name) {
-		return nil
-	}
-	text := lettersAndDigits(name)
-	for _, meant := range names {
-		if text != "" && text == lettersAndDigits(meant) {
-			return fmt.Errorf("%.300q may be taken for %.300q; write it exactly so, or choose another name", name, meant)
-		}
+	if meant := n.Meant(kind, name); meant != "" {
+		return fmt.Errorf("%.300q may be taken for %.300q; write it exactly so, or choose another name", name, meant)
 	}
 	return nil
+}
+
+// Meant returns the name with a meaning that name may be taken for, "" if there is
+// none: name has the same letters and digits, whatever their case, without being
+// one itself.
+func (n Names) Meant(kind Kind, name string) string {
+	names := slices.Concat(meaningful[kind], n[kind])
+	text := lettersAndDigits(name)
+	if text == "" || slices.Contains(names, name) {
+		return ""
+	}
+	for _, meant := range names {
+		if text == lettersAndDigits(meant) {
+			return meant
+		}
+	}
+	return ""
 }
 
 // lettersAndDigits returns the visible letters and digits of a name, in lower case

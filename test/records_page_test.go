@@ -26,7 +26,7 @@ func ownPorts(t *testing.T) []string {
 }
 
 func TestRedisPage(t *testing.T) {
-	out := runPage(t, "docs/redis.md", 2, strings.NewReplacer(ownPorts(t)...))
+	out := runPage(t, "docs/redis.md", 3, strings.NewReplacer(ownPorts(t)...))
 	contains(t, "docs/redis.md", out, "+ org org_8ed648340ea9\n  + code=org_8ed648340ea9", "region=eu", "  - region=eu",
 		"would be 1 new, 1 changed, 0 unchanged, 0 bad", "orgs.csv: line 3: ", "1 new, 0 changed, 1 unchanged, 1 bad",
 		"- app 0a1b2c3d4e5f60718293a4b5c6d7e8f9")

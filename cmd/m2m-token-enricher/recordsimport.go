@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -22,20 +24,36 @@ type importFile struct {
 
 func (f *importFile) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "format", Destination: &f.format, Usage: "Read this `FORMAT`, jsonl or csv; unset: csv if the file's name ends in .csv, otherwise jsonl"},
+		&cli.StringFlag{Name: "format", Destination: &f.format, Usage: "Read this `FORMAT`, jsonl or csv; unset: csv if the file's name ends in .csv (in any case), otherwise jsonl"},
 		&cli.BoolFlag{Name: "skip-bad", Destination: &f.skipBad, HideDefault: true, Usage: "Skip bad rows and import the others"},
 		&cli.IntFlag{Name: "from", Destination: &f.from, Value: 1, Usage: "Start at this `LINE`, to continue an import that ended early"},
 	}
 }
 
-func (f *importFile) rows(name string, r io.Reader) (records.Rows, error) {
+// rows returns the rows in the file called name.
+func (r *recordsRun) rows(name string, file io.Reader) (records.Rows, error) {
+	format := r.file.format
 	switch {
-	case f.format == "csv" || f.format == "" && strings.HasSuffix(name, ".csv"):
-		return records.CSVRows(r), nil
-	case f.format == "jsonl" || f.format == "":
-		return records.JSONRows(r), nil
+	case format == "csv" || format == "" && strings.EqualFold(filepath.Ext(name), ".csv"):
+		return namedRows{records.CSVRows(file, r.kind, r.target.names), name}, nil
+	case format == "jsonl" || format == "":
+		return namedRows{records.JSONRows(file, r.kind, r.target.names), name}, nil
 	}
-	return nil, usageError{fmt.Errorf("--format %s: write jsonl or csv", f.format)}
+	return nil, usageError{fmt.Errorf("--format %s: write jsonl or csv", format)}
+}
+
+// namedRows are rows whose errors name the file, except those of single rows.
+type namedRows struct {
+	records.Rows
+	name string
+}
+
+func (r namedRows) Next() (records.Entry, int, error) {
+	e, line, err := r.Rows.Next()
+	if _, isRow := errors.AsType[*records.RowError](err); err != nil && !isRow && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%s: %w", r.name, err)
+	}
+	return e, line, err
 }
 
 // importGC lets an import, which holds little and throws away much, collect
@@ -51,7 +69,7 @@ func (r *recordsRun) importFile(args []string) error {
 	defer in.Close()
 	debug.SetGCPercent(importGC)
 	progress := newProgress(r.stderr, in)
-	rows, err := r.file.rows(args[0], bufio.NewReaderSize(io.TeeReader(in, progress), 1<<20))
+	rows, err := r.rows(args[0], bufio.NewReaderSize(io.TeeReader(in, progress), 1<<20))
 	if err != nil {
 		return err
 	}
@@ -68,7 +86,7 @@ func (r *recordsRun) importFile(args []string) error {
 	summary, err := run.Run(r.ctx, r.store, rows, r.file.from)
 	_ = progress.Finish()
 	r.printSummary(summary)
-	if err != nil && summary.Next > 0 {
+	if err != nil && summary.Next > 1 {
 		err = fmt.Errorf("%w; continue with --from %d", err, summary.Next)
 	}
 	return err

@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 }
 
 // TestRecordScripts runs those that need a Redis, which is at $PORT and in
-// kong.yml.
+// kong.yml. Each has a $PREFIX of its own.
 func TestRecordScripts(t *testing.T) {
 	server := redistest.Start(t)
 	testscript.Run(t, testscript.Params{
@@ -42,8 +42,10 @@ func TestRecordScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", raceOptions)
+			prefix := filepath.Base(env.WorkDir) + ":"
 			env.Setenv("PORT", strconv.Itoa(server.Port()))
-			return os.WriteFile(filepath.Join(env.WorkDir, "kong.yml"), fmt.Appendf(nil, kongYML, server.Port()), 0o600)
+			env.Setenv("PREFIX", prefix)
+			return os.WriteFile(filepath.Join(env.WorkDir, "kong.yml"), fmt.Appendf(nil, kongYML, server.Port(), prefix), 0o600)
 		},
 	})
 }
@@ -53,12 +55,19 @@ plugins:
 - name: m2m-token-enricher
   config:
     issuer: https://example.kinde.com
-    redis: {host: 127.0.0.1, port: %d}
-    prefix: "demo:"
+    redis: {host: 127.0.0.1, port: %[1]d}
+    prefix: "%[2]s"
     management_audiences: [https://example.kinde.com/api]
     organization: {from: application.org_code}
     signing: {jwks_file: keys.json}
     claims: [{name: org_code, from: application.org_code}]
+- name: m2m-token-enricher
+  config:
+    issuer: https://example.kinde.com
+    redis: {host: 127.0.0.1, port: %[1]d}
+    prefix: "%[2]s"
+    signing: {jwks_file: keys.json}
+    claims: [{name: plan, from: application.plan}]
 `
 
 // raceOptions spare each command the second that the race detector sleeps at

@@ -106,8 +106,26 @@ const resync = 10 * time.Minute
 
 // file copies the files of a directory.
 func (r *syncRun) file(args []string) error {
-	directory := reconcile.Directory(args[0])
+	directory := reconcile.Directory{Path: args[0], Names: r.target.names, Unread: r.warnOnce()}
 	return r.from(directory, nil, directory.Version)
+}
+
+// maxUnread is how many files that aren't read are named.
+const maxUnread = 100
+
+// warnOnce returns a function that logs each file that isn't read once.
+func (r *syncRun) warnOnce() func(path, reason string) {
+	named := map[string]bool{}
+	return func(path, reason string) {
+		if named[path] || len(named) > maxUnread {
+			return
+		}
+		if named[path] = true; len(named) > maxUnread {
+			r.log.Warn("more files aren't read; the others aren't logged", "limit", maxUnread)
+			return
+		}
+		r.log.Warn("a file isn't read", "path", path, "reason", reason)
+	}
 }
 
 // from copies the records of source to Redis, once or repeatedly. version, if it

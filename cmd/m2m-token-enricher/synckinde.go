@@ -53,7 +53,7 @@ func (t *tenant) client(cfg *schema.Config) (*kinde.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the client secret: %w", err)
 		}
-		credentials.ClientSecret = schema.Secret(strings.TrimSpace(string(text)))
+		credentials.ClientSecret = schema.Secret(strings.TrimSpace(string(schema.WithoutMark(text))))
 	}
 	client, err := kinde.New(t.origin(cfg), credentials)
 	if err != nil {
@@ -73,6 +73,7 @@ func (r *syncRun) kinde([]string) error {
 	}
 	defer client.Close()
 	client.Warn = func(warning string) { r.log.Warn(warning) }
+	client.Names = r.target.names
 	var checkpoint *reconcile.Checkpoint
 	if r.state != "" {
 		checkpoint = reconcile.NewCheckpoint(r.state, r.tenant.origin(r.cfg)+" "+r.store.String())
@@ -95,6 +96,7 @@ func (r *syncRun) webhook([]string) error {
 		return err
 	}
 	defer client.Close()
+	client.Names = r.target.names
 	origin := r.tenant.origin(r.cfg)
 	keys := jws.NewProvider(origin, origin+"/.well-known/jwks", nil, time.Now)
 	defer keys.Close()

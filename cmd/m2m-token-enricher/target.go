@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -22,6 +23,8 @@ type target struct {
 	port, database                               int
 	ssl                                          bool
 	withoutRedis                                 bool // the command asks none
+
+	names schema.Names // of properties that have a meaning; set by store
 }
 
 // Passwords come from files or from the environment, never from a flag, which
@@ -57,10 +60,12 @@ func (t *target) flags() []cli.Flag {
 // store returns the records, and the configuration if a file has one. The
 // caller must close the store.
 func (t *target) store() (*records.Store, *schema.Config, error) {
-	cfg, err := t.config()
+	configs, err := t.configs()
 	if err != nil {
 		return nil, nil, err
 	}
+	cfg := first(configs)
+	t.names = schema.NamesOf(configs...)
 	redis, err := t.redis(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -69,7 +74,7 @@ func (t *target) store() (*records.Store, *schema.Config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return records.Open(redis, prefix), cfg, nil
+	return records.Open(redis, prefix, t.names), cfg, nil
 }
 
 // validPrefix returns the prefix of the flag or, without one, of the configuration.
@@ -108,6 +113,21 @@ func (t *target) overridden() (*schema.Config, error) {
 
 // config returns the configuration in the file, nil without a file.
 func (t *target) config() (*schema.Config, error) {
+	configs, err := t.configs()
+	return first(configs), err
+}
+
+// first returns the first of configs, nil if there is none.
+func first(configs []*schema.Config) *schema.Config {
+	if len(configs) == 0 {
+		return nil
+	}
+	return configs[0]
+}
+
+// configs returns the configurations in the file that share the same records, none
+// without a file.
+func (t *target) configs() ([]*schema.Config, error) {
 	if t.file == "" {
 		return nil, nil
 	}
@@ -116,7 +136,7 @@ func (t *target) config() (*schema.Config, error) {
 		return nil, err
 	}
 	var configs []*schema.Config
-	var issuers []string
+	var issuers []string // of configurations with other records
 	for _, b := range file.blocks {
 		cfg, err := schema.Parse(b.config)
 		if t.issuer != "" && cfg != nil && cfg.Issuer != t.issuer {
@@ -128,15 +148,16 @@ func (t *target) config() (*schema.Config, error) {
 		if unknown := t.needed(cfg); len(unknown) > 0 {
 			return nil, fmt.Errorf("%w; %s", b.unknown(unknown[:1], "unknown here")[0], giving(unknown[0].Path))
 		}
-		if len(configs) == 0 || !sameRecords(configs[0], cfg) {
-			configs, issuers = append(configs, cfg), append(issuers, cfg.Issuer)
+		if !slices.ContainsFunc(configs, func(other *schema.Config) bool { return sameRecords(other, cfg) }) {
+			issuers = append(issuers, cfg.Issuer)
 		}
+		configs = append(configs, cfg)
 	}
-	switch len(configs) {
+	switch len(issuers) {
 	case 0:
 		return nil, fmt.Errorf("%s: no configuration for the issuer %s", t.file, t.issuer)
 	case 1:
-		return configs[0], nil
+		return configs, nil
 	}
 	return nil, usageError{fmt.Errorf("%s has several configurations; choose one with --issuer: %s", t.file, strings.Join(issuers, ", "))}
 }
@@ -183,7 +204,7 @@ func (t *target) credentials(r *schema.Redis) error {
 		if err != nil {
 			return fmt.Errorf("read the password: %w", err)
 		}
-		r.Password = schema.Secret(strings.TrimRight(string(text), "\r\n"))
+		r.Password = schema.Secret(strings.TrimRight(string(schema.WithoutMark(text)), "\r\n"))
 	}
 	secrets := map[string]*string{
 		"username": &r.Username, "password": (*string)(&r.Password),

@@ -27,6 +27,8 @@ func TestOneBadRecord(t *testing.T) {
 		"a property listed twice": {answering(org, 200, `{"properties":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`), "org:org_bad"},
 		"a number":                {answering(org, 200, `{"properties":[{"key":"a","value":7}]}`), "org:org_bad"},
 		"no list":                 {answering(app, 200, `{}`), "app:app_bad"},
+		"a name beside another":   {answering(org, 200, `{"properties":[{"key":"Is_Suspended","value":"false"}]}`), "org:org_bad"},
+		"a name beside org_code":  {answering(app, 200, `{"properties":[{"key":"orgCode","value":"org_bad"}]}`), "app:app_bad"},
 		"not JSON":                {answering(app, 200, `<html>`), "app:app_bad"},
 		"an internal error":       {answering(org, 500, ``), "org:org_bad"},
 		"a bad request":           {answering(app, 400, `{"errors":[{"code":"BAD","message":"no"}]}`), "app:app_bad"},

@@ -39,6 +39,8 @@ type Client struct {
 	// Warn, if not nil, is called with what is left out of the records, from
 	// several goroutines at once. Set it before the first use.
 	Warn func(string)
+	// Names are those with a meaning in the records. Set them before the first use.
+	Names schema.Names
 
 	base        string // without a final slash
 	credentials Credentials

@@ -15,6 +15,9 @@ import (
 // are read into memory, so they must end.
 const maxPropertyPages = 100
 
+// kinds are those of the records, by their collections in the API.
+var kinds = map[string]schema.Kind{"applications": schema.Application, "organizations": schema.Organization, "users": schema.User}
+
 // propertyPage is a part of the properties of one record.
 type propertyPage struct {
 	Properties json.RawMessage `json:"properties"` // a list, or null if there are none
@@ -26,7 +29,8 @@ type property struct {
 	Value any    `json:"value"` // a string or null
 }
 
-// properties returns the properties of id in collection, from all their pages.
+// properties returns the properties of id in collection, from all their pages. If
+// a name may be taken for one with a meaning, the error is an *ambiguousNames.
 func (c *Client) properties(ctx context.Context, collection, id string) (schema.Record, error) {
 	path := "/api/v1/" + collection + "/" + url.PathEscape(id) + "/properties"
 	record, seen, query := schema.Record{}, cursors{}, url.Values{}
@@ -43,6 +47,9 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 			c.warnLeftOut(strings.TrimSuffix(collection, "s"), id, key)
 		}
 		if page.Next == "" {
+			if err := c.Names.Check(kinds[collection], record); err != nil {
+				return nil, &ambiguousNames{err, record}
+			}
 			return record, nil
 		}
 		if err := seen.add(page.Next); err != nil {
@@ -51,6 +58,24 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 		query.Set("next_token", page.Next)
 	}
 	return nil, fmt.Errorf("properties: more than %d pages", maxPropertyPages)
+}
+
+// ambiguousNames is the error of a record that has properties whose names may be
+// taken for one with a meaning.
+type ambiguousNames struct {
+	error
+	properties schema.Record
+}
+
+func (e *ambiguousNames) Unwrap() error { return e.error }
+
+// ambiguous returns the properties of a record whose error is that, nil for another
+// error.
+func ambiguous(err error) schema.Record {
+	if a, ok := errors.AsType[*ambiguousNames](err); ok {
+		return a.properties
+	}
+	return nil
 }
 
 // addTo adds the properties to record, without those that are null or empty. It

@@ -113,9 +113,21 @@ type fields map[string]string
 func (c *Client) complete(ctx context.Context, collection, id string, own fields) (schema.Record, error) {
 	record, err := c.properties(ctx, collection, id)
 	if err != nil {
-		return nil, &unreadProperties{err, own[schema.IsSuspended]}
+		return nil, &unreadProperties{err, c.suspended(kinds[collection], own, ambiguous(err))}
 	}
 	return c.withinLimits(strings.TrimSuffix(collection, "s"), id, record, own, slices.Sorted(maps.Keys(own))), nil
+}
+
+// suspended returns what own says of a suspension. If the name of one of the
+// properties may be taken for it, its true counts, too: when in doubt, an
+// organization gets no tokens.
+func (c *Client) suspended(kind schema.Kind, own fields, properties schema.Record) string {
+	for name, text := range properties {
+		if value, _ := schema.Boolean(text); value && c.Names.Meant(kind, name) == schema.IsSuspended {
+			return "true"
+		}
+	}
+	return own[schema.IsSuspended]
 }
 
 // unreadProperties is the error of a record whose properties can't be read.

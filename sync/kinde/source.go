@@ -114,8 +114,12 @@ func (s *Source) complete(ctx context.Context, list []Application, known map[sch
 	if err := readAll(ctx, &page, schema.Application, slices.Sorted(maps.Keys(applications)), read); err != nil {
 		return page, err
 	}
+	readable := slices.Clone(page.Records[schema.Application])
+	for _, f := range page.Failed[schema.Application] { // a suspension of what such an application names must be seen
+		readable = append(readable, records.Entry{ID: f.ID, Properties: ambiguous(f.Err)})
+	}
 	for kind, read := range s.related() {
-		ids := s.unknown(kind, page.Records[schema.Application], known)
+		ids := s.unknown(kind, readable, known)
 		if err := readAll(ctx, &page, kind, ids, s.warnIfAbsent(kind, read)); err != nil {
 			return page, err
 		}

@@ -28,6 +28,7 @@ type synced struct {
 func startSynced(t *testing.T) *synced {
 	s := &synced{world: start(t), T: t, server: redistest.Start(t)}
 	s.store = s.open(s.server.Port())
+	s.Names = schema.Names{schema.Application: {"org_code", "user_id"}}
 	s.Warn = func(warning string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -38,7 +39,7 @@ func startSynced(t *testing.T) *synced {
 
 func (s *synced) open(port int) *records.Store {
 	s.Helper()
-	store := records.Open(redistest.Config(port), prefix)
+	store := records.Open(redistest.Config(port), prefix, nil)
 	s.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			s.Error(err)

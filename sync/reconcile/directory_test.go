@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,18 +11,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"m2m-token-enricher/schema"
+	"m2m-token-enricher/test/neighbours"
 )
 
 // tree is a directory in a test.
 type tree struct {
 	*testing.T
-	dir string
+	dir   string
+	names schema.Names
 }
 
-func newTree(t *testing.T) *tree { return &tree{t, t.TempDir()} }
+func newTree(t *testing.T) *tree { return &tree{T: t, dir: t.TempDir()} }
 
 // file writes a file, and the folders above it.
 func (tr *tree) file(path, text string) {
@@ -44,7 +46,7 @@ func (tr *tree) link(target, path string) {
 func (tr *tree) read() (keys []string, err error) {
 	tr.Helper()
 	n := 0
-	for page, pageErr := range Directory(tr.dir).Pages(tr.Context(), "") {
+	for page, pageErr := range (Directory{Path: tr.dir, Names: tr.names}).Pages(tr.Context(), "") {
 		n++
 		err = pageErr
 		for kind, list := range page.Records {
@@ -92,18 +94,45 @@ func TestDirectory(t *testing.T) {
 	tr.file("app/a.json", "\n"+rec("a"))
 	tr.file("app/many.jsonl", rec("b")+"\n"+rec("c"))
 	tr.file("app/team/x/y/d.json", rec("d"))
+	tr.file("app/capitals.JSON", "\ufeff\r\n"+rec("e"))
+	tr.file("app/capitals.Jsonl", "\ufeff"+rec("f"))
 	tr.file("app/empty.jsonl", "")
 	tr.file("org/a.jsonl", rec("a"))
 	tr.file("user/a.json", rec("a"))
-	for _, ignored := range []string{"app/README.md", "app/.hidden.json", "app/.git/a.json", "app/a.json~", "app/b.JSON", "other/a.json", "a.json"} {
-		tr.file(ignored, "no record")
-	}
-	tr.expect("app:a", "app:b", "app:c", "app:d", "org:a", "user:a")
-	for page := range Directory(tr.dir).Pages(t.Context(), "") {
+	tr.expect("app:a", "app:b", "app:c", "app:d", "app:e", "app:f", "org:a", "user:a")
+	for page := range (Directory{Path: tr.dir}).Pages(t.Context(), "") {
 		if got := page.Records[schema.Organization][0].Properties; !maps.Equal(got, schema.Record{"code": "a", "a": "v4lue"}) {
 			t.Errorf("the organization is %v", got)
 		}
 	}
+}
+
+// TestNearMissesInFiles: no name beside one with a meaning gets in through a file.
+// The error has the place.
+func TestNearMissesInFiles(t *testing.T) {
+	for _, name := range neighbours.Of("is_suspended", 300) {
+		record, err := json.Marshal(map[string]any{"id": "o", "properties": map[string]string{name: "true"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, place := range map[string]string{"org/o.json": "org/o.json: ", "org/all.jsonl": "org/all.jsonl:1: "} {
+			tr := newTree(t)
+			tr.file(path, string(record))
+			tr.expectError(place, `"is_suspended"`)
+		}
+	}
+	tr := newTree(t)
+	tr.file("app/a.json", `{"id":"a","properties":{"orgCode":"o"}}`)
+	tr.expect("app:a")
+	tr.names = schema.Names{schema.Application: {"org_code"}}
+	tr.expectError("app/a.json", `"org_code"`)
+}
+
+func TestUTF16Files(t *testing.T) {
+	tr := newTree(t)
+	tr.file("app/a.json", "\xff\xfe{\x00}\x00")
+	tr.file("app/b.jsonl", "\xfe\xff\x00{\x00}")
+	tr.expectError("a.json: it is UTF-16", "b.jsonl:1: line 1: it is UTF-16")
 }
 
 func TestMissingFolders(t *testing.T) {
@@ -134,52 +163,9 @@ func TestDirectoryErrors(t *testing.T) {
 	}
 	w := start(t)
 	w.write(schema.Application, "old")
-	if _, err := w.run(Directory(tr.dir)).Do(t.Context()); err == nil || len(w.events) > 0 {
+	if _, err := w.run(Directory{Path: tr.dir}).Do(t.Context()); err == nil || len(w.events) > 0 {
 		t.Errorf("%v, and %v", err, w.events)
 	}
-}
-
-// TestBrokenLinks: a link that leads nowhere, or back to itself, is an error.
-func TestBrokenLinks(t *testing.T) {
-	for link, target := range map[string]string{"app/b.json": "nowhere", "app": "nowhere", "app/team": "nowhere", "app/loop": ".."} {
-		t.Run(link, func(t *testing.T) {
-			tr := newTree(t)
-			tr.file("org/a.json", rec("a"))
-			if link != "app" {
-				tr.file("app/a.json", rec("a"))
-				tr.file("app/c.json", rec("c"))
-			}
-			tr.link(target, link)
-			tr.expectError(link)
-		})
-	}
-}
-
-// TestConfigMap: Kubernetes mounts a ConfigMap as links through ..data, which it
-// swaps.
-func TestConfigMap(t *testing.T) {
-	t.Run("at DIR/app", func(t *testing.T) {
-		tr := newTree(t)
-		tr.file("app/..1/a.json", rec("a"))
-		tr.file("app/..1/team/b.json", rec("b"))
-		tr.file("app/..2/a.json", rec("A"))
-		tr.link("..1", "app/..data")
-		tr.link("..data/a.json", "app/a.json")
-		tr.link("..data/team", "app/team")
-		tr.expect("app:a", "app:b")
-		tr.file("app/..2/team/b.json", rec("B"))
-		tr.link("..2", "app/..data")
-		tr.expect("app:A", "app:B")
-	})
-	t.Run("at DIR", func(t *testing.T) {
-		tr := newTree(t)
-		tr.file("..1/app/a.json", rec("a"))
-		tr.file("..1/org/o.json", rec("o"))
-		tr.link("..1", "..data")
-		tr.link("..data/app", "app")
-		tr.link("..data/org", "org")
-		tr.expect("app:a", "org:o")
-	})
 }
 
 func TestDirectoryCancelled(t *testing.T) {
@@ -187,54 +173,9 @@ func TestDirectoryCancelled(t *testing.T) {
 	tr.file("app/a.json", rec("a"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for page, err := range Directory(tr.dir).Pages(ctx, "") {
+	for page, err := range (Directory{Path: tr.dir}).Pages(ctx, "") {
 		if !errors.Is(err, context.Canceled) || len(page.Records) > 0 {
 			t.Errorf("got %v, %v", page, err)
 		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	tr := newTree(t)
-	tr.file("app/a.json", rec("a"))
-	tr.file("app/b.json", rec("b"))
-	past := time.Now().Add(-time.Hour)
-	seen := map[string]string{}
-	step := func(what string, changes bool, do func()) {
-		t.Helper()
-		do()
-		now, err := Directory(tr.dir).Version()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if before, known := seen[now]; known == changes {
-			t.Errorf("after %s the version is that after %q", what, before)
-		}
-		seen[now] = what
-	}
-	at := func(path string, when time.Time) {
-		if err := os.Chtimes(filepath.Join(tr.dir, path), when, when); err != nil {
-			t.Fatal(err)
-		}
-	}
-	step("the beginning", true, func() { at("app/a.json", past) })
-	step("nothing", false, func() {})
-	step("an ignored file", false, func() { tr.file("app/x.txt", "x"); tr.file("app/.git/a.json", "x") })
-	step("a longer file", true, func() { tr.file("app/a.json", rec("aa")); at("app/a.json", past) })
-	step("a later time", true, func() { at("app/a.json", past.Add(time.Nanosecond*1000)) })
-	step("a new file", true, func() { tr.file("org/new.json", rec("o")) })
-	step("one less", true, func() { _ = os.Remove(filepath.Join(tr.dir, "app/b.json")) })
-	step("another name", true, func() {
-		_ = os.Rename(filepath.Join(tr.dir, "app/a.json"), filepath.Join(tr.dir, "app/z.json"))
-	})
-	step("a link", true, func() {
-		tr.file("..1/c.json", rec("c"))
-		tr.file("..2/c.json", rec("d"))
-		at("..1/c.json", past)
-		tr.link("../..1/c.json", "app/c.json")
-	})
-	step("a swapped link", true, func() { tr.link("../..2/c.json", "app/c.json") })
-	if _, err := Directory(filepath.Join(tr.dir, "gone")).Version(); err == nil {
-		t.Error("a missing directory has a version")
 	}
 }

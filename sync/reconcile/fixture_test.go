@@ -40,7 +40,7 @@ func start(t *testing.T) *world {
 
 func openStore(t *testing.T, port int) *records.Store {
 	t.Helper()
-	store := records.Open(redistest.Config(port), prefix)
+	store := records.Open(redistest.Config(port), prefix, nil)
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)
