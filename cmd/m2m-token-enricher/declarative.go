@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"m2m-token-enricher/plugin"
 	"m2m-token-enricher/schema"
@@ -37,7 +38,7 @@ func (d *document) skip(path, what string) {
 }
 
 // findPlugins finds the plugin wherever Kong allows it: at the top, on services, on
-// routes and on others.
+// routes and on others. Names that begin with an underscore are no entities of Kong.
 func (d *document) findPlugins(path string, value any) (found []block) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -45,7 +46,7 @@ func (d *document) findPlugins(path string, value any) (found []block) {
 			return []block{d.pluginBlock(path, v)}
 		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if name != sharedConfigs && name != "config" {
+			if !strings.HasPrefix(name, "_") && name != "config" {
 				found = append(found, d.findPlugins(join(path, name), v[name])...)
 			}
 		}

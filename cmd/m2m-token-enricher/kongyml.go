@@ -46,7 +46,7 @@ func readKongFile(path string) (kongFile, error) {
 	if err != nil {
 		return kongFile{}, err
 	}
-	documents, err := parseDocuments(path, text)
+	documents, err := parseDocuments(inputName(path), text)
 	if err != nil {
 		return kongFile{}, err
 	}
@@ -60,7 +60,7 @@ func readKongFile(path string) (kongFile, error) {
 	if len(file.blocks) > 0 {
 		return file, nil
 	}
-	return kongFile{}, file.missing(path)
+	return kongFile{}, file.missing(inputName(path))
 }
 
 // missing is the error of a file without the plugin. It says what the file has instead.

@@ -23,8 +23,12 @@ func (d *document) findManifests(path string, object map[string]any) (found []bl
 	kind := fmt.Sprint(object["kind"])
 	if items, ok := object["items"].([]any); ok && strings.HasSuffix(kind, "List") {
 		for i, item := range items {
-			element, _ := item.(map[string]any)
-			found = append(found, d.findManifests(fmt.Sprintf("%s[%d]", join(path, "items"), i), element)...)
+			if element, ok := item.(map[string]any); ok {
+				if element["kind"] == nil { // as the API answers
+					element["kind"] = strings.TrimSuffix(kind, "List")
+				}
+				found = append(found, d.findManifests(fmt.Sprintf("%s[%d]", join(path, "items"), i), element)...)
+			}
 		}
 		return found
 	}

@@ -102,3 +102,36 @@ func TestCheckWithoutScan(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckWithUnknownValues: what depends on an unknown value isn't tried, and
+// everything else is.
+func TestCheckWithUnknownValues(t *testing.T) {
+	u := schema.Unknown{Where: "elsewhere"}
+	for field, want := range map[string]string{ // the findings that aren't failures
+		"issuer":   "configuration; redis: not checked",
+		"jwks_uri": "configuration; provider's keys: not checked",
+		"prefix":   "configuration; redis: not checked",
+		"redis":    "configuration; redis: not checked",
+		"signing":  "configuration; signing keys: not checked",
+		"cache":    "configuration",
+		"claims":   "configuration",
+	} {
+		given := map[string]any{
+			"issuer": "https://example.kinde.com", "jwks_uri": "http://127.0.0.1:1/jwks", "signing": map[string]any{"jwks_file": "/nonexistent/keys.json"},
+			"redis":  map[string]any{"host": "127.0.0.1", "port": 1.0},
+			"claims": []any{map[string]any{"name": "org_code", "from": "organization.code"}},
+		}
+		given[field] = u
+		findings, err := Check(t.Context(), given)
+		var passed []string
+		for _, f := range findings {
+			if what, _, _ := strings.Cut(f.What, ", a value"); f.Err == nil {
+				what, _, _ = strings.Cut(what, ": issuer")
+				passed = append(passed, what)
+			}
+		}
+		if got := strings.Join(passed, "; "); got != want || err != nil {
+			t.Errorf("%s: got %q and %v, want %q", field, got, err, want)
+		}
+	}
+}
