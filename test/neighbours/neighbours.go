@@ -41,7 +41,7 @@ func Edit(r *rand.Rand, name string) string {
 // Of returns names beside name, none twice: with each of the ignored characters
 // before, in and after it, in other letter cases, and n that [Edit] makes.
 func Of(name string, n int) []string {
-	list := []string{strings.ToUpper(name), strings.Title(name), strings.ReplaceAll(name, "_", ""), strings.ReplaceAll(name, "_", "-")}
+	list := []string{strings.ToUpper(name), strings.ToUpper(name[:1]) + name[1:], strings.ReplaceAll(name, "_", ""), strings.ReplaceAll(name, "_", "-")}
 	for _, c := range ignored {
 		list = append(list, string(c)+name, name[:1]+string(c)+name[1:], name+string(c))
 	}
