@@ -132,6 +132,11 @@ type Signing struct {
 	// Issuer is the iss of enriched tokens. Empty means that the provider's stays.
 	Issuer string `json:"issuer"`
 
+	// Profile is ProfileRFC9068 or empty. ProfileRFC9068 gives enriched tokens the typ
+	// at+jwt and the claim client_id, and sub if the provider's token has none. It needs
+	// Issuer.
+	Profile string `json:"profile"`
+
 	// MaxTTL limits the life of an enriched token, in seconds. Zero means that the
 	// provider's exp stays.
 	MaxTTL int `json:"max_ttl"`
@@ -210,6 +215,9 @@ const (
 	OtherTokensKeep   = "keep"   // they stay
 	OtherTokensRefuse = "refuse" // the client gets an OAuth error
 )
+
+// ProfileRFC9068 is the profile for JWT access tokens.
+const ProfileRFC9068 = "rfc9068"
 
 // Algorithms are the algorithms that a provider may sign with, all asymmetric.
 // Ed25519 and EdDSA are the same (RFC 9864, section 2.2).

@@ -190,6 +190,8 @@ func TestFieldErrors(t *testing.T) {
 		{"prefix within another's records", []any{"prefix", "m2m:kc:app:"}, `config.prefix: must not have the part "app"`},
 		{"no management audience", []any{"issuer", "https://idp.example.com"}, "config.management_audiences: required, because the issuer isn't a *.kinde.com host"},
 		{"like kinde", []any{"issuer", "https://evilkinde.com"}, "config.management_audiences: required"},
+		{"profile", []any{"signing.issuer", "https://gateway", "signing.profile", "at+jwt"}, "config.signing.profile: expected one of: rfc9068"},
+		{"profile without issuer", []any{"signing.profile", "rfc9068"}, "config.signing.profile: needs signing.issuer"},
 		{"signing issuer", []any{"signing.issuer", "http://gateway"}, "config.signing.issuer: must be an https URL"},
 		{"signing issuer without metadata", []any{"issuer", "accounts", "jwks_uri", "https://a/jwks", "prefix", "m2m:", "management_audiences", []any{}, "signing.issuer", "https://gateway"}, "config.signing.issuer: needs the provider's metadata"},
 		{"jwks path", []any{"signing.jwks_path", "m2m/jwks.json"}, "config.signing.jwks_path: should start with: /"},

@@ -90,6 +90,8 @@ func signingField() Field {
 				Description: "The content of such a file, for a vault reference."},
 			{Name: "issuer", Type: "string",
 				Description: "The iss of enriched tokens. Unset: the provider's stays."},
+			{Name: "profile", Type: "string", OneOf: []string{ProfileRFC9068},
+				Description: "rfc9068: enriched tokens have the typ at+jwt and client_id, and the client id as sub if they have no sub. Needs signing.issuer."},
 			{Name: "max_ttl", Type: "integer", Between: []int{1, year},
 				Description: "Longest life of an enriched token, in seconds. It never outlives the provider's. Unset: the provider's exp stays."},
 			{Name: "jwks_path", Type: "string", Default: "/m2m/jwks.json", StartsWith: "/",

@@ -88,6 +88,9 @@ func (c *Config) validateSigning(r *report) {
 			r.addRule("config.signing.issuer", "needs the provider's metadata, but issuer is no https URL to fetch it from")
 		}
 	}
+	if c.Signing.Profile != "" && c.Signing.Issuer == "" && r.read("config.signing.issuer") {
+		r.addRule("config.signing.profile", "needs signing.issuer, because the profile is a promise of the token's issuer")
+	}
 	if strings.ContainsAny(c.Signing.JWKSPath, "?#") {
 		r.addRule("config.signing.jwks_path", "must be a path without query or fragment")
 	}

@@ -118,7 +118,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	signed, err := e.sign(ctx, keys, token, claims)
+	signed, err := e.sign(ctx, keys, token, r.ClientID, claims)
 	if err != nil {
 		return err
 	}

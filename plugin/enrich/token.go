@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
@@ -88,8 +89,13 @@ type signed struct {
 }
 
 // sign returns the token with claims set and the gateway's signature.
-func (e *Enricher) sign(ctx context.Context, keys ownKeys, token *jws.Token, claims []splice.Member) (s signed, err error) {
+func (e *Enricher) sign(ctx context.Context, keys ownKeys, token *jws.Token, clientID string, claims []splice.Member) (s signed, err error) {
 	gateway, expiresIn, err := e.gatewayClaims(token.Claims, e.deps.Now())
+	if err != nil {
+		return s, err
+	}
+	profile := profile(e.cfg.Signing.Profile)
+	required, err := profile.claims(token.Claims, clientID)
 	if err != nil {
 		return s, err
 	}
@@ -97,7 +103,8 @@ func (e *Enricher) sign(ctx context.Context, keys ownKeys, token *jws.Token, cla
 		return s, fmt.Errorf("sign the token: %w", err)
 	}
 	s = signed{keyID: keys.ring.KeyID(), expiresIn: expiresIn}
-	if s.token, err = keys.ring.Sign(ctx, token.Type, token.Claims.With(append(claims, gateway...)...)); err != nil {
+	payload := token.Claims.With(slices.Concat(claims, required, gateway)...)
+	if s.token, err = keys.ring.Sign(ctx, profile.typeOf(token), payload); err != nil {
 		return s, err
 	}
 	if len(s.token) > e.cfg.MaxTokenSize {
