@@ -76,12 +76,15 @@ func tunnels(address string) http.Handler {
 			return
 		}
 		defer site.Close()
-		w.WriteHeader(http.StatusOK)
 		client, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
 		defer client.Close()
+		// Not by w: what the client then sends could be read before Hijack.
+		if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+			return
+		}
 		go func() {
 			defer site.Close()
 			_, _ = io.Copy(site, client) // it ends with either connection

@@ -47,9 +47,10 @@ func (p *providerWorld) configure(common, config map[string]any) {
 		p.Fatal(err)
 	}
 	config["redis"] = map[string]any{
-		"host": redisHost, "port": number, "username": redistest.Reader, "password": redistest.ReaderPassword,
+		"host": redisHost, "port": number, "username": redistest.Reader, "password": redistest.ReaderPassword, "timeout": 5_000,
 	}
 	config["signing"] = map[string]any{"jwks_file": p.keyFile}
+	config["timeout"] = 10_000 // also for a busy machine
 	parsed := p.parse(config)
 	for key, properties := range p.sample.Records {
 		if err := p.redis.Client().HSet(context.Background(), parsed.Prefix+key, properties).Err(); err != nil {
