@@ -162,6 +162,14 @@ func tokenClient(claims jws.Claims, path []string) (id, claim string, err error)
 	return id, claim, nil
 }
 
+// namesClient reports whether a claim that tokenClient reads is there.
+func namesClient(claims jws.Claims, path []string) bool {
+	if len(path) > 0 {
+		return !blank(claims.At(path))
+	}
+	return slices.ContainsFunc(clientClaims, func(name string) bool { return !blank(claims.Get(name)) })
+}
+
 // checkClaim returns an error unless claim is a string that is a client id.
 func checkClaim(claim, id string, isText bool) error {
 	switch {

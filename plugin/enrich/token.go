@@ -42,7 +42,7 @@ func (e *Enricher) verify(ctx context.Context, raw string, request tokenRequest)
 // untrusted returns the verdict on a token whose verification failed. Some providers'
 // own APIs get tokens that nobody else can verify, such as Microsoft Graph. If the
 // operator lets them pass, every audience must be a management audience, and the
-// request must not name another client. Nothing is signed, and an API that trusts
+// client that the token names, if any, must be the one that asked. Nothing is signed, and an API that trusts
 // the gateway's keys refuses the token.
 func (e *Enricher) untrusted(raw string, request tokenRequest, cause error) error {
 	refused := &verdict{UntrustedToken, cause}
@@ -56,9 +56,11 @@ func (e *Enricher) untrusted(raw string, request tokenRequest, cause error) erro
 	if in, others, err := e.management.count(claims); err != nil || in == 0 || others > 0 {
 		return refused
 	}
-	_, err = e.identify(&jws.Token{Claims: claims}, request)
-	if v, ok := errors.AsType[*verdict](err); ok && v.outcome == ClientMismatch {
-		return err
+	if _, err = e.identify(&jws.Token{Claims: claims}, request); err != nil && namesClient(claims, e.cfg.ClientIDClaim) {
+		if v, ok := errors.AsType[*verdict](err); ok && v.outcome == ClientMismatch {
+			return err
+		}
+		return refused // two clients, or one that can't be read
 	}
 	return &verdict{UnverifiedManagement, cause}
 }

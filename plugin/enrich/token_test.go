@@ -264,6 +264,9 @@ func TestUnverifiedManagement(t *testing.T) {
 		{"an audience in another case", func(f *fixture) { f.claims["Aud"] = other }, UntrustedToken},
 		{"no management audiences", func(f *fixture) { f.set("", "management_audiences", []any{}) }, UntrustedToken},
 		{"another client", func(f *fixture) { f.claims["azp"] = "other" }, ClientMismatch},
+		{"two clients", func(f *fixture) { f.claims["appid"] = "other" }, UntrustedToken},
+		{"a client that is no text", func(f *fixture) { f.claims["azp"] = []string{"other"} }, UntrustedToken},
+		{"a configured claim that is missing", func(f *fixture) { f.set("", "client_id_claim", []any{"app"}) }, UnverifiedManagement},
 		{"an outage", func(f *fixture) { f.keys.err = jws.ErrKeysUnavailable }, KeysUnavailable},
 		{"encrypted", func(f *fixture) { f.header["enc"] = "A128GCM" }, OpaqueToken},
 	} {
