@@ -81,7 +81,7 @@ func (i *instance) response(ctx context.Context, e *event) error {
 	return nil
 }
 
-var errOtherTokens = errors.New("the provider answers with an ID token or a refresh token beside the M2M access token; " +
+var errOtherTokens = errors.New("the provider answers with another token beside the M2M access token, such as an ID token; " +
 	"enriched answers are sent without it; other_tokens in the configuration decides that")
 
 // warn logs what an operator should know of the configuration and the observers.

@@ -124,7 +124,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	}
 	r.issued = issued{token.Claims, records.organization.id, claims, signed.keyID}
 	if e.cfg.OtherTokens == schema.OtherTokensDrop {
-		r.Dropped = response.others()
+		r.Dropped, _ = response.others()
 	}
 	r.Status = response.status
 	r.Body, err = response.with(signed.token, signed.expiresIn, r.Dropped)

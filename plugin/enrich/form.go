@@ -27,12 +27,15 @@ import (
 var deciding = []string{"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
 
 // decidingLetters are the deciding names as letters gives them.
-var decidingLetters = func() (all []string) {
-	for _, name := range deciding {
+var decidingLetters = spelled(deciding)
+
+// spelled returns names as letters gives them.
+func spelled(names []string) (all []string) {
+	for _, name := range names {
 		all = append(all, letters(name))
 	}
 	return all
-}()
+}
 
 // readForm reads a form, or a query, in the shape that all readers understand
 // alike. Its errors quote no part of it.
@@ -112,9 +115,9 @@ func mayDecide(piece string) bool {
 	if name == "" || !unicode.IsLetter(rune(name[0])) {
 		return broken && name == ""
 	}
-	spelled := letters(name)
+	start := letters(name)
 	return slices.ContainsFunc(decidingLetters, func(word string) bool {
-		return strings.HasPrefix(spelled, word) || broken && strings.HasPrefix(word, spelled)
+		return strings.HasPrefix(start, word) || broken && strings.HasPrefix(word, start)
 	})
 }
 

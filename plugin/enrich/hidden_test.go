@@ -42,7 +42,7 @@ func TestHiddenToken(t *testing.T) {
 		"JSON in a string twice":      {`{"body":` + quoted(` [`+quoted(`{"a":1,"a":2,"access_token":"opaque"}`)+`]`) + `}`, HiddenToken},
 		"a JWT in broken JSON":        {`{"body":` + quoted(`{"x":{"SIGNED`) + `}`, HiddenToken},
 		"escaped":                     {`{"data":{"access\u005ftoken":"opaque"}}`, HiddenToken},
-		"on top it isn't hidden":      {`{"access_token":"SIGNED","data":{"access_token":"opaque"}}`, Enriched},
+		"on top it isn't hidden":      {`{"access_token":"SIGNED","data":{"access_token":"opaque"}}`, Enriched}, // without data
 		"a blank member":              {`{"data":{"access_token":null,"id_token":""}}`, NotTokenResponse},
 		"another name":                {`{"data":{"access_token_type":"bearer","token":"opaque","token_type":"bearer"}}`, NotTokenResponse},
 		"a name with an end":          {`{"access_token_url":"https://a.example/oauth2/token"}`, NotTokenResponse},
@@ -85,6 +85,21 @@ func TestHiddenTokenObserved(t *testing.T) {
 	}
 }
 
+// TestHiddenTokenInManyStrings: escapes of escapes let strings within each other be
+// nearly as long as the body. What isn't looked into doesn't pass.
+func TestHiddenTokenInManyStrings(t *testing.T) {
+	escapes := strings.NewReplacer(`"`, `\u0022`, `\`, `\u005c`)
+	body := `["` + strings.Repeat(".", 100_000) + `"]`
+	for range 100 {
+		body = `["` + escapes.Replace(body) + `"]`
+	}
+	f := newFixture(t)
+	f.body = []byte(body)
+	f.want(HiddenToken)
+	f.exchange.Request.Body = []byte("grant_type=authorization_code&code=x")
+	f.want(NotM2M)
+}
+
 // TestHiddenTokenTakesBoundedWork: the largest answers of the worst forms are read
 // in the time of a request.
 func TestHiddenTokenTakesBoundedWork(t *testing.T) {
@@ -97,7 +112,7 @@ func TestHiddenTokenTakesBoundedWork(t *testing.T) {
 		}
 		nested = string(q)
 	}
-	header := "eyJhIjoxfQ." // has no alg
+	header := "eyJhIjoxMjN9Cg." // has no alg
 	fill := func(before, text, after string) string {
 		return before + strings.Repeat(text, (maxResponseSize-len(before)-len(after))/len(text)) + after
 	}

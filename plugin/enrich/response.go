@@ -2,12 +2,14 @@ package enrich
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,20 +109,29 @@ func blank(value jsontext.Value) bool {
 	return value == nil || value.Kind() == 'n' || string(value) == `""`
 }
 
-// others returns the members with the tokens beside the access token, each followed
-// by those that describe it.
-func (r tokenResponse) others() (members []string) {
-	for _, token := range otherTokens {
-		if blank(r.body.Get(token[0])) {
+// others returns the members beside the access token that have a token, at any depth
+// and under any spelling, and the members that describe such a one. found says what
+// the first of them is, without a value.
+func (r tokenResponse) others() (members []string, found string) {
+	for _, m := range r.body.Members() {
+		if m.Name == "access_token" || blank(m.Value) {
 			continue
 		}
-		for _, name := range token {
-			if r.body.Get(name) != nil {
-				members = append(members, name)
-			}
+		token := hiddenInMember(m)
+		if token != "" || r.describes(m.Name) {
+			members = append(members, m.Name)
+			found = cmp.Or(found, token)
 		}
 	}
-	return members
+	return members, found
+}
+
+// describes reports whether the member called name describes a token of otherTokens
+// that is in the body.
+func (r tokenResponse) describes(name string) bool {
+	return slices.ContainsFunc(otherTokens, func(token []string) bool {
+		return slices.Contains(token[1:], name) && !blank(r.body.Get(token[0]))
+	})
 }
 
 // accessToken returns the access token of an M2M response. It ends the exchange if
@@ -129,8 +140,10 @@ func (r tokenResponse) accessToken(refuse bool) (string, error) {
 	if r.hidden != "" {
 		return "", decided(HiddenToken, "the upstream's body has no token on top, but %s deeper", r.hidden)
 	}
-	if others := r.others(); refuse && len(others) > 0 {
-		return "", decided(BadTokenResponse, "the upstream's body has %s beside an M2M access token, and other_tokens is refuse", others[0])
+	if refuse {
+		if _, found := r.others(); found != "" {
+			return "", decided(BadTokenResponse, "the upstream's body has %s beside an M2M access token, and other_tokens is refuse", found)
+		}
 	}
 	token, ok := r.body.Text("access_token")
 	if !ok {
