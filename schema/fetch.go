@@ -21,7 +21,7 @@ func Fetchable(s string) error {
 // is http to another host than loopback.
 func reachable(s string) (plain bool, err error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil {
+	if err != nil || u.Hostname() == "" || u.User != nil { // without a name, a port alone is on this host
 		return false, errors.New("not an https URL")
 	}
 	host := u.Hostname()

@@ -25,6 +25,7 @@ func TestFetchableFor(t *testing.T) {
 		{public, "https://0.0.0.0/", false},
 		{public, "https://[::]/", false},
 		{public, "https://[::1%25lo]/", false},
+		{public, "https://:8443/", false},
 		{public, "https://ｌｏｃａｌｈｏｓｔ/", false},
 		{public, "https://１２７.0.0.1/", false},
 		{public, "https://127。0。0。1/", false},
