@@ -62,7 +62,7 @@ func withInvalidation(c *schema.Config) {
 func configAt(port int, options ...option) *schema.Config {
 	cfg := &schema.Config{
 		Prefix: prefix, Redis: schema.DefaultRedis(), Cache: schema.Cache{MaxEntries: 10_000, MaxBytes: 1 << 26},
-		Organization: schema.Relation{From: "application.org_code"}, User: schema.Relation{From: "application.user_id"},
+		Organization: schema.Relation{From: []string{"application.org_code"}}, User: schema.Relation{From: []string{"application.user_id"}},
 		Claims: []schema.Claim{
 			{Name: "name", From: "organization.name"}, {Name: "region", From: "application.region"}, {Name: "email", From: "user.email"},
 		},

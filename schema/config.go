@@ -173,10 +173,11 @@ type Cache struct {
 	Invalidation bool `json:"invalidation"`
 }
 
-// Relation leads from the application to its organization or its user.
+// Relation leads from the application or its token to the organization or the user.
 type Relation struct {
-	// From is the property that names the record, as application.KEY.
-	From string `json:"from"`
+	// From are the sources of the record's identifier, each as application.KEY or
+	// token.PATH. The first that has a value counts.
+	From []string `json:"from"`
 
 	// TokenClaim is the path to a claim of the provider's token. If the token has it,
 	// it must agree. Empty means none.
@@ -187,7 +188,8 @@ type Relation struct {
 type Claim struct {
 	Name string `json:"name"`
 
-	// From is a property of a record, as application.KEY, organization.KEY or user.KEY.
+	// From is a property of a record, as application.KEY, organization.KEY or user.KEY,
+	// or a claim of the provider's verified token, as token.PATH.
 	From string `json:"from"`
 
 	// Value is a fixed value.
@@ -249,6 +251,15 @@ func (c *Config) Enforces(clientID string) bool {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(clientID)) // it never fails
 	return int(hash.Sum32()%100) < c.EnforceShare
+}
+
+// Sources are all sources that the configuration names, as [Source] splits them.
+func (c *Config) Sources() []string {
+	sources := slices.Concat(c.Organization.From, c.User.From)
+	for _, claim := range c.Claims {
+		sources = append(sources, claim.From)
+	}
+	return sources
 }
 
 // Uses reports whether a claim is taken from a record of kind.

@@ -70,8 +70,8 @@ func root() Field {
 		{Name: "prefix", Type: "string", LenMax: 256,
 			Description: "Start of every key in Redis. Ends in a separator such as a colon; no part before a colon is app, org, user or written. Unset: m2m:, the issuer's host and a colon."},
 		cacheField(),
-		relationField("organization", "application.org_code", []any{"org_code"}),
-		relationField("user", "application.user_id", []any{}),
+		relationField("organization", []any{"application.org_code", "token.org_code"}, []any{"org_code"}),
+		relationField("user", []any{"application.user_id"}, []any{}),
 		{Name: "allow_authorization_claims", Type: "boolean", Default: false,
 			Description: "Allow claims such as roles, groups or permissions, by which many APIs decide what a caller may do."},
 		{Name: "claims", Type: "array", Required: true, LenMin: atLeast(1), LenMax: 100,
@@ -184,12 +184,12 @@ func cacheField() Field {
 		}}
 }
 
-func relationField(name, from string, tokenClaim []any) Field {
+func relationField(name string, from, tokenClaim []any) Field {
 	return Field{Name: name, Type: "record", Required: true,
-		Description: "Which property of the application names its " + name + ", and which claim of the token must agree.",
+		Description: "Which property of the application or claim of the token names the " + name + ", and which claim must agree.",
 		Fields: Fields{
-			{Name: "from", Type: "string", Default: from, StartsWith: "application.",
-				Description: "Property of the application that names its " + name + "."},
+			{Name: "from", Type: "array", Default: from, LenMin: atLeast(1), LenMax: 10, Elements: &Field{Type: "string"},
+				Description: "Where to look for the identifier of the " + name + ", each application.KEY or token.PATH; the first that has a value counts."},
 			{Name: "token_claim", Type: "array", Default: tokenClaim, Elements: &Field{Type: "string"},
 				Description: "Path to a claim of the provider's token that must agree if the token has it; [] for none."},
 		}}
@@ -203,7 +203,7 @@ func claimField() *Field {
 		},
 		Fields: Fields{
 			{Name: "name", Type: "string", Required: true, LenMax: 256, Description: "Name of the claim in the token."},
-			{Name: "from", Type: "string", Description: "Property that gives the value: application.KEY, organization.KEY or user.KEY."},
+			{Name: "from", Type: "string", Description: "What gives the value: the property application.KEY, organization.KEY or user.KEY, or the claim token.PATH."},
 			{Name: "value", Type: "string", LenMax: 4096, Description: "A fixed value, written as text of the type."},
 			{Name: "type", Type: "string", Default: TypeString, OneOf: []string{TypeString, TypeNumber, TypeBoolean, TypeStrings, TypeJSON},
 				Description: "What the text becomes in the token; strings is a comma-separated list."},

@@ -34,11 +34,10 @@ func NamesOf(configs ...*Config) Names {
 		}
 	}
 	for _, cfg := range configs {
-		for _, relation := range []Relation{cfg.Organization, cfg.User} {
-			add(Source(relation.From))
-		}
-		for _, claim := range cfg.Claims {
-			add(Source(claim.From))
+		for _, source := range cfg.Sources() {
+			if kind, name := Source(source); kind != Token {
+				add(kind, name)
+			}
 		}
 	}
 	return names

@@ -11,8 +11,8 @@ import (
 
 // configured names properties as an operator does.
 var configured = &Config{
-	Organization: Relation{From: "application.org_code"},
-	User:         Relation{From: "application.user_id"},
+	Organization: Relation{From: []string{"application.org_code", "token.org"}},
+	User:         Relation{From: []string{"application.user_id"}},
 	Claims: []Claim{{Name: "region", From: "application.region"}, {Name: "plan", From: "organization.plan"}, {Name: "Plan", From: "organization.Plan"},
 		{Name: "tarif", From: "organization.Größe"}, {Name: "mail", From: "user.email"}, {Name: "fixed", Value: "x"}},
 }

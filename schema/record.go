@@ -20,6 +20,9 @@ const (
 	User         Kind = "user"
 )
 
+// Token is a source, too, but not a kind of record: the provider's verified token.
+const Token Kind = "token"
+
 var kinds = []Kind{Application, Organization, User}
 
 // Key returns the key in Redis of the record of kind that id names.

@@ -106,8 +106,10 @@ func (c *Redis) validate(r *report) {
 }
 
 func (c *Relation) validate(r *report, path string) {
-	if kind, key := Source(c.From); kind == Application && key == "" { // Kong's schema has the kind
-		r.addRule(path+".from", "must be application.KEY")
+	for i, source := range c.From {
+		if kind, key := Source(source); kind != Application && kind != Token || key == "" {
+			r.addRule(fmt.Sprintf("%s.from[%d]", path, i), "must be application.KEY or token.PATH%s", didYouMeanSource(source, Application, Token))
+		}
 	}
 }
 
@@ -124,7 +126,7 @@ func (c *Config) validateClaim(r *report, path string, claim Claim) {
 		r.addRule(path+".name", "%q decides what a caller may do; set allow_authorization_claims to allow it", claim.Name)
 	}
 	if kind, key := Source(claim.From); claim.From != "" && (kind == "" || key == "") {
-		r.addRule(path+".from", "must be application.KEY, organization.KEY or user.KEY%s", didYouMeanSource(claim.From, kinds...))
+		r.addRule(path+".from", "must be application.KEY, organization.KEY, user.KEY or token.PATH%s", didYouMeanSource(claim.From, append(slices.Clone(kinds), Token)...))
 	}
 }
 
@@ -137,11 +139,11 @@ func (c *Config) validateUnique(r *report, i int) {
 	}
 }
 
-// Source splits a source of the form KIND.KEY. The kind is empty if from has
-// another form.
+// Source splits a source of the form KIND.KEY or token.PATH. The kind is empty if
+// from has another form.
 func Source(from string) (Kind, string) {
 	kind, key, _ := strings.Cut(from, ".")
-	if slices.Contains(kinds, Kind(kind)) {
+	if slices.Contains(kinds, Kind(kind)) || Kind(kind) == Token {
 		return Kind(kind), key
 	}
 	return "", ""

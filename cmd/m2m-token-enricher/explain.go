@@ -86,7 +86,7 @@ func (r *explainRun) show(x *diagnose.Explanation) error {
 	if r.print.json {
 		return r.print.value(x)
 	}
-	for _, kind := range []schema.Kind{schema.Application, schema.Organization, schema.User} {
+	for _, kind := range []schema.Kind{schema.Token, schema.Application, schema.Organization, schema.User} {
 		for _, name := range slices.Sorted(maps.Keys(x.Records[kind])) {
 			value := "(missing)"
 			if text := x.Records[kind][name]; text != nil {

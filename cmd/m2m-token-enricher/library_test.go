@@ -28,7 +28,7 @@ plugins:
     issuer: https://127.0.0.1:1
     redis: {host: 127.0.0.1, port: 1}
     management_audiences: [https://example.com/api]
-    organization: {from: application.org_code}
+    organization: {from: [application.org_code]}
     signing: {jwks_file: `+keyFile+`}
     claims: [{name: org_code, from: application.org_code}]
 `), 0o600))

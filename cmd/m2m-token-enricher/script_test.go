@@ -58,7 +58,7 @@ plugins:
     redis: {host: 127.0.0.1, port: %[1]d}
     prefix: "%[2]s"
     management_audiences: [https://example.kinde.com/api]
-    organization: {from: application.org_code}
+    organization: {from: [application.org_code]}
     signing: {jwks_file: keys.json}
     claims: [{name: org_code, from: application.org_code}]
 - name: m2m-token-enricher

@@ -78,12 +78,21 @@ func (r *syncRun) kinde([]string) error {
 	if r.state != "" {
 		checkpoint = reconcile.NewCheckpoint(r.state, r.tenant.origin(r.cfg)+" "+r.store.String())
 	}
-	_, organization := schema.Source(r.cfg.Organization.From)
-	_, user := schema.Source(r.cfg.User.From)
 	return r.from(&kinde.Source{
 		Client:    client,
-		Relations: map[schema.Kind]string{schema.Organization: organization, schema.User: user},
+		Relations: map[schema.Kind][]string{schema.Organization: properties(r.cfg.Organization), schema.User: properties(r.cfg.User)},
 	}, checkpoint, nil)
+}
+
+// properties returns the properties of an application that may name the record of
+// relation.
+func properties(relation schema.Relation) (names []string) {
+	for _, source := range relation.From {
+		if kind, name := schema.Source(source); kind == schema.Application {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // webhook receives the tenant's events until the context ends.

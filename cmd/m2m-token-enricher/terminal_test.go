@@ -71,7 +71,7 @@ plugins:
     redis: {host: 127.0.0.1, port: %d}
     prefix: "p:"
     management_audiences: [https://example.com/api]
-    organization: {from: application.org_code}
+    organization: {from: [application.org_code]}
     signing: {jwks_file: %s}
     claims: [{name: v, from: application.v}]
 `, published.URL, server.Port(), keyFile), 0o600))

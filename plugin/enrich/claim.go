@@ -69,6 +69,22 @@ func convert(typ, text string) (jsontext.Value, error) {
 	return nil, fmt.Errorf("not of type %s", typ)
 }
 
+// isOfType reports whether a JSON value is of type typ.
+func isOfType(typ string, value jsontext.Value) bool {
+	switch typ {
+	case schema.TypeNumber:
+		return value.Kind() == '0'
+	case schema.TypeBoolean:
+		return value.Kind() == 't' || value.Kind() == 'f'
+	case schema.TypeStrings:
+		_, ok := splice.Texts(value)
+		return ok
+	case schema.TypeJSON:
+		return true
+	}
+	return value.Kind() == '"'
+}
+
 func convertStrings(text string) (jsontext.Value, error) {
 	list := jsontext.Value("[")
 	if text != "" {

@@ -8,6 +8,7 @@ import (
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
 )
 
 // compose returns the claims to set in the verified token.
@@ -17,7 +18,7 @@ func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, er
 		if c.of(m.kind).err != nil {
 			continue // unavailable, which ends the exchange below
 		}
-		value, err := m.value(c)
+		value, err := m.value(c, token.Claims)
 		if err != nil {
 			return nil, err
 		}
@@ -34,9 +35,12 @@ func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, er
 }
 
 // value returns the value of the claim.
-func (m mapping) value(c correlation) (jsontext.Value, error) {
-	if m.kind == "" {
+func (m mapping) value(c correlation, claims jws.Claims) (jsontext.Value, error) {
+	switch m.kind {
+	case "":
 		return m.fallback, nil
+	case schema.Token:
+		return m.claim(claims.Find(m.property))
 	}
 	text := c.of(m.kind).record[m.property]
 	switch {
@@ -50,6 +54,20 @@ func (m mapping) value(c correlation) (jsontext.Value, error) {
 		return nil, decided(MissingProperty, "claim %q needs %s.%s, which is %w", m.name, m.kind, m.property, err)
 	}
 	return value, nil
+}
+
+// claim returns the value of the claim that is given, a claim of the verified token.
+// It keeps its bytes.
+func (m mapping) claim(given jsontext.Value) (jsontext.Value, error) {
+	switch {
+	case blank(given) && m.fallback != nil:
+		return m.fallback, nil
+	case blank(given):
+		return nil, decided(MissingProperty, "claim %q needs token.%s, which is missing", m.name, m.property)
+	case !isOfType(m.typ, given):
+		return nil, decided(MissingProperty, "claim %q needs token.%s, which is not of type %s", m.name, m.property, m.typ)
+	}
+	return given, nil
 }
 
 // reconcile drops the changes that the token already has. It ends the exchange if

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
 
@@ -28,7 +30,7 @@ type lookup struct {
 func (l lookup) is(sentinel error) bool { return errors.Is(l.err, sentinel) }
 
 // correlation is an application with the organization and the user that its
-// properties name.
+// properties or its token name.
 type correlation struct {
 	application, organization, user lookup
 }
@@ -36,14 +38,14 @@ type correlation struct {
 // correlate looks up the records and ends the exchange if they don't allow a
 // token. If Redis doesn't answer, the exchange continues: the records that are
 // known may be reason enough to refuse.
-func (e *Enricher) correlate(ctx context.Context, clientID string) (correlation, error) {
+func (e *Enricher) correlate(ctx context.Context, clientID string, claims jws.Claims) (correlation, error) {
 	var c correlation
 	c.application = e.lookUp(ctx, schema.Application, clientID)
 	if c.application.is(schema.ErrNoRecord) {
 		return c, &verdict{UnknownApplication, c.application.err}
 	}
-	c.organization = e.related(ctx, schema.Organization, c.application, e.cfg.Organization)
-	c.user = e.related(ctx, schema.User, c.application, e.cfg.User)
+	c.organization = e.related(ctx, schema.Organization, e.named(e.cfg.Organization, c.application, claims), c.application)
+	c.user = e.related(ctx, schema.User, e.named(e.cfg.User, c.application, claims), c.application)
 	switch {
 	case c.organization.is(schema.ErrNoRecord):
 		return c, &verdict{UnknownOrganization, c.organization.err}
@@ -66,16 +68,51 @@ func (e *Enricher) lookUp(ctx context.Context, kind schema.Kind, id string) look
 	return lookup{id, record, err}
 }
 
-// related looks up the record that a property of the application names. If no
-// claim needs it, the result has the identifier alone. If the application is
-// unavailable, so is what it names.
-func (e *Enricher) related(ctx context.Context, kind schema.Kind, application lookup, relation schema.Relation) lookup {
-	_, property := schema.Source(relation.From)
-	id := application.record[property]
-	if id == "" || !e.cfg.Uses(kind) {
-		return lookup{id: id, err: application.err}
+// identifier is what names an organization or a user.
+type identifier struct {
+	text string      // "" if nothing names one
+	from schema.Kind // the kind of the source that has it
+	err  error       // why it can't be an identifier
+}
+
+// named returns the first identifier that the sources of relation have. A claim
+// that is null or empty is missing, as an empty property is.
+func (e *Enricher) named(relation schema.Relation, application lookup, claims jws.Claims) identifier {
+	for _, source := range relation.From {
+		kind, key := schema.Source(source)
+		if kind != schema.Token {
+			if text := application.record[key]; text != "" {
+				return identifier{text: text, from: kind}
+			}
+			continue
+		}
+		value := claims.Find(key)
+		if blank(value) {
+			continue
+		}
+		text, ok := splice.Text(value)
+		if !ok {
+			return identifier{from: kind, err: fmt.Errorf("the claim %q of the token is not a string: %w", key, schema.ErrInvalidRecord)}
+		}
+		return identifier{text: text, from: kind}
 	}
-	l := e.lookUp(ctx, kind, id)
+	return identifier{}
+}
+
+// related looks up the record of kind that id names. If no claim needs it, the
+// result has the identifier alone. If the application is unavailable, so is what it
+// names: its record might name another than the token.
+func (e *Enricher) related(ctx context.Context, kind schema.Kind, id identifier, application lookup) lookup {
+	switch {
+	case !e.cfg.Uses(kind):
+		return lookup{id: id.text, err: application.err}
+	case id.err != nil, id.text == "":
+		return lookup{err: cmp.Or(application.err, id.err)}
+	}
+	l := e.lookUp(ctx, kind, id.text)
+	if id.from == schema.Token {
+		l.err = cmp.Or(application.err, l.err)
+	}
 	l.err = cmp.Or(l.err, application.err)
 	return l
 }
@@ -107,6 +144,8 @@ func (c correlation) of(kind schema.Kind) lookup {
 		return c.organization
 	case schema.User:
 		return c.user
+	case schema.Token:
+		return lookup{} // nothing to look up
 	}
 	return c.application
 }

@@ -110,7 +110,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err := e.management.check(token, e.cfg.RejectMixedAudience); err != nil {
 		return err
 	}
-	records, err := e.correlate(ctx, r.ClientID)
+	records, err := e.correlate(ctx, r.ClientID, token.Claims)
 	if err != nil {
 		return err
 	}

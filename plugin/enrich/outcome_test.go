@@ -116,6 +116,9 @@ var outcomes = []outcomeTest{
 		f.records["user:"+testUser] = schema.ErrInvalidRecord
 		addClaim(f, "email", "user.email")
 	}, UnknownOrganization, 400, "unauthorized_client"},
+	{"no record of the organization in the token", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.Record{"region": "eu"}, "org_other"
+	}, UnknownOrganization, 400, "unauthorized_client"},
 	{"no user record", func(f *fixture) {
 		delete(f.records, "user:"+testUser)
 		f.records["org:"+testOrg] = schema.ErrInvalidRecord
@@ -136,6 +139,24 @@ var outcomes = []outcomeTest{
 	{"organization's code can't be a key", func(f *fixture) {
 		f.records["app:"+testClient] = schema.Record{"org_code": "org_ä"}
 	}, InvalidRecord, 400, "unauthorized_client"},
+	{"organization in the token can't be a key", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.Record{"region": "eu"}, "org\n"
+	}, InvalidRecord, 400, "unauthorized_client"},
+	{"organization in the token is a number", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.Record{"region": "eu"}, 1
+	}, InvalidRecord, 400, "unauthorized_client"},
+	{"organization in the token has another code", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.Record{"region": "eu"}, testOrg
+		f.records["org:"+testOrg] = schema.Record{"code": "org_other"}
+	}, InvalidRecord, 400, "unauthorized_client"},
+	{"organization in the token is suspended", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.Record{"region": "eu"}, testOrg
+		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"}
+	}, SuspendedOrganization, 400, "unauthorized_client"},
+	{"organization in the token is suspended while the application is unavailable", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.ErrUnavailable, testOrg
+		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"}
+	}, SuspendedOrganization, 400, "unauthorized_client"},
 	{"suspended", func(f *fixture) {
 		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"}
 	}, SuspendedOrganization, 400, "unauthorized_client"},
@@ -180,6 +201,13 @@ var outcomes = []outcomeTest{
 	{"redis silent on the user", func(f *fixture) {
 		f.records["user:"+testUser] = schema.ErrUnavailable
 		addClaim(f, "email", "user.email", "default", "none")
+	}, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"redis silent on the application, whose record may name another organization than the token", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.ErrUnavailable, "org_unknown"
+	}, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"redis silent on the organization in the token", func(f *fixture) {
+		f.records["app:"+testClient], f.claims["org_code"] = schema.Record{"region": "eu"}, testOrg
+		f.records["org:"+testOrg] = schema.ErrUnavailable
 	}, LookupUnavailable, 503, "temporarily_unavailable"},
 	{"application too old", func(f *fixture) { f.records["app:"+testClient] = outdated{"org_code": testOrg} }, LookupUnavailable, 503, "temporarily_unavailable"},
 	{"organization too old", func(f *fixture) {

@@ -231,7 +231,7 @@ func TestIssued(t *testing.T) {
 	if got.TokenID != "t-1" || got.Organization != testOrg || got.KeyID != f.ring.KeyID() || !slices.Equal(got.Claims, []string{"org_name"}) {
 		t.Errorf("Issued() = %+v, want t-1, %s, org_name and the signing key", got, testOrg)
 	}
-	f.set("organization", "from", "application.team")
+	f.set("organization", "from", []any{"application.team"})
 	f.config["claims"] = []any{map[string]any{"name": "via", "value": "gateway"}}
 	f.answer(goodHeader, goodPayload(`,"via":"gateway"`))
 	if got := f.want(Enriched).Issued(); got.TokenID != "" || got.Organization != "" || got.Claims == nil || len(got.Claims) != 0 {

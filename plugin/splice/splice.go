@@ -140,6 +140,28 @@ func (o *Object) At(path []string) jsontext.Value {
 	return sub.At(path[1:])
 }
 
+// Find returns the value that path leads to: the name of a member, or names with dots
+// between them that lead through nested objects. Names may have dots, so the longest
+// name that an object has counts. Nil means that there is none.
+func (o *Object) Find(path string) jsontext.Value {
+	for name := path; ; {
+		if value := o.Get(name); name == path && value != nil {
+			return value
+		} else if value != nil {
+			sub, err := Parse(value)
+			if err != nil {
+				return nil
+			}
+			return sub.Find(path[len(name)+1:])
+		}
+		dot := strings.LastIndexByte(name, '.')
+		if dot < 0 {
+			return nil
+		}
+		name = name[:dot]
+	}
+}
+
 // Alike returns the name of a member that differs from name only in letter case,
 // or "". A reader that folds case would take one for the other.
 func (o *Object) Alike(name string) string {

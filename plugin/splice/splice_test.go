@@ -323,3 +323,21 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+func TestFind(t *testing.T) {
+	o, err := Parse([]byte(`{"a":{"b":{"c":1},"b.c":2,"null":null},"a.b":3,"https://x.example/y":{"z":4},"":{"":5},"s":"x"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"a.b": "3", "a.b.c": "", "a.null": "null", "https://x.example/y.z": "4", "https://x.example/y": `{"z":4}`, "a.b.": "",
+		"s": `"x"`, "s.x": "", "x": "", "a.x": "", "": `{"":5}`, ".": "5", "..": "",
+	} {
+		if got := string(o.Find(path)); got != want {
+			t.Errorf("Find(%q) = %s, want %s", path, got, want)
+		}
+	}
+	if o, err = Parse([]byte(`{"a":{"b":{"c":1},"b.c":2}}`)); err != nil || string(o.Find("a.b.c")) != "2" {
+		t.Errorf("got %s, %v, want the longest name, 2", o.Find("a.b.c"), err)
+	}
+}

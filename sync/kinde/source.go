@@ -29,8 +29,8 @@ const parallel = 8
 type Source struct {
 	Client *Client
 	// Relations are the properties of an application that name its organization
-	// and its user.
-	Relations map[schema.Kind]string
+	// and its user. The first that has a value counts.
+	Relations map[schema.Kind][]string
 }
 
 // Pages implements [reconcile.Source], with one page for each page of the tenant.
@@ -133,7 +133,7 @@ func (s *Source) withOwnFields(record schema.Record, a Application) schema.Recor
 	if record == nil {
 		return nil
 	}
-	first := []string{"type", "name", s.Relations[schema.Organization], s.Relations[schema.User]}
+	first := slices.Concat([]string{"type", "name"}, s.Relations[schema.Organization], s.Relations[schema.User])
 	return s.Client.withinLimits("application", a.ID, record, fields{"name": a.Name, "type": a.Type}, first)
 }
 
@@ -145,13 +145,18 @@ func (s *Source) unknown(kind schema.Kind, applications []records.Entry, known m
 	}
 	var ids []string
 	for _, a := range applications {
-		id := a.Properties[s.Relations[kind]]
+		property, id := "", ""
+		for _, property = range s.Relations[kind] {
+			if id = a.Properties[property]; id != "" {
+				break
+			}
+		}
 		if id == "" || known[kind][id] {
 			continue
 		}
 		known[kind][id] = true
 		if !schema.ValidID(id) || isDots(id) {
-			s.Client.warnf("application %s: its %s is not the identifier of any %s", a.ID, s.Relations[kind], kind)
+			s.Client.warnf("application %s: its %s is not the identifier of any %s", a.ID, property, kind)
 			continue
 		}
 		ids = append(ids, id)

@@ -54,7 +54,7 @@ func (s *synced) run() *reconcile.Run {
 		Store: s.store, MaxDelete: reconcile.Unlimited,
 		Source: &Source{
 			Client:    s.Client,
-			Relations: map[schema.Kind]string{schema.Organization: "org_code", schema.User: "user_id"},
+			Relations: map[schema.Kind][]string{schema.Organization: {"org_code"}, schema.User: {"user_id"}},
 		},
 	}
 }

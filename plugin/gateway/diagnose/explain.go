@@ -20,7 +20,7 @@ type Explanation struct {
 	Action   string                             `json:"action"`
 	Cause    string                             `json:"cause,omitempty"`
 	ClientID string                             `json:"client_id,omitempty"`
-	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties that are read; null means missing
+	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties and claims that are read; null means missing
 	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the enriched token
 	Added    []string                           `json:"added,omitempty"`   // names of the claims that the provider's token lacks
 	Dropped  []string                           `json:"dropped,omitempty"` // members of the provider's answer that the enriched one lacks
@@ -167,6 +167,9 @@ func (r *recorder) explanation(cfg *schema.Config, body []byte, result enrich.Re
 		Outcome: string(result.Outcome), Action: result.Action.String(), ClientID: result.ClientID,
 		Records: r.properties(cfg),
 	}
+	if claims, err := claimsIn(body); err == nil && result.ClientID != "" { // the token was verified
+		addClaims(x.Records, cfg, claims)
+	}
 	if result.Cause != nil {
 		x.Cause = result.Cause.Error()
 	}
@@ -195,12 +198,32 @@ func (r *recorder) properties(cfg *schema.Config) map[schema.Kind]map[string]*st
 			all[kind][name] = &value
 		}
 	}
-	add(cfg.Organization.From)
-	add(cfg.User.From)
-	for _, claim := range cfg.Claims {
-		add(claim.From)
+	for _, source := range cfg.Sources() {
+		add(source)
 	}
 	return all
+}
+
+// addClaims adds the claims that the configuration names, nil for a missing one.
+func addClaims(all map[schema.Kind]map[string]*string, cfg *schema.Config, claims jws.Claims) {
+	named := map[string]*string{}
+	for _, source := range cfg.Sources() {
+		kind, path := schema.Source(source)
+		if kind != schema.Token {
+			continue
+		}
+		named[path] = nil
+		if value := claims.Find(path); value != nil && value.Kind() != 'n' {
+			text, ok := splice.Text(value)
+			if !ok {
+				text = string(value)
+			}
+			named[path] = &text
+		}
+	}
+	if len(named) > 0 {
+		all[schema.Token] = named
+	}
 }
 
 // compare sets the claims of the token in the enriched answer, and which of them

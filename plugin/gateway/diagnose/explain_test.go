@@ -105,6 +105,16 @@ func TestExplainToken(t *testing.T) {
 	if x, err := ExplainToken(t.Context(), cfg, answer); err != nil || x.Outcome != "enriched" || !slices.Equal(x.Dropped, []string{"id_token"}) {
 		t.Errorf("a whole answer: got %+v, %v, want it enriched without id_token", x, err)
 	}
+	scoped := *cfg
+	scoped.Claims = append(scoped.Claims[:1:1], schema.Claim{Name: "who", From: "token.azp", Type: "string"})
+	x, err := ExplainToken(t.Context(), &scoped, token)
+	if err != nil || x.Outcome != "enriched" {
+		t.Fatalf("got %+v, %v, want enriched", x, err)
+	}
+	claims := x.Records[schema.Token]
+	if org, read := claims["org_code"]; !read || org != nil || claims["azp"] == nil || *claims["azp"] != "good" {
+		t.Errorf("got %v, want azp good, and no org_code", claims)
+	}
 	other, err := idptest.Start("https://example.kinde.com")
 	if err != nil {
 		t.Fatal(err)
