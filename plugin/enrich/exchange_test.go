@@ -60,6 +60,28 @@ func TestPartialDecidesAlike(t *testing.T) {
 	})
 }
 
+// TestCredentialsInBodyDecide: a part and the whole of a request decide alike, and
+// so does every mode, where the body has the client's credentials and another place
+// names another client.
+func TestCredentialsInBodyDecide(t *testing.T) {
+	for _, id := range []string{testClient, "other"} {
+		for name, spoil := range map[string]func(*Request){
+			"header": func(r *Request) { r.Authorization = basic("third:s") },
+			"query":  func(r *Request) { r.Query = "client_id=third" },
+		} {
+			f := newFixture(t)
+			f.exchange.Request.Body = []byte("grant_type=client_credentials&client_secret=s&client_id=" + id)
+			spoil(&f.exchange.Request)
+			whole := f.run(context.Background()).Outcome
+			f.exchange = partial(f.exchange)
+			x := f.complete()
+			if needs, part := x.NeedsDetails(), f.enricher().Enrich(context.Background(), x).Outcome; needs || part != whole || (whole == Enriched) != (id == testClient) {
+				t.Errorf("%s in the body, another in the %s: outcome %s of the whole, %s of a part, needs more: %t", id, name, whole, part, needs)
+			}
+		}
+	}
+}
+
 // TestOneRing: the ring that a token's key is compared with also signs, even if the
 // key file changes in between.
 func TestOneRing(t *testing.T) {

@@ -24,6 +24,9 @@ func (p parameters) has(name string) bool {
 	return false
 }
 
+// hasCredentials reports whether p has the client's id and secret.
+func (p parameters) hasCredentials() bool { return p.has("client_id") && p.has("client_secret") }
+
 // parameter has one value; what is repeated, or a list, is several.
 type parameter struct {
 	name, value string

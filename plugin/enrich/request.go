@@ -112,7 +112,7 @@ func readPlainForm(r Request) (request tokenRequest, ok bool) {
 	if err != nil || !body.ascii() {
 		return tokenRequest{}, false
 	}
-	if grant, err := body.grant(); err != nil || grant != m2mGrant || !body.has("client_id") || !body.has("client_secret") {
+	if grant, err := body.grant(); err != nil || grant != m2mGrant || !body.hasCredentials() {
 		return tokenRequest{}, false
 	}
 	return newTokenRequest("", nil, body), true
@@ -142,7 +142,13 @@ func (p parameters) grant() (string, error) {
 	return grant, nil
 }
 
+// newTokenRequest returns the request with the clients that it names. If the body
+// has the client's credentials, nothing else counts: the token must be for that
+// client, whichever the provider took.
 func newTokenRequest(authorization string, query, body parameters) (r tokenRequest) {
+	if body.hasCredentials() {
+		authorization, query = "", nil
+	}
 	r.clients, r.clientsErr = namedClients(authorization, query, body)
 	return r
 }

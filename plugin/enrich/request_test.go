@@ -186,7 +186,7 @@ func TestUndecodableClientComesLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.exchange.Request.Authorization = "Basic !!!"
+			f.exchange.Request.Authorization, f.exchange.Request.Body = "Basic !!!", []byte("grant_type=client_credentials")
 			tt.spoil(f)
 			f.want(tt.outcome)
 		})
