@@ -29,14 +29,6 @@ var deciding = []string{"grant_type", "client_id", "client_secret", "client_asse
 // decidingLetters are the deciding names as letters gives them.
 var decidingLetters = spelled(deciding)
 
-// spelled returns names as letters gives them.
-func spelled(names []string) (all []string) {
-	for _, name := range names {
-		all = append(all, letters(name))
-	}
-	return all
-}
-
 // readForm reads a form, or a query, in the shape that all readers understand
 // alike. Its errors quote no part of it.
 func readForm(text string) (parameters, error) {
@@ -132,14 +124,4 @@ func unescapeStart(text string) (start string, broken bool) {
 	}
 	start, _ = url.QueryUnescape(text) // it has no broken escape
 	return start, broken
-}
-
-// letters returns the letters of s alone, in lower case.
-func letters(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsLetter(r) {
-			return -1
-		}
-		return unicode.ToLower(r)
-	}, s)
 }

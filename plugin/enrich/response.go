@@ -103,12 +103,6 @@ func hasToken(body *splice.Object) (has bool, err error) {
 	return has, nil
 }
 
-// blank reports whether value carries nothing. Some providers send all members,
-// with null or an empty string in those that don't apply.
-func blank(value jsontext.Value) bool {
-	return value == nil || value.Kind() == 'n' || string(value) == `""`
-}
-
 // others returns the members beside the access token that have a token, at any depth
 // and under any spelling, and the members that describe such a one. found says what
 // the first of them is, without a value.
