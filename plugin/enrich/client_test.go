@@ -83,6 +83,19 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// TestAssertionsAreReadOnce: kinds and assertions of which there are many don't
+// multiply.
+func TestAssertionsAreReadOnce(t *testing.T) {
+	var many parameters
+	for range 100 {
+		many = append(many, parameter{name: "client_assertion_type", value: jwtBearer},
+			parameter{name: "client_assertion", value: assertion(`{"iss":"a","sub":"a"}`)})
+	}
+	if clients, err := namedClients("", many, many); err != nil || len(clients) != 200 {
+		t.Errorf("%d clients, error %v, want the 200 that are named", len(clients), err)
+	}
+}
+
 func (tt clientTest) run(f *fixture) Result {
 	f.t.Helper()
 	f.exchange.Request.Authorization, f.exchange.Request.Body = tt.authorization, []byte(tt.body)

@@ -47,12 +47,14 @@ func (p parameters) all(name string) iter.Seq[string] {
 // assertions returns the JWT assertions of the client. What has no value is absent,
 // and the plugin can't read the client of another kind.
 func (p parameters) assertions() iter.Seq[string] {
+	isJWT := func(one parameter) bool { return one.name == "client_assertion_type" && one.value == jwtAssertion }
 	return func(yield func(string) bool) {
-		for kind := range p.all("client_assertion_type") {
-			for assertion := range p.all("client_assertion") {
-				if kind == jwtAssertion && assertion != "" && !yield(assertion) {
-					return
-				}
+		if !slices.ContainsFunc(p, isJWT) {
+			return
+		}
+		for assertion := range p.all("client_assertion") {
+			if assertion != "" && !yield(assertion) {
+				return
 			}
 		}
 	}
