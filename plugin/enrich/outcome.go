@@ -82,7 +82,7 @@ var rules = []rule{
 		"the provider answered 4xx or 5xx",
 		"read the provider's error"},
 	{BadTokenResponse, stop, http.StatusBadGateway, "server_error", byProvider,
-		"the provider answered with a redirect, or with a 2xx that isn't JSON of at most 256 KiB, has duplicate members, has a refresh or ID token beside an M2M access token and `other_tokens` is `refuse`, or has a token with 1000 header lines or a header for caches that Kong can't delete (with `_` or not ASCII in its name)",
+		"the provider answered with a redirect, or with a 2xx that isn't JSON of at most 256 KiB, has duplicate members, has another token beside an M2M access token and `other_tokens` is `refuse`, or has a token with 1000 header lines or a header for caches that Kong can't delete (with `_` or not ASCII in its name)",
 		"look at what the provider answers on this route"},
 	{NotTokenResponse, pass, 0, "", byNobody,
 		"the provider answered with a 2xx and JSON without a token, also below the top",
