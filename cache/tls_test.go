@@ -215,7 +215,7 @@ func TestTLSCutAnywhere(t *testing.T) {
 	ca := redistest.NewCA(t)
 	server := startTLS(t, ca, false, "redis.internal")
 	proxy := redistest.StartProxy(t, server.TLSAddr())
-	r := lookups(t, server, overTLS(proxy.Port(), ca.File(), "", "", "redis.internal"))
+	r := lookups(t, server, overTLS(proxy.Port(), ca.File(), "", "", "redis.internal"), timeout(10_000))
 	skip := skipping(r)
 	for n := range 40 {
 		proxy.Drop()
