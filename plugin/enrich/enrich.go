@@ -123,9 +123,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 		return err
 	}
 	r.issued = issued{token.Claims, records.organization.id, claims, signed.keyID}
-	if e.cfg.OtherTokens == schema.OtherTokensDrop {
-		r.Dropped, _ = response.others()
-	}
+	r.Dropped, _ = response.others(e.cfg.OtherTokens == schema.OtherTokensKeep)
 	r.Status = response.status
 	r.Body, err = response.with(signed.token, signed.expiresIn, r.Dropped)
 	return err

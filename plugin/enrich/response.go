@@ -105,10 +105,12 @@ func hasToken(body *splice.Object) (has bool, err error) {
 
 // others returns the members beside the access token that have a token, at any depth
 // and under any spelling, and the members that describe such a one. found says what
-// the first of them is, without a value.
-func (r tokenResponse) others() (members []string, found string) {
+// the first of them is, without a value. With keep, an ID token and a refresh token
+// don't count: they are what an operator may want, and no other copy of the access
+// token is.
+func (r tokenResponse) others(keep bool) (members []string, found string) {
 	for _, m := range r.body.Members() {
-		if m.Name == "access_token" || blank(m.Value) {
+		if m.Name == "access_token" || blank(m.Value) || keep && r.mayKeep(m) {
 			continue
 		}
 		token := hiddenInMember(m)
@@ -118,6 +120,14 @@ func (r tokenResponse) others() (members []string, found string) {
 		}
 	}
 	return members, found
+}
+
+// mayKeep reports whether a member is a token of otherTokens, or describes one, and
+// isn't the access token once more.
+func (r tokenResponse) mayKeep(m splice.Member) bool {
+	text, _ := splice.Text(m.Value)
+	raw, _ := r.body.Text("access_token")
+	return text != raw && slices.ContainsFunc(otherTokens, func(token []string) bool { return slices.Contains(token, m.Name) })
 }
 
 // describes reports whether the member called name describes a token of otherTokens
@@ -135,7 +145,7 @@ func (r tokenResponse) accessToken(refuse bool) (string, error) {
 		return "", decided(HiddenToken, "the upstream's body has no token on top, but %s deeper", r.hidden)
 	}
 	if refuse {
-		if _, found := r.others(); found != "" {
+		if _, found := r.others(false); found != "" {
 			return "", decided(BadTokenResponse, "the upstream's body has %s beside an M2M access token, and other_tokens is refuse", found)
 		}
 	}

@@ -184,6 +184,7 @@ func TestOtherTokens(t *testing.T) {
 		{"drop, a JWT under any name", "drop", `{"token":"eyJhbGciOiJub25lIn0.e30.","access_token":"TOKEN"}`, `{"access_token":"TOKEN"}`, []string{"token"}},
 		{"drop, JSON in a string", "drop", `{"a":"{\"access_token\":\"T\"}","access_token":"TOKEN"}`, `{"access_token":"TOKEN"}`, []string{"a"}},
 		{"keep", "keep", both, both, nil},
+		{"keep no other copy", "keep", `{"id_token":"I","accessToken":"T","access_token":"TOKEN","refresh\u005ftoken":"TOKEN","data":{"token":"eyJhbGciOiJub25lIn0.e30."}}`, `{"id_token":"I","access_token":"TOKEN"}`, []string{"accessToken", "refresh_token", "data"}},
 		{"blank members are no tokens", "drop", blanks, blanks, nil},
 		{"blank members aren't refused", "refuse", blanks, blanks, nil},
 	} {
@@ -192,7 +193,7 @@ func TestOtherTokens(t *testing.T) {
 			if tt.policy != "" {
 				f.set("", "other_tokens", tt.policy)
 			}
-			f.body = []byte(strings.Replace(tt.before, "TOKEN", f.sign(), 1))
+			f.body = []byte(strings.ReplaceAll(tt.before, "TOKEN", f.sign()))
 			r := f.want(Enriched)
 			token := accessToken(t, r)
 			payload(t, f.ring, token)
