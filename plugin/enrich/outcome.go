@@ -136,7 +136,7 @@ var rules = []rule{
 		"a property that a claim needs is missing or has another type than the claim",
 		"write the property, or give the claim a default"},
 	{ClaimConflict, stop, http.StatusBadRequest, "unauthorized_client", byRecords,
-		"a claim of the provider's token, or its organization, differs from the record",
+		"a claim, the organization or the user in the provider's token differs from the record",
 		"compare the token with the record; correct the wrong one"},
 	{LookupUnavailable, configured, http.StatusServiceUnavailable, "temporarily_unavailable", byGateway,
 		"Redis doesn't answer, and no cached record is fresh enough",
