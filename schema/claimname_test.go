@@ -111,3 +111,32 @@ func TestSpellingsOfAuthorizationClaims(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckClaim: a claim that code computes follows the rules of one that the
+// configuration names.
+func TestCheckClaim(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		cfg   Config
+		wrong string // "" if the claim is allowed
+	}{
+		{"org_code", Config{}, ""},
+		{"größe", Config{}, ""},
+		{strings.Repeat("n", MaxNameSize), Config{}, ""},
+		{"", Config{}, "must be 1 to 256 bytes of UTF-8"},
+		{strings.Repeat("n", MaxNameSize+1), Config{}, "must be 1 to 256 bytes of UTF-8"},
+		{"a\xff", Config{}, "must be 1 to 256 bytes of UTF-8"},
+		{"sub", Config{}, "reserved"},
+		{"clientId", Config{AllowAuthorizationClaims: true}, "reserved"},
+		{"tenant", Config{ClientIDClaim: []string{"Tenant"}}, "client_id_claim"},
+		{"permissions", Config{}, "allow_authorization_claims"},
+		{"permissions", Config{AllowAuthorizationClaims: true}, ""},
+		{"su\u200bb", Config{}, "characters that some readers drop"},
+		{"__proto__", Config{}, ""}, // a name like others in JSON
+	} {
+		err := tt.cfg.CheckClaim(tt.name)
+		if (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
+			t.Errorf("CheckClaim(%.20q) = %v, want %q", tt.name, err, tt.wrong)
+		}
+	}
+}

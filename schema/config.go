@@ -218,6 +218,10 @@ const (
 	OtherTokensRefuse = "refuse" // the client gets an OAuth error
 )
 
+// MaxClaims is how many claims may be added: by the configuration, and by a workflow
+// beside them.
+const MaxClaims = 100
+
 // ProfileRFC9068 is the profile for JWT access tokens.
 const ProfileRFC9068 = "rfc9068"
 

@@ -74,7 +74,7 @@ func root() Field {
 		relationField("user", []any{"application.user_id"}, []any{}),
 		{Name: "allow_authorization_claims", Type: "boolean", Default: false,
 			Description: "Allow claims such as roles, groups or permissions, by which many APIs decide what a caller may do."},
-		{Name: "claims", Type: "array", Required: true, LenMin: atLeast(1), LenMax: 100,
+		{Name: "claims", Type: "array", Required: true, LenMin: atLeast(1), LenMax: MaxClaims,
 			Description: "The claims to add.", Elements: claimField()},
 	}}
 }

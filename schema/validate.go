@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // validate reports every broken rule that Kong's schema can't express.
@@ -114,20 +115,37 @@ func (c *Relation) validate(r *report, path string) {
 }
 
 func (c *Config) validateClaim(r *report, path string, claim Claim) {
-	standing := standingOf(claim.Name)
-	switch {
-	case strings.ContainsFunc(claim.Name, func(r rune) bool { return !unicode.IsGraphic(r) }):
-		r.addRule(path+".name", "%q has characters that some readers drop or stop at", claim.Name)
-	case standing == reservedClaim:
-		r.addRule(path+".name", "%q is reserved for the provider; choose another name", claim.Name)
-	case len(c.ClientIDClaim) > 0 && strings.EqualFold(c.ClientIDClaim[0], claim.Name):
-		r.addRule(path+".name", "%q is the configured client_id_claim; choose another name", claim.Name)
-	case standing == authorizationClaim && !c.AllowAuthorizationClaims && r.read("config.allow_authorization_claims"):
-		r.addRule(path+".name", "%q decides what a caller may do; set allow_authorization_claims to allow it", claim.Name)
+	allowed := c.AllowAuthorizationClaims || !r.read("config.allow_authorization_claims")
+	if err := c.checkClaim(claim.Name, allowed); err != nil {
+		r.addRule(path+".name", "%v", err)
 	}
 	if kind, key := Source(claim.From); claim.From != "" && (kind == "" || key == "") {
 		r.addRule(path+".from", "must be application.KEY, organization.KEY, user.KEY or token.PATH%s", didYouMeanSource(claim.From, append(slices.Clone(kinds), Token)...))
 	}
+}
+
+// CheckClaim returns an error if the configuration may not add a claim called name,
+// whatever gives its value.
+func (c *Config) CheckClaim(name string) error {
+	if name == "" || len(name) > MaxNameSize || !utf8.ValidString(name) {
+		return fmt.Errorf("the name of a claim must be 1 to %d bytes of UTF-8", MaxNameSize)
+	}
+	return c.checkClaim(name, c.AllowAuthorizationClaims)
+}
+
+func (c *Config) checkClaim(name string, authorization bool) error {
+	standing := standingOf(name)
+	switch {
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }):
+		return fmt.Errorf("%q has characters that some readers drop or stop at", name)
+	case standing == reservedClaim:
+		return fmt.Errorf("%q is reserved for the provider; choose another name", name)
+	case len(c.ClientIDClaim) > 0 && strings.EqualFold(c.ClientIDClaim[0], name):
+		return fmt.Errorf("%q is the configured client_id_claim; choose another name", name)
+	case standing == authorizationClaim && !authorization:
+		return fmt.Errorf("%q decides what a caller may do; set allow_authorization_claims to allow it", name)
+	}
+	return nil
 }
 
 // validateUnique reports the claim at i if an earlier one has its name.
