@@ -34,12 +34,17 @@ func explain(stdout io.Writer) *cli.Command {
 			"refuse the token or pass it unchanged, and with 4 if the answer is unknown now.",
 			"explain -c kong.yml CLIENT_ID\n  m2m-token-enricher explain -c kong.yml --token token.jwt"),
 		Flags: append([]cli.Flag{
-			&cli.StringSliceFlag{Name: "audience", Destination: &r.audience, Usage: "An `AUDIENCE` of the token, such as https://api.example.com"},
+			audienceFlag(&r.audience),
 			&cli.StringFlag{Name: "token", Destination: &r.token, Usage: "Verify the provider's token, or whole answer, in this `FILE`, - for standard input"},
 			jsonFlag(&r.print, "Print JSON"),
 		}, r.target.flags()...),
 		Action: interruptible(r.run),
 	}
+}
+
+// audienceFlag returns a flag that gives an imagined token its audience.
+func audienceFlag(audience *[]string) cli.Flag {
+	return &cli.StringSliceFlag{Name: "audience", Destination: audience, Usage: "An `AUDIENCE` of the token, such as https://api.example.com"}
 }
 
 func (r *explainRun) run(ctx context.Context, cmd *cli.Command) error {
@@ -54,7 +59,7 @@ func (r *explainRun) run(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := r.show(x); err != nil {
+	if err := r.print.explanation(x); err != nil {
 		return err
 	}
 	return verdict(x)
@@ -82,9 +87,10 @@ func verdict(x *diagnose.Explanation) error {
 	return exitRefused
 }
 
-func (r *explainRun) show(x *diagnose.Explanation) error {
-	if r.print.json {
-		return r.print.value(x)
+// explanation prints what the gateway would do with a token.
+func (p *printer) explanation(x *diagnose.Explanation) error {
+	if p.json {
+		return p.value(x)
 	}
 	for _, kind := range []schema.Kind{schema.Token, schema.Application, schema.Organization, schema.User} {
 		for _, name := range slices.Sorted(maps.Keys(x.Records[kind])) {
@@ -92,22 +98,22 @@ func (r *explainRun) show(x *diagnose.Explanation) error {
 			if text := x.Records[kind][name]; text != nil {
 				value = visible.Value(*text)
 			}
-			visible.Fprintf(r.print.out, "%s.%s = %s\n", kind, visible.Word(name), value)
+			visible.Fprintf(p.out, "%s.%s = %s\n", kind, visible.Word(name), value)
 		}
 	}
 	passes := map[bool]string{true: ", the provider's answer passes"}[x.Action == "pass"]
-	visible.Fprintf(r.print.out, "outcome: %s%s\n", x.Outcome, passes)
+	visible.Fprintf(p.out, "outcome: %s%s\n", x.Outcome, passes)
 	if x.Cause != "" {
-		visible.Fprintf(r.print.out, "why: %s\n", strings.ReplaceAll(x.Cause, "\n", "; "))
+		visible.Fprintf(p.out, "why: %s\n", strings.ReplaceAll(x.Cause, "\n", "; "))
 	}
 	if x.Outcome != string(enrich.Enriched) {
-		visible.Fprintf(r.print.out, "what to do: %s\n", enrich.Outcome(x.Outcome).Advice())
+		visible.Fprintf(p.out, "what to do: %s\n", enrich.Outcome(x.Outcome).Advice())
 	}
 	for _, name := range x.Dropped {
-		visible.Fprintf(r.print.out, "- %s, beside the access token\n", visible.Word(name))
+		visible.Fprintf(p.out, "- %s, beside the access token\n", visible.Word(name))
 	}
 	for _, name := range x.Added {
-		visible.Fprintf(r.print.out, "+ %s: %s\n", visible.Word(name), x.Claims[name])
+		visible.Fprintf(p.out, "+ %s: %s\n", visible.Word(name), x.Claims[name])
 	}
 	return nil
 }

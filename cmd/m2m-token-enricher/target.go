@@ -101,7 +101,14 @@ func (t *target) overridden() (*schema.Config, error) {
 	if cfg == nil {
 		return nil, usageError{errors.New("-c KONG_YML is needed")}
 	}
+	return t.override(cfg)
+}
+
+// override returns cfg with the Redis and the prefix of the flags and the
+// environment.
+func (t *target) override(cfg *schema.Config) (*schema.Config, error) {
 	changed := *cfg
+	var err error
 	if changed.Redis, err = t.redis(cfg); err != nil {
 		return nil, err
 	}
