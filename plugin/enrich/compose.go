@@ -1,6 +1,9 @@
 package enrich
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,7 +14,7 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// compose returns the claims to set in the verified token.
+// compose returns the claims that the configuration maps.
 func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, error) {
 	changes := make([]splice.Member, 0, len(e.mappings)+2)
 	for _, m := range e.mappings {
@@ -24,8 +27,7 @@ func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, er
 		}
 		changes = append(changes, splice.Member{Name: m.name, Value: value})
 	}
-	changes, err := e.reconcile(token.Claims, c, changes)
-	if err != nil {
+	if err := e.reconcile(token.Claims, c, changes); err != nil {
 		return nil, err
 	}
 	if err := c.unavailable(); err != nil {
@@ -70,41 +72,80 @@ func (m mapping) claim(given jsontext.Value) (jsontext.Value, error) {
 	return given, nil
 }
 
-// reconcile drops the changes that the token already has. It ends the exchange if
-// the provider and the records contradict each other.
-func (e *Enricher) reconcile(claims jws.Claims, c correlation, changes []splice.Member) ([]splice.Member, error) {
+// reconcile ends the exchange if the provider and the records contradict each
+// other.
+func (e *Enricher) reconcile(claims jws.Claims, c correlation, changes []splice.Member) error {
 	if err := agrees(claims, e.cfg.Organization.TokenClaim, c.organization.id); err != nil {
-		return nil, err
+		return err
 	}
 	if err := agrees(claims, e.cfg.User.TokenClaim, c.user.id); err != nil {
-		return nil, err
+		return err
 	}
-	kept := changes[:0]
+	return conflicts(claims, changes)
+}
+
+// conflicts ends the exchange if the provider's claims contradict one of changes.
+func conflicts(claims jws.Claims, changes []splice.Member) error {
 	for _, change := range changes {
 		if other := claims.Alike(change.Name); other != "" {
-			return nil, decided(ClaimConflict, "the provider's claim %q may be taken for %q", other, change.Name)
+			return decided(ClaimConflict, "the provider's claim %q may be taken for %q", other, change.Name)
 		}
-		present := claims.Get(change.Name)
-		switch {
-		case present == nil, present.Kind() == 'n': // a null is rewritten where it stands
-			kept = append(kept, change)
-		case !same(present, change.Value):
-			return nil, decided(ClaimConflict, "the provider's claim %q has another value", change.Name)
+		if present := claims.Get(change.Name); !absent(present) && !same(present, change.Value) {
+			return decided(ClaimConflict, "the provider's claim %q has another value", change.Name)
 		}
 	}
-	return kept, nil
+	return nil
 }
+
+// lacking returns those of changes that the provider's token lacks.
+func lacking(claims jws.Claims, changes []splice.Member) []splice.Member {
+	return slices.DeleteFunc(changes, func(change splice.Member) bool { return !absent(claims.Get(change.Name)) })
+}
+
+// absent reports whether a claim isn't there. A null is rewritten where it stands.
+func absent(claim jsontext.Value) bool { return claim == nil || claim.Kind() == 'n' }
 
 // agrees ends the exchange if the claim at path isn't id and both exist.
 func agrees(claims jws.Claims, path []string, id string) error {
 	present := claims.At(path)
-	if id == "" || present == nil || present.Kind() == 'n' {
+	if id == "" || absent(present) {
 		return nil
 	}
 	if text, ok := splice.Text(present); !ok || text != id {
 		return decided(ClaimConflict, "the provider's claim %q names another than the record", path)
 	}
 	return nil
+}
+
+// extend adds to the mapped claims those that the workflow computes. A failure is
+// the workflow's own, unless a lookup ended the exchange.
+func (e *Enricher) extend(ctx context.Context, x *Exchange, token *jws.Token, records correlation, mapped []splice.Member, r *Result) ([]splice.Member, error) {
+	if e.deps.Workflow == nil {
+		return mapped, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("run the workflow: %w", err)
+	}
+	var ended error
+	computed, printed, err := e.deps.Workflow.Run(ctx, eventOf(x, e.cfg.Issuer, token.Claims, r.ClientID), slices.Clone(mapped), e.relatedTo(ctx, &records, &ended))
+	r.Printed = clip(printed)
+	if ended != nil {
+		return nil, ended
+	}
+	if size := sizeOf(computed); size > e.cfg.MaxTokenSize {
+		return nil, decided(TokenTooLarge, "the workflow's claims have %d bytes, more than %d", size, e.cfg.MaxTokenSize)
+	}
+	if err == nil {
+		computed, err = accept(e.cfg, computed, mapped)
+	}
+	if err != nil {
+		r.policy = e.deps.Workflow.Policy()
+		return nil, &verdict{WorkflowFailed, err}
+	}
+	if err := conflicts(token.Claims, computed); err != nil {
+		return nil, err
+	}
+	return slices.Concat(mapped, computed), nil
 }
 
 // gatewayClaims returns the claims that the gateway sets as an issuer, and the

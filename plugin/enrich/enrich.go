@@ -20,6 +20,7 @@ type Dependencies struct {
 	Verifier Verifier
 	Ring     func(context.Context) (Ring, error) // the gateway's current keys; called once an exchange
 	Records  Records
+	Workflow Workflow // nil without one
 	Now      func() time.Time
 }
 
@@ -114,10 +115,15 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	claims, err := e.compose(token, records)
+	mapped, err := e.compose(token, records)
 	if err != nil {
 		return err
 	}
+	all, err := e.extend(ctx, x, token, records, mapped, r)
+	if err != nil {
+		return err
+	}
+	claims := lacking(token.Claims, all)
 	signed, err := e.sign(ctx, keys, token, r.ClientID, claims)
 	if err != nil {
 		return err

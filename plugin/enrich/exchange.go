@@ -6,8 +6,11 @@ type Exchange struct {
 	Request  Request
 	Response Response
 
+	// IP is the client's, as Kong knows it. Empty if nobody asked for it.
+	IP string
+
 	// Partial says that the details are missing: all fields except the request's
-	// body, the response's status and body, and HeadersError. CheckRequest must
+	// body, the response's status and body, HeadersError, and IP. CheckRequest must
 	// have accepted the request. See NeedsDetails.
 	Partial bool
 

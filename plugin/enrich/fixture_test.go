@@ -97,6 +97,8 @@ type fixture struct {
 	ringErr error
 	records memory
 
+	workflow Workflow
+
 	claims   map[string]any
 	header   map[string]any
 	token    string         // instead of the signed claims
@@ -173,6 +175,7 @@ func (f *fixture) enricher() *Enricher {
 		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, time.Duration(cfg.Leeway)*time.Second, f.keys, now),
 		Ring:     func(context.Context) (Ring, error) { return f.ring, f.ringErr },
 		Records:  f.records,
+		Workflow: f.workflow,
 		Now:      now,
 	})
 	must(f.t, err)

@@ -34,6 +34,7 @@ const (
 	MissingProperty       Outcome = "missing_property"
 	ClaimConflict         Outcome = "claim_conflict"
 	LookupUnavailable     Outcome = "lookup_unavailable"
+	WorkflowFailed        Outcome = "workflow_failed"
 	TokenTooLarge         Outcome = "token_too_large"
 	InternalError         Outcome = "internal_error"
 	Enriched              Outcome = "enriched"
@@ -141,6 +142,9 @@ var rules = []rule{
 	{LookupUnavailable, configured, http.StatusServiceUnavailable, "temporarily_unavailable", byGateway,
 		"Redis doesn't answer, and no cached record is fresh enough",
 		"read the cause in the log"},
+	{WorkflowFailed, configured, http.StatusInternalServerError, "server_error", byRecords,
+		"the workflow throws an error, reaches a limit or sets a claim that it may not set. Its own `failurePolicy` takes precedence over the configuration's",
+		"read the cause in the log, and correct the workflow or the record that it reads"},
 	{TokenTooLarge, configured, http.StatusBadRequest, "unauthorized_client", byRecords,
 		"the enriched token is longer than `max_token_size`",
 		"add fewer or shorter claims; `ec` keys make shorter signatures"},

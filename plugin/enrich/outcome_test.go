@@ -214,6 +214,19 @@ var outcomes = []outcomeTest{
 		f.records["org:"+testOrg] = outdated{"code": testOrg, "name": "Acme Inc"}
 		f.ringErr = errors.New("no key")
 	}, LookupUnavailable, 503, "temporarily_unavailable"},
+	{"workflow throws", func(f *fixture) {
+		f.workflow, f.ringErr = throwing("no plan"), errors.New("no key")
+	}, WorkflowFailed, 500, "server_error"},
+	{"workflow needs a record that isn't there", func(f *fixture) {
+		delete(f.records, "user:"+testUser)
+		f.workflow = reading(schema.User)
+	}, UnknownUser, 400, "unauthorized_client"},
+	{"workflow sets another claim than the provider", func(f *fixture) {
+		f.claims["tier"], f.workflow = "gold", setting("tier", `"silver"`)
+	}, ClaimConflict, 400, "unauthorized_client"},
+	{"workflow sets a claim that is too large", func(f *fixture) {
+		f.workflow = setting("text", `"`+strings.Repeat("a", 8000)+`"`)
+	}, TokenTooLarge, 400, "unauthorized_client"},
 	{"token too large", func(f *fixture) {
 		f.records["org:"+testOrg] = schema.Record{"code": testOrg, "name": strings.Repeat("a", 4096)}
 		f.set("", "max_token_size", 4096)
@@ -299,7 +312,7 @@ func TestEveryOutcomeIsTested(t *testing.T) {
 }
 
 func TestPolicyContinue(t *testing.T) {
-	continues := []Outcome{OpaqueToken, UnknownApplication, MissingProperty, LookupUnavailable, TokenTooLarge}
+	continues := []Outcome{OpaqueToken, UnknownApplication, MissingProperty, LookupUnavailable, WorkflowFailed, TokenTooLarge}
 	eachOutcome(t, func(t *testing.T, f *fixture, tt outcomeTest) {
 		f.set("", "failure_policy", "continue")
 		got := f.want(tt.outcome).Action == Pass

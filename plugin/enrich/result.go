@@ -42,8 +42,10 @@ type Result struct {
 	Dropped  []string // members with other tokens and what describes them, which an enriched answer lacks
 	Token    bool     // the provider's answer has or may have a token, so no cache may keep it
 	ClientID string   // of the verified token, "" before it is verified
-	Cause    error    // for the operator; holds no token, secret or record content
+	Cause    error    // for the operator; holds no token, secret or record content, but what a workflow throws
+	Printed  []string // by the workflow, at most MaxPrinted lines
 
+	policy string // the workflow's own, if it failed; "" means the configuration's
 	issued issued
 }
 
@@ -112,7 +114,7 @@ func (r Result) conclude(err error, cfg *schema.Config) Result {
 	}
 	rule := r.Outcome.rule()
 	switch {
-	case rule.policy == pass, rule.policy == configured && cfg.FailurePolicy == schema.PolicyContinue, !cfg.Enforces(r.ClientID):
+	case rule.policy == pass, rule.policy == configured && cmp.Or(r.policy, cfg.FailurePolicy) == schema.PolicyContinue, !cfg.Enforces(r.ClientID):
 		r.Action, r.Status, r.Body = Pass, 0, nil
 	case rule.policy == replace:
 		r.Action = Replace

@@ -13,6 +13,7 @@ import (
 
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
 
@@ -50,6 +51,16 @@ func (slowRing) Sign(context.Context, jsontext.Value, []byte) (string, error) {
 	return "a.b.c", nil
 }
 
+type slowWorkflow struct{}
+
+func (slowWorkflow) Policy() string { return "" }
+
+// Run implements [enrich.Workflow].
+func (slowWorkflow) Run(context.Context, enrich.Event, []splice.Member, enrich.Related) ([]splice.Member, []string, error) {
+	<-time.After(time.Second)
+	return nil, nil, nil
+}
+
 // verified is a token of client, as a verifier returns it.
 func verified(t *testing.T, client string) *jws.Token {
 	t.Helper()
@@ -82,7 +93,7 @@ func token(t *testing.T, payload string) string {
 // the lookups of several records are one.
 func TestSteps(t *testing.T) {
 	for client, want := range map[string]map[string]time.Duration{
-		"good":   {"verify": time.Second, "lookup": 2 * time.Second, "sign": time.Second},
+		"good":   {"verify": time.Second, "lookup": 2 * time.Second, "workflow": time.Second, "sign": time.Second},
 		"nobody": {"verify": time.Second, "lookup": time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -97,13 +108,13 @@ func TestSteps(t *testing.T) {
 				order = append(order, s.Name)
 			}}
 			s := slow{t: t, client: client, known: map[string]schema.Record{"good": {"org_code": "o"}, "o": {"code": "o"}}}
-			g.deps = enrich.Dependencies{Verifier: s, Records: s, Ring: func(context.Context) (enrich.Ring, error) { return slowRing{}, nil }, Now: time.Now}
+			g.deps = enrich.Dependencies{Verifier: s, Records: s, Workflow: slowWorkflow{}, Ring: func(context.Context) (enrich.Ring, error) { return slowRing{}, nil }, Now: time.Now}
 			var err error
 			if g.enricher, err = enrich.New(g.Config, g.deps); err != nil {
 				t.Fatal(err)
 			}
 			r := g.Enrich(context.WithValue(t.Context(), key{}, true), exchange())
-			if !maps.Equal(got, want) || !slices.Equal(order, []string{"verify", "lookup", "sign"}[:len(want)]) {
+			if !maps.Equal(got, want) || !slices.Equal(order, []string{"verify", "lookup", "workflow", "sign"}[:len(want)]) {
 				t.Errorf("%s: got %v, want %v; outcome %s: %v", client, got, want, r.Outcome, r.Cause)
 			}
 		})

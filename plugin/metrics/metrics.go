@@ -49,14 +49,14 @@ func New(build Build, source Source) *Metrics {
 	handlers := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_handler_seconds",
 		Help: "Time that a handler took, Kong's answers included.", Buckets: buckets}, []string{"phase"})
 	steps := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "m2m_step_seconds",
-		Help: "Time that a step of an exchange took: verify, lookup or sign.", Buckets: buckets}, []string{"step"})
+		Help: "Time that a step of an exchange took: verify, lookup, workflow or sign.", Buckets: buckets}, []string{"step"})
 	m := &Metrics{
 		source:   source,
 		registry: prometheus.NewRegistry(),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "m2m_outcomes_total",
 			Help: "Exchanges by their outcome and by what was done: refuse, pass or replace."}, []string{"config", "outcome", "action"}),
 		handlers: series(handlers, "access", "response"),
-		steps:    series(steps, "verify", "lookup", "sign"),
+		steps:    series(steps, "verify", "lookup", "workflow", "sign"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "m2m_build_info", Help: "What runs; always 1.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "go": build.Go, "signatures": build.Signatures}})
@@ -87,7 +87,7 @@ func (m *Metrics) Handler(phase string, took time.Duration) {
 	}
 }
 
-// Step measures a step of an exchange: verify, lookup or sign.
+// Step measures a step of an exchange: verify, lookup, workflow or sign.
 func (m *Metrics) Step(step string, took time.Duration) {
 	if m != nil {
 		m.steps.observe(step, took)
