@@ -23,19 +23,23 @@ const (
 // Token is a source, too, but not a kind of record: the provider's verified token.
 const Token Kind = "token"
 
-var kinds = []Kind{Application, Organization, User}
+// Kinds are the kinds of records.
+var Kinds = []Kind{Application, Organization, User}
 
-// Key returns the key in Redis of the record of kind that id names.
-func (k Kind) Key(prefix, id string) string {
+// Short is the kind in a key, as a folder of records and as a command: app, org or
+// user.
+func (k Kind) Short() string {
 	switch k {
 	case Organization:
-		return prefix + "org:" + id
+		return "org"
 	case User:
-		return prefix + "user:" + id
-	default:
-		return prefix + "app:" + id
+		return "user"
 	}
+	return "app"
 }
+
+// Key returns the key in Redis of the record of kind that id names.
+func (k Kind) Key(prefix, id string) string { return prefix + k.Short() + ":" + id }
 
 // Record holds the properties of an application, an organization or a user as
 // its provider wrote them. An absent and an empty property are the same:

@@ -120,7 +120,7 @@ func (c *Config) validateClaim(r *report, path string, claim Claim) {
 		r.addRule(path+".name", "%v", err)
 	}
 	if kind, key := Source(claim.From); claim.From != "" && (kind == "" || key == "") {
-		r.addRule(path+".from", "must be application.KEY, organization.KEY, user.KEY or token.PATH%s", didYouMeanSource(claim.From, append(slices.Clone(kinds), Token)...))
+		r.addRule(path+".from", "must be application.KEY, organization.KEY, user.KEY or token.PATH%s", didYouMeanSource(claim.From, append(slices.Clone(Kinds), Token)...))
 	}
 }
 
@@ -161,7 +161,7 @@ func (c *Config) validateUnique(r *report, i int) {
 // from has another form.
 func Source(from string) (Kind, string) {
 	kind, key, _ := strings.Cut(from, ".")
-	if slices.Contains(kinds, Kind(kind)) || Kind(kind) == Token {
+	if slices.Contains(Kinds, Kind(kind)) || Kind(kind) == Token {
 		return Kind(kind), key
 	}
 	return "", ""

@@ -92,7 +92,7 @@ func (p *printer) explanation(x *diagnose.Explanation) error {
 	if p.json {
 		return p.value(x)
 	}
-	for _, kind := range []schema.Kind{schema.Token, schema.Application, schema.Organization, schema.User} {
+	for _, kind := range append([]schema.Kind{schema.Token}, schema.Kinds...) {
 		for _, name := range slices.Sorted(maps.Keys(x.Records[kind])) {
 			value := "(missing)"
 			if text := x.Records[kind][name]; text != nil {

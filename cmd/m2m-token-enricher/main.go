@@ -11,6 +11,7 @@ import (
 
 	_ "m2m-token-enricher/plugin/jws/pkcs11" // keys in a hardware token
 	"m2m-token-enricher/plugin/visible"
+	"m2m-token-enricher/schema"
 )
 
 func main() {
@@ -30,9 +31,9 @@ func commands(stdout, stderr io.Writer) []*cli.Command {
 	return []*cli.Command{
 		keys(stdout),
 		check(stdout),
-		onRecords("app", "applications", stdout, stderr),
-		onRecords("org", "organizations", stdout, stderr),
-		onRecords("user", "users", stdout, stderr),
+		onRecords(schema.Application, stdout, stderr),
+		onRecords(schema.Organization, stdout, stderr),
+		onRecords(schema.User, stdout, stderr),
 		explain(stdout),
 		inspect(stdout),
 		onSync(stdout, stderr),

@@ -37,26 +37,13 @@ func (p *printer) value(v any) error {
 	return err
 }
 
-// recordKinds are the groups of commands on records, by their name.
-var recordKinds = map[string]schema.Kind{"app": schema.Application, "org": schema.Organization, "user": schema.User}
-
-// groupOf is the name of the commands on records of kind.
-func groupOf(kind schema.Kind) string {
-	for name, k := range recordKinds {
-		if k == kind {
-			return name
-		}
-	}
-	return string(kind)
-}
-
 // change prints the differences of a record, a property a line.
 func (p *printer) change(kind schema.Kind, c records.Change) error {
 	if p.json {
 		return p.value(struct {
 			Kind string `json:"kind"`
 			records.Change
-		}{groupOf(kind), c})
+		}{kind.Short(), c})
 	}
 	sign := "~"
 	switch {
@@ -65,7 +52,7 @@ func (p *printer) change(kind schema.Kind, c records.Change) error {
 	case len(c.Before) == 0:
 		sign = "+"
 	}
-	visible.Fprintf(p.out, "%s %s %s\n", sign, groupOf(kind), visible.Value(c.ID))
+	visible.Fprintf(p.out, "%s %s %s\n", sign, kind.Short(), visible.Value(c.ID))
 	all := maps.Clone(c.After)
 	maps.Copy(all, c.Before)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -87,9 +74,9 @@ func (p *printer) change(kind schema.Kind, c records.Change) error {
 // gone prints that a record is deleted.
 func (p *printer) gone(kind schema.Kind, id string) error {
 	if p.json {
-		return p.value(map[string]string{"kind": groupOf(kind), "deleted": id})
+		return p.value(map[string]string{"kind": kind.Short(), "deleted": id})
 	}
-	visible.Fprintf(p.out, "- %s %s\n", groupOf(kind), visible.Value(id))
+	visible.Fprintf(p.out, "- %s %s\n", kind.Short(), visible.Value(id))
 	return nil
 }
 
@@ -97,7 +84,7 @@ func (p *printer) gone(kind schema.Kind, id string) error {
 func (p *printer) summary(s reconcile.Summary, dryRun bool) error {
 	counts := map[string]*reconcile.Counts{}
 	for kind, c := range s {
-		counts[groupOf(kind)] = c
+		counts[kind.Short()] = c
 	}
 	if p.json {
 		return p.value(map[string]any{"summary": counts})

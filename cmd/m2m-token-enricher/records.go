@@ -30,10 +30,9 @@ type recordsRun struct {
 	stderr io.Writer
 }
 
-// onRecords returns the commands on the records of a kind, by its name and its
-// plural.
-func onRecords(group, plural string, stdout, stderr io.Writer) *cli.Command {
-	r := &recordsRun{kind: recordKinds[group], stderr: stderr}
+// onRecords returns the commands on the records of a kind.
+func onRecords(kind schema.Kind, stdout, stderr io.Writer) *cli.Command {
+	r := &recordsRun{kind: kind, stderr: stderr}
 	r.print.out = stdout
 	asJSON := jsonFlag(&r.print, "Print JSON, one value a line")
 	dryRun := &cli.BoolFlag{Name: "dry-run", Destination: &r.dryRun, HideDefault: true, Usage: "Only show what would change"}
@@ -42,11 +41,11 @@ func onRecords(group, plural string, stdout, stderr io.Writer) *cli.Command {
 	command := func(name, args, usage, example string, run func(*recordsRun, []string) error, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
 			Name: name, ArgsUsage: args, Usage: usage, Flags: slices.Concat(flags, []cli.Flag{asJSON}, r.target.flags()),
-			Description: described("", group+" "+name+" -c kong.yml "+example), Action: interruptible(r.onStore(run)),
+			Description: described("", kind.Short()+" "+name+" -c kong.yml "+example), Action: interruptible(r.onStore(run)),
 		}
 	}
 	return &cli.Command{
-		Name: group, Usage: "Read and write the records of " + plural + " in Redis",
+		Name: kind.Short(), Usage: "Read and write the records of " + string(kind) + "s in Redis",
 		Description: "Choose the Redis with -c KONG_YML, or with --host and --prefix. Gateways use a change within seconds.",
 		Commands: []*cli.Command{
 			command("get", "ID", "Print a record", "my_id", (*recordsRun).get),

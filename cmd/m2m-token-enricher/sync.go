@@ -188,9 +188,9 @@ func hinted(err error) error {
 // logRun logs a run that changed something or failed.
 func (r *syncRun) logRun(summary reconcile.Summary, err error) {
 	var done []any
-	for _, kind := range []schema.Kind{schema.Application, schema.Organization, schema.User} {
+	for _, kind := range schema.Kinds {
 		if c := summary[kind]; c.New+c.Changed+c.Deleted > 0 {
-			done = append(done, slog.Group(groupOf(kind), "new", c.New, "changed", c.Changed, "deleted", c.Deleted))
+			done = append(done, slog.Group(kind.Short(), "new", c.New, "changed", c.Changed, "deleted", c.Deleted))
 		}
 	}
 	switch {

@@ -13,7 +13,7 @@ import (
 // other. It warns of what it leaves out, by name. The fields that identify the
 // record and say whether it is suspended always fit. If there are too many
 // properties, it keeps those in first, and then the first by name.
-func (c *Client) withinLimits(kind, id string, record schema.Record, own fields, first []string) schema.Record {
+func (c *Client) withinLimits(kind schema.Kind, id string, record schema.Record, own fields, first []string) schema.Record {
 	for key, value := range own {
 		delete(record, key) // a property never replaces a field, not even an absent one
 		switch {
@@ -36,7 +36,7 @@ func (c *Client) withinLimits(kind, id string, record schema.Record, own fields,
 	return record
 }
 
-func (c *Client) warnLeftOut(kind, id, key string) {
+func (c *Client) warnLeftOut(kind schema.Kind, id, key string) {
 	what := fmt.Sprintf("%q has more than %d bytes", key, schema.MaxPropertySize)
 	if len(key) > schema.MaxNameSize {
 		what = fmt.Sprintf("a name of more than %d bytes, %.40q…,", schema.MaxNameSize, key)

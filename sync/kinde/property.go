@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 
 	"m2m-token-enricher/schema"
 )
@@ -14,9 +13,6 @@ import (
 // maxPropertyPages is how many pages the properties of one record may have. They
 // are read into memory, so they must end.
 const maxPropertyPages = 100
-
-// kinds are those of the records, by their collections in the API.
-var kinds = map[string]schema.Kind{"applications": schema.Application, "organizations": schema.Organization, "users": schema.User}
 
 // propertyPage is a part of the properties of one record.
 type propertyPage struct {
@@ -29,10 +25,10 @@ type property struct {
 	Value any    `json:"value"` // a string or null
 }
 
-// properties returns the properties of id in collection, from all their pages. If
-// a name may be taken for one with a meaning, the error is an *ambiguousNames.
-func (c *Client) properties(ctx context.Context, collection, id string) (schema.Record, error) {
-	path := "/api/v1/" + collection + "/" + url.PathEscape(id) + "/properties"
+// properties returns the properties of the record id of kind, from all their pages.
+// If a name may be taken for one with a meaning, the error is an *ambiguousNames.
+func (c *Client) properties(ctx context.Context, kind schema.Kind, id string) (schema.Record, error) {
+	path := "/api/v1/" + string(kind) + "s/" + url.PathEscape(id) + "/properties"
 	record, seen, query := schema.Record{}, cursors{}, url.Values{}
 	for range maxPropertyPages {
 		var page propertyPage
@@ -44,10 +40,10 @@ func (c *Client) properties(ctx context.Context, collection, id string) (schema.
 			return nil, err
 		}
 		for _, key := range tooLong {
-			c.warnLeftOut(strings.TrimSuffix(collection, "s"), id, key)
+			c.warnLeftOut(kind, id, key)
 		}
 		if page.Next == "" {
-			if err := c.Names.Check(kinds[collection], record); err != nil {
+			if err := c.Names.Check(kind, record); err != nil {
 				return nil, &ambiguousNames{err, record}
 			}
 			return record, nil

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"m2m-token-enricher/schema"
 )
@@ -17,7 +16,7 @@ import (
 // ApplicationProperties returns the properties of the application whose client
 // id is id. The error wraps ErrNotFound if it doesn't exist.
 func (c *Client) ApplicationProperties(ctx context.Context, id string) (schema.Record, error) {
-	return c.record("application", id, func() (schema.Record, error) { return c.properties(ctx, "applications", id) })
+	return c.record(schema.Application, id, func() (schema.Record, error) { return c.properties(ctx, schema.Application, id) })
 }
 
 // Organization returns the organization with code: its fields code, name, handle,
@@ -25,17 +24,17 @@ func (c *Client) ApplicationProperties(ctx context.Context, id string) (schema.R
 // field of its name, not even an absent one. The error wraps ErrNotFound if the
 // organization doesn't exist.
 func (c *Client) Organization(ctx context.Context, code string) (schema.Record, error) {
-	return c.record("organization", code, func() (schema.Record, error) { return c.organization(ctx, code) })
+	return c.record(schema.Organization, code, func() (schema.Record, error) { return c.organization(ctx, code) })
 }
 
 // User returns the user with id: its fields id, email, first_name, last_name and,
 // if the tenant has it, is_suspended, and its properties, as Organization does.
 func (c *Client) User(ctx context.Context, id string) (schema.Record, error) {
-	return c.record("user", id, func() (schema.Record, error) { return c.user(ctx, id) })
+	return c.record(schema.User, id, func() (schema.Record, error) { return c.user(ctx, id) })
 }
 
 // record calls read, and adds kind and id to its error.
-func (c *Client) record(kind, id string, read func() (schema.Record, error)) (schema.Record, error) {
+func (c *Client) record(kind schema.Kind, id string, read func() (schema.Record, error)) (schema.Record, error) {
 	if id == "" || isDots(id) {
 		return nil, fmt.Errorf("%s %q: not an identifier", kind, id)
 	}
@@ -69,7 +68,7 @@ func (c *Client) organization(ctx context.Context, code string) (schema.Record, 
 	case answer.IsSuspended == nil: // a wrong guess would give its applications tokens
 		return nil, errors.New("the answer doesn't say is_suspended")
 	}
-	return c.complete(ctx, "organizations", code, fields{
+	return c.complete(ctx, schema.Organization, code, fields{
 		schema.OrganizationCode: answer.Code,
 		"name":                  answer.Name,
 		"handle":                answer.Handle,
@@ -96,7 +95,7 @@ func (c *Client) user(ctx context.Context, id string) (schema.Record, error) {
 	if answer.IsSuspended != nil {
 		suspended = strconv.FormatBool(*answer.IsSuspended)
 	}
-	return c.complete(ctx, "users", id, fields{
+	return c.complete(ctx, schema.User, id, fields{
 		schema.UserID:      answer.ID,
 		"email":            answer.Email,
 		"first_name":       answer.FirstName,
@@ -110,12 +109,12 @@ func (c *Client) user(ctx context.Context, id string) (schema.Record, error) {
 type fields map[string]string
 
 // complete returns a record's properties and its own fields.
-func (c *Client) complete(ctx context.Context, collection, id string, own fields) (schema.Record, error) {
-	record, err := c.properties(ctx, collection, id)
+func (c *Client) complete(ctx context.Context, kind schema.Kind, id string, own fields) (schema.Record, error) {
+	record, err := c.properties(ctx, kind, id)
 	if err != nil {
-		return nil, &unreadProperties{err, c.suspended(kinds[collection], own, ambiguous(err))}
+		return nil, &unreadProperties{err, c.suspended(kind, own, ambiguous(err))}
 	}
-	return c.withinLimits(strings.TrimSuffix(collection, "s"), id, record, own, slices.Sorted(maps.Keys(own))), nil
+	return c.withinLimits(kind, id, record, own, slices.Sorted(maps.Keys(own))), nil
 }
 
 // suspended returns what own says of a suspension. If the name of one of the

@@ -134,7 +134,7 @@ func (s *Source) withOwnFields(record schema.Record, a Application) schema.Recor
 		return nil
 	}
 	first := slices.Concat([]string{"type", "name"}, s.Relations[schema.Organization], s.Relations[schema.User])
-	return s.Client.withinLimits("application", a.ID, record, fields{"name": a.Name, "type": a.Type}, first)
+	return s.Client.withinLimits(schema.Application, a.ID, record, fields{"name": a.Name, "type": a.Type}, first)
 }
 
 // unknown returns the identifiers that applications name and that aren't known,

@@ -12,9 +12,6 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// folders are those of a directory.
-var folders = map[string]schema.Kind{"app": schema.Application, "org": schema.Organization, "user": schema.User}
-
 // sourceFile is a file in one of the folders.
 type sourceFile struct {
 	kind   schema.Kind
@@ -31,8 +28,8 @@ const maxDepth = 16
 func (d Directory) files() ([]sourceFile, error) {
 	var files []sourceFile
 	found := false
-	for folder, kind := range folders {
-		root := filepath.Join(d.Path, folder)
+	for _, kind := range schema.Kinds {
+		root := filepath.Join(d.Path, kind.Short())
 		if _, err := os.Lstat(root); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -103,7 +100,8 @@ func (d Directory) misplaced() (files []sourceFile, err error) {
 	entries, err := os.ReadDir(d.Path)
 	for _, entry := range entries {
 		name := entry.Name()
-		if _, ok := folders[name]; ok || strings.HasPrefix(name, ".") {
+		isFolder := slices.ContainsFunc(schema.Kinds, func(k schema.Kind) bool { return k.Short() == name })
+		if isFolder || strings.HasPrefix(name, ".") {
 			continue
 		}
 		switch regular := entry.Type().IsRegular(); {
@@ -118,12 +116,7 @@ func (d Directory) misplaced() (files []sourceFile, err error) {
 
 // beginsAlike reports whether a name begins like one of the folders.
 func beginsAlike(name string) bool {
-	for folder := range folders {
-		if strings.HasPrefix(strings.ToLower(name), folder) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(schema.Kinds, func(k schema.Kind) bool { return strings.HasPrefix(strings.ToLower(name), k.Short()) })
 }
 
 // format returns the format of a file, "" if it isn't read.
