@@ -72,7 +72,7 @@ func (s *Source) reread(ctx context.Context, at string, ids map[schema.Kind][]st
 		return page, err
 	}
 	for kind, read := range s.related() {
-		if err := readAll(ctx, &page, kind, ids[kind], orAbsent(read)); err != nil {
+		if err := readAll(ctx, &page, kind, ids[kind], read, func(string) {}); err != nil {
 			return page, err
 		}
 	}
@@ -107,11 +107,12 @@ func (s *Source) complete(ctx context.Context, list []Application, known map[sch
 			applications[a.ID] = a
 		}
 	}
-	read := orAbsent(func(ctx context.Context, id string) (schema.Record, error) { // absent: deleted since it was listed
+	read := func(ctx context.Context, id string) (schema.Record, error) {
 		record, err := s.Client.ApplicationProperties(ctx, id)
 		return s.withOwnFields(record, applications[id]), err
-	})
-	if err := readAll(ctx, &page, schema.Application, slices.Sorted(maps.Keys(applications)), read); err != nil {
+	}
+	deleted := func(string) {} // since it was listed
+	if err := readAll(ctx, &page, schema.Application, slices.Sorted(maps.Keys(applications)), read, deleted); err != nil {
 		return page, err
 	}
 	readable := slices.Clone(page.Records[schema.Application])
@@ -119,8 +120,9 @@ func (s *Source) complete(ctx context.Context, list []Application, known map[sch
 		readable = append(readable, records.Entry{ID: f.ID, Properties: ambiguous(f.Err)})
 	}
 	for kind, read := range s.related() {
-		ids := s.unknown(kind, readable, known)
-		if err := readAll(ctx, &page, kind, ids, s.warnIfAbsent(kind, read)); err != nil {
+		// Tokens that need an absent one are refused, but the other records are written.
+		absent := func(id string) { s.Client.warnf("the tenant has no %s %s, which an application names", kind, id) }
+		if err := readAll(ctx, &page, kind, s.unknown(kind, readable, known), read, absent); err != nil {
 			return page, err
 		}
 	}
@@ -164,33 +166,11 @@ func (s *Source) unknown(kind schema.Kind, applications []records.Entry, known m
 	return ids
 }
 
-// warnIfAbsent makes read return nil, with a warning, for what the tenant doesn't
-// have. Tokens that need it are refused, but the other records are written.
-func (s *Source) warnIfAbsent(kind schema.Kind, read reader) reader {
-	return func(ctx context.Context, id string) (schema.Record, error) {
-		record, err := orAbsent(read)(ctx, id)
-		if record == nil && err == nil {
-			s.Client.warnf("the tenant has no %s %s, which an application names", kind, id)
-		}
-		return record, err
-	}
-}
-
-// orAbsent makes read return nil for what the tenant doesn't have.
-func orAbsent(read reader) reader {
-	return func(ctx context.Context, id string) (schema.Record, error) {
-		record, err := read(ctx, id)
-		if errors.Is(err, ErrNotFound) {
-			return nil, nil
-		}
-		return record, err
-	}
-}
-
-// readAll reads the records of ids, several at once, into page, and leaves out
-// those that are nil. An unusable answer about one record is a failure of that
-// record. If the tenant doesn't answer, or refuses the caller, it is an error.
-func readAll(ctx context.Context, page *reconcile.Page, kind schema.Kind, ids []string, read reader) error {
+// readAll reads the records of ids, several at once, into page. It leaves out those
+// that the tenant doesn't have, and calls absent for each. An unusable answer about
+// one record is a failure of that record. If the tenant doesn't answer, or refuses
+// the caller, it is an error.
+func readAll(ctx context.Context, page *reconcile.Page, kind schema.Kind, ids []string, read reader, absent func(id string)) error {
 	type result struct {
 		record schema.Record
 		err    error
@@ -201,6 +181,10 @@ func readAll(ctx context.Context, page *reconcile.Page, kind schema.Kind, ids []
 	for i, id := range ids {
 		group.Go(func() error {
 			record, err := read(ctx, id)
+			if errors.Is(err, ErrNotFound) {
+				absent(id)
+				record, err = nil, nil
+			}
 			results[i] = result{record, err}
 			if errors.Is(err, errTenant) || ctx.Err() != nil {
 				return err
