@@ -43,20 +43,15 @@ func (d *document) inOrder(all []*schema.FieldError) (located []error) {
 
 // parseDocuments returns the documents in text, which is that of the file name.
 func parseDocuments(name, text string) (all []*document, err error) {
-	text = blankTemplates(text)
-	checked, err := yaml.NewLoader(strings.NewReader(text), yaml.WithUniqueKeys(false))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	nodes, err := yaml.NewLoader(strings.NewReader(text), yaml.WithUniqueKeys(false))
+	nodes, err := yaml.NewLoader(strings.NewReader(blankTemplates(text)), yaml.WithUniqueKeys(false))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	for {
 		var node yaml.Node
-		err := checked.Load(new(any)) // which refuses endless aliases
+		err := nodes.Load(&node)
 		if err == nil {
-			err = nodes.Load(&node)
+			err = node.Load(new(any), yaml.WithUniqueKeys(false)) // which refuses endless aliases
 		}
 		if wrong, ok := errors.AsType[*yaml.LoadError](err); ok && wrong.Mark.Line > 0 {
 			return nil, fmt.Errorf("%s:%d: %s", name, wrong.Mark.Line, wrong.Message)
