@@ -16,61 +16,69 @@ import (
 	"m2m-token-enricher/schema"
 )
 
-// recordsRun is one run of a command on records.
-type recordsRun struct {
-	kind   schema.Kind
+// storeRun is one run of a command on the records in Redis.
+type storeRun struct {
 	target target
-	match  string
 	dryRun bool
-	file   importFile
-
-	ctx    context.Context
-	store  *records.Store
 	print  printer
 	stderr io.Writer
+
+	ctx   context.Context
+	store *records.Store
+	cfg   *schema.Config // nil without a file
+}
+
+func newStoreRun(stdout, stderr io.Writer) storeRun {
+	return storeRun{print: printer{out: stdout}, stderr: stderr}
+}
+
+func (r *storeRun) mode() records.Mode { return records.Mode(r.dryRun) }
+
+// onStore runs a command with the store open.
+func (r *storeRun) onStore(command func(args []string) error) cli.ActionFunc {
+	return interruptible(func(ctx context.Context, cmd *cli.Command) (err error) {
+		if r.store, r.cfg, err = r.target.store(); err != nil {
+			return err
+		}
+		r.ctx = ctx
+		return errors.Join(command(cmd.Args().Slice()), r.store.Close())
+	})
+}
+
+// recordsRun is one run of a command on the records of a kind.
+type recordsRun struct {
+	storeRun
+	kind  schema.Kind
+	match string
+	file  importFile
 }
 
 // onRecords returns the commands on the records of a kind.
 func onRecords(kind schema.Kind, stdout, stderr io.Writer) *cli.Command {
-	r := &recordsRun{kind: kind, stderr: stderr}
-	r.print.out = stdout
+	r := &recordsRun{storeRun: newStoreRun(stdout, stderr), kind: kind}
 	asJSON := jsonFlag(&r.print, "Print JSON, one value a line")
 	dryRun := &cli.BoolFlag{Name: "dry-run", Destination: &r.dryRun, HideDefault: true, Usage: "Only show what would change"}
 	match := &cli.StringFlag{Name: "match", Destination: &r.match, Value: "*",
 		Usage: "Only identifiers that match this `PATTERN`: * is any text, ? any character, [ab] one of them"}
-	command := func(name, args, usage, example string, run func(*recordsRun, []string) error, flags ...cli.Flag) *cli.Command {
+	command := func(name, args, usage, example string, run func([]string) error, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
 			Name: name, ArgsUsage: args, Usage: usage, Flags: slices.Concat(flags, []cli.Flag{asJSON}, r.target.flags()),
-			Description: described("", kind.Short()+" "+name+" -c kong.yml "+example), Action: interruptible(r.onStore(run)),
+			Description: described("", kind.Short()+" "+name+" -c kong.yml "+example), Action: r.onStore(run),
 		}
 	}
 	return &cli.Command{
 		Name: kind.Short(), Usage: "Read and write the records of " + string(kind) + "s in Redis",
 		Description: "Choose the Redis with -c KONG_YML, or with --host and --prefix. Gateways use a change within seconds.",
 		Commands: []*cli.Command{
-			command("get", "ID", "Print a record", "my_id", (*recordsRun).get),
-			command("set", "ID KEY=VALUE…", "Set properties of a record, and keep the others", "my_id name=value", (*recordsRun).set, dryRun),
-			command("unset", "ID KEY…", "Remove properties of a record", "my_id name", (*recordsRun).unset, dryRun),
-			command("delete", "ID…", "Delete records", "--dry-run my_id", (*recordsRun).delete, dryRun),
-			command("list", "", "Print the identifiers of records", "--match 'my_*'", (*recordsRun).list, match),
+			command("get", "ID", "Print a record", "my_id", r.get),
+			command("set", "ID KEY=VALUE…", "Set properties of a record, and keep the others", "my_id name=value", r.set, dryRun),
+			command("unset", "ID KEY…", "Remove properties of a record", "my_id name", r.unset, dryRun),
+			command("delete", "ID…", "Delete records", "--dry-run my_id", r.delete, dryRun),
+			command("list", "", "Print the identifiers of records", "--match 'my_*'", r.list, match),
 			command("import", "FILE", "Write the records of a JSON Lines or CSV file; - is standard input", "--dry-run records.jsonl",
-				(*recordsRun).importFile, append(r.file.flags(), dryRun)...),
-			command("export", "", "Print records as JSON Lines, which import reads", "> records.jsonl", (*recordsRun).export, match),
+				r.importFile, append(r.file.flags(), dryRun)...),
+			command("export", "", "Print records as JSON Lines, which import reads", "> records.jsonl", r.export, match),
 		},
-	}
-}
-
-func (r *recordsRun) mode() records.Mode { return records.Mode(r.dryRun) }
-
-// onStore runs a command with the store open.
-func (r *recordsRun) onStore(command func(*recordsRun, []string) error) cli.ActionFunc {
-	return func(ctx context.Context, cmd *cli.Command) error {
-		store, _, err := r.target.store()
-		if err != nil {
-			return err
-		}
-		r.ctx, r.store = ctx, store
-		return errors.Join(command(r, cmd.Args().Slice()), store.Close())
 	}
 }
 

@@ -14,38 +14,30 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"m2m-token-enricher/plugin/visible"
-	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/sync/reconcile"
 )
 
 // syncRun is one run of a sync command: from a source into Redis.
 type syncRun struct {
-	target target
+	storeRun
 	tenant tenant
+	log    *slog.Logger
 
 	every     time.Duration
 	once      bool
-	dryRun    bool
 	force     bool
 	maxDelete string
 	health    string
 	state     string
 	listen    string
 	path      string
-
-	ctx    context.Context
-	store  *records.Store
-	cfg    *schema.Config // nil without a file
-	print  printer
-	log    *slog.Logger
-	stderr io.Writer
 }
 
 // onSync returns the commands that synchronize the records with a source.
 func onSync(stdout, stderr io.Writer) *cli.Command {
 	every := func(interval time.Duration) *syncRun {
-		return &syncRun{every: interval, print: printer{out: stdout}, stderr: stderr, log: slog.New(slog.NewTextHandler(visible.Log(stderr), nil))}
+		return &syncRun{storeRun: newStoreRun(stdout, stderr), every: interval, log: slog.New(slog.NewTextHandler(visible.Log(stderr), nil))}
 	}
 	tenant, files := every(0), every(5*time.Second)
 	return &cli.Command{
@@ -53,13 +45,13 @@ func onSync(stdout, stderr io.Writer) *cli.Command {
 		Description: "\"kinde\" copies a whole tenant, \"webhook\" applies its events at once, and \"file\" copies a directory. Records that the\n" +
 			"source doesn't have are deleted. With --dry-run you see what would change.",
 		Commands: []*cli.Command{
-			{Name: "kinde", Usage: "Copy a Kinde tenant, once or repeatedly", Action: tenant.onStore((*syncRun).kinde),
+			{Name: "kinde", Usage: "Copy a Kinde tenant, once or repeatedly", Action: tenant.onStore(tenant.kinde),
 				Description: described("", "sync kinde -c kong.yml --client-secret-file secret --every 1m --state sync.state"),
 				Flags:       slices.Concat(tenant.tenant.flags(), tenant.runFlags(), tenant.stateFlag(), tenant.target.flags())},
-			{Name: "webhook", Usage: "Receive a Kinde tenant's events and apply them at once", Action: tenant.onStore((*syncRun).webhook),
+			{Name: "webhook", Usage: "Receive a Kinde tenant's events and apply them at once", Action: tenant.onStore(tenant.webhook),
 				Description: described("Run \"sync kinde\", too, because events may get lost.", "sync webhook -c kong.yml --client-secret-file secret --listen 127.0.0.1:9544"),
 				Flags:       slices.Concat(tenant.listenFlags(), tenant.tenant.flags(), tenant.target.flags())},
-			{Name: "file", ArgsUsage: "DIRECTORY", Usage: "Copy the files of a directory, and again when they change", Action: files.onStore((*syncRun).file),
+			{Name: "file", ArgsUsage: "DIRECTORY", Usage: "Copy the files of a directory, and again when they change", Action: files.onStore(files.file),
 				Description: described("", "sync file -c kong.yml --once --dry-run records"),
 				Flags:       slices.Concat(files.runFlags(), files.target.flags())},
 		},
@@ -87,17 +79,6 @@ func (r *syncRun) listenFlags() []cli.Flag {
 		&cli.StringFlag{Name: "listen", Destination: &r.listen, Usage: "Receive events, and answer /healthz, at this `ADDRESS`, such as 127.0.0.1:9544"},
 		&cli.StringFlag{Name: "path", Destination: &r.path, Value: "/kinde/webhook", Usage: "Receive events at this `PATH`"},
 	}
-}
-
-// onStore runs a command with the store open.
-func (r *syncRun) onStore(command func(*syncRun, []string) error) cli.ActionFunc {
-	return interruptible(func(ctx context.Context, cmd *cli.Command) (err error) {
-		if r.store, r.cfg, err = r.target.store(); err != nil {
-			return err
-		}
-		r.ctx = ctx
-		return errors.Join(command(r, cmd.Args().Slice()), r.store.Close())
-	})
 }
 
 // resync is how often an unchanged source is compared with Redis anyway, because
@@ -138,7 +119,7 @@ func (r *syncRun) from(source reconcile.Source, checkpoint *reconcile.Checkpoint
 	if r.force {
 		limit = reconcile.Unlimited
 	}
-	run := &reconcile.Run{Source: source, Store: r.store, Mode: records.Mode(r.dryRun), MaxDelete: limit, Checkpoint: checkpoint}
+	run := &reconcile.Run{Source: source, Store: r.store, Mode: r.mode(), MaxDelete: limit, Checkpoint: checkpoint}
 	if r.dryRun {
 		run.Checkpoint = nil
 		run.Changed, run.Deleted = r.print.change, r.print.gone

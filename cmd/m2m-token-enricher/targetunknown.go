@@ -14,48 +14,42 @@ func (t *target) needed(cfg *schema.Config) []schema.UnknownField {
 	return slices.DeleteFunc(slices.Clone(cfg.Unknown), func(f schema.UnknownField) bool {
 		name := strings.TrimPrefix(f.Path, "config.")
 		field, ofRedis := strings.CutPrefix(name, "redis.")
-		switch {
+		switch field, _ = member(field); {
 		case name == "signing.jwks" || name == "signing.jwks_file":
 			return true
 		case name == "redis" || name == "prefix" || ofRedis:
-			return t.withoutRedis || name == "prefix" && t.prefix != "" || ofRedis && t.gives(field)
+			return t.withoutRedis || flagOf[field].given != nil && flagOf[field].given(t)
 		}
 		return false
 	})
 }
 
-// gives reports whether a flag or the environment gives the field of redis.
-func (t *target) gives(field string) bool {
-	switch name, _ := member(field); name {
-	case "host", "sentinel_master", "sentinel_nodes", "cluster_nodes":
-		return t.host != ""
-	case "port":
-		return t.port != 0
-	case "database":
-		return t.database >= 0
-	case "username":
-		return t.username != "" || os.Getenv(usernameVariable) != ""
-	case "password":
-		return t.passwordFile != "" || os.Getenv(passwordVariable) != ""
-	case "ssl":
-		return t.ssl || t.caFile != ""
-	case "ssl_ca_file":
-		return t.caFile != ""
-	}
-	return false
+// flagOf are the flags of the commands on records, by the field of redis, or prefix,
+// that they replace. A name is shown, given reports whether it is replaced.
+var flagOf = map[string]struct {
+	name  string
+	given func(*target) bool
+}{
+	"prefix":          {"--prefix", func(t *target) bool { return t.prefix != "" }},
+	"host":            {"--host", (*target).ownHost},
+	"sentinel_master": {"", (*target).ownHost},
+	"sentinel_nodes":  {"", (*target).ownHost},
+	"cluster_nodes":   {"", (*target).ownHost},
+	"port":            {"--port", func(t *target) bool { return t.port != 0 }},
+	"database":        {"--database", func(t *target) bool { return t.database >= 0 }},
+	"username":        {"--username", func(t *target) bool { return t.username != "" || os.Getenv(usernameVariable) != "" }},
+	"password":        {"--password-file or " + passwordVariable, func(t *target) bool { return t.passwordFile != "" || os.Getenv(passwordVariable) != "" }},
+	"ssl":             {"--ssl", func(t *target) bool { return t.ssl || t.caFile != "" }},
+	"ssl_ca_file":     {"--ca-file", func(t *target) bool { return t.caFile != "" }},
 }
 
-// flagOf are the flags of the commands on records, by the field that they give.
-var flagOf = map[string]string{
-	"config.prefix": "--prefix", "config.redis.host": "--host", "config.redis.port": "--port",
-	"config.redis.database": "--database", "config.redis.username": "--username", "config.redis.ssl": "--ssl",
-	"config.redis.ssl_ca_file": "--ca-file", "config.redis.password": "--password-file or " + passwordVariable,
-}
+func (t *target) ownHost() bool { return t.host != "" }
 
 // giving says how to give a command the field at path.
 func giving(path string) string {
-	if flag, ok := flagOf[path]; ok {
-		return "give it with " + flag
+	field := strings.TrimPrefix(strings.TrimPrefix(path, "config."), "redis.")
+	if flag := flagOf[field]; flag.name != "" {
+		return "give it with " + flag.name
 	}
 	return "give a file with the value"
 }
