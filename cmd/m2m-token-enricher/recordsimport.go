@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
 
 	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/records"
@@ -99,4 +103,24 @@ func (r *recordsRun) printSummary(s records.Summary) {
 	}
 	would := map[bool]string{true: "would be "}[r.dryRun]
 	visible.Fprintf(r.print.out, "%s%d new, %d changed, %d unchanged, %d bad\n", would, s.New, s.Changed, s.Unchanged, s.Bad)
+}
+
+// progress counts the bytes that are written to it. It shows how far they are in
+// a file, if stderr is a terminal.
+type progress struct{ *progressbar.ProgressBar }
+
+func newProgress(stderr io.Writer, in *os.File) progress {
+	size := int64(-1) // unknown
+	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	file, ok := stderr.(*os.File)
+	return progress{progressbar.NewOptions64(size, progressbar.OptionSetVisibility(ok && term.IsTerminal(int(file.Fd()))),
+		progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())}
+}
+
+func (p progress) Write(b []byte) (int, error) {
+	_ = p.Add(len(b)) // a bar that can't be drawn stops nothing
+	return len(b), nil
 }
