@@ -11,7 +11,7 @@ import (
 
 // HostPort splits s into a host, in lower case, and its port, "" if there is none. A host is an IP address in its usual form, or a name of
 // ASCII labels whose last one begins with a letter. So every reader of s connects to the same host: there is no other spelling of a number, no
-// character to map, no final dot.
+// character to map, no final dot, no IPv4 address within one of IPv6.
 func HostPort(s string) (host, port string, err error) {
 	host, port = strings.ToLower(s), ""
 	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && !strings.HasSuffix(host, "]") {
@@ -34,10 +34,10 @@ func address(s string) (string, bool) {
 	inner, bracket := strings.CutPrefix(s, "[")
 	inner, closed := strings.CutSuffix(inner, "]")
 	ip, err := netip.ParseAddr(inner)
-	if err != nil || ip.Zone() != "" || ip.Is6() != bracket || bracket != closed {
+	if err != nil || ip.Zone() != "" || ip.Is4In6() || ip.Is6() != bracket || bracket != closed {
 		return "", false
 	}
-	return ip.Unmap().String(), true
+	return ip.String(), true
 }
 
 func isHostName(s string) bool {

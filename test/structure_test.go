@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"sync/reconcile":          {"schema", "records"},
 	"sync/kinde":              {"schema", "records", "sync/reconcile"},
 	"plugin/gateway":          {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich"},
+	"plugin/workflow/fetch":   {"schema"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},
 	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket", "plugin/pdk"},
 	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/jws/libcrypto", "plugin/jws/pkcs11", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
