@@ -15,7 +15,7 @@ import (
 // Records looks up the records of one configuration. Safe for concurrent use.
 type Records struct {
 	cfg        *schema.Config
-	properties map[schema.Kind][]string // that a record is asked for
+	properties schema.Names // that a record is asked for
 	store      source
 	now        func() time.Time
 	jitter     func() float64 // in [0, 1)
@@ -32,8 +32,8 @@ type Records struct {
 
 // source is where records come from.
 type source interface {
-	// fetch reads fields of the record at key. Its errors are those of
-	// [Records.Record].
+	// fetch reads fields of the record at key, all of it if schema.AllProperties is
+	// among them. Its errors are those of [Records.Record].
 	fetch(ctx context.Context, key string, fields []string) (schema.Record, error)
 	// node returns the address of the server that has key, "" if there is only
 	// one or if it isn't known. It asks no server.

@@ -47,6 +47,9 @@ func (r *Records) copy(previous *Records) {
 // lacks reports whether the record at key needs a property that isn't among
 // those asked for.
 func (r *Records) lacks(key string, asked []string) bool {
+	if slices.Contains(asked, schema.AllProperties) {
+		return false
+	}
 	for kind, needed := range r.properties {
 		if strings.HasPrefix(key, kind.Key(r.cfg.Prefix, "")) {
 			return slices.ContainsFunc(needed, func(name string) bool { return !slices.Contains(asked, name) })

@@ -92,6 +92,8 @@ func TestCopiedWithoutAProperty(t *testing.T) {
 	}{
 		"added":          {nil, []schema.Claim{{Name: "plan", From: "application.plan"}}, schema.ErrUnavailable},
 		"removed":        {[]schema.Claim{{Name: "plan", From: "application.plan"}}, nil, nil},
+		"all":            {[]schema.Claim{{Name: "plan", From: "application.plan"}}, []schema.Claim{{From: "application"}}, schema.ErrUnavailable},
+		"not all":        {[]schema.Claim{{From: "application"}}, []schema.Claim{{Name: "plan", From: "application.plan"}}, nil},
 		"another kind's": {nil, []schema.Claim{{Name: "plan", From: "organization.plan"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

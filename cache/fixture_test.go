@@ -32,7 +32,7 @@ const prefix = "m2m:example.kinde.com:"
 // reader is the user of the lookups under test. It has no right too many, so a
 // fault doesn't need one that the documentation doesn't give. Its name marks the
 // connections that aren't the test's own.
-var reader = []string{"--user", "m2m", "on", ">p4ssw0rd", "~m2m:*", "resetchannels", "-@all", "+hmget", "+exists", "+select", "+scan"}
+var reader = []string{"--user", "m2m", "on", ">p4ssw0rd", "~m2m:*", "resetchannels", "-@all", "+hmget", "+hgetall", "+exists", "+select", "+scan"}
 
 // tracking is the reader with what cache.invalidation needs.
 var tracking = slices.Concat(reader, []string{"+client|tracking", "+ping"})
@@ -56,6 +56,9 @@ func pool(n int) option { return func(c *schema.Config) { c.Redis.PoolSize = n }
 func withInvalidation(c *schema.Config) {
 	c.Cache.TTL, c.Cache.NegativeTTL, c.Cache.StaleTTL, c.Cache.Invalidation = 3600, 3600, 300, true
 }
+
+// whole has code that reads whole records of applications.
+func whole(c *schema.Config) { c.Claims = append(c.Claims, schema.Claim{From: "application"}) }
 
 // configAt is a configuration for a server on port, whose answers are not cached
 // unless an option changes that.

@@ -40,6 +40,9 @@ func TestRedisProxies(t *testing.T) {
 				wantRegion(t, r, "a", "eu")
 				wantRegion(t, r, "absent", "none")
 			}
+			r = behind(t, tt.handler, tt.server, tt.account, whole)
+			wantRegion(t, r, "a", "eu")
+			wantRegion(t, r, "absent", "none")
 			if _, err := r.Count(t.Context(), 10); err == nil || !strings.Contains(strings.ToUpper(err.Error()), "SCAN") {
 				t.Errorf("Count: got %v, want an error that names SCAN", err)
 			}
@@ -137,20 +140,25 @@ func TestInvalidationBehindAProxy(t *testing.T) {
 func TestPlainCommands(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, reader...)
-	proxy := redistest.StartProxy(t, server.Addr())
-	var mu sync.Mutex
-	var sent []string
-	proxy.Handle(func(command []string) (string, bool) {
+	for want, option := range map[string]option{
+		"auth select hmget exists": func(*schema.Config) {},
+		"auth select hgetall":      whole,
+	} {
+		proxy := redistest.StartProxy(t, server.Addr())
+		var mu sync.Mutex
+		var sent []string
+		proxy.Handle(func(command []string) (string, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			sent = append(sent, strings.ToLower(command[0]))
+			return "", false
+		})
+		r := open(t, configAt(proxy.Port(), asReader, inDatabase1, option, func(c *schema.Config) { c.Redis.PoolSize = 1 }))
+		wantRegion(t, r, "a", "none")
 		mu.Lock()
-		defer mu.Unlock()
-		sent = append(sent, strings.ToLower(command[0]))
-		return "", false
-	})
-	r := open(t, configAt(proxy.Port(), asReader, inDatabase1, func(c *schema.Config) { c.Redis.PoolSize = 1 }))
-	wantRegion(t, r, "a", "none")
-	mu.Lock()
-	defer mu.Unlock()
-	if got, want := strings.Join(sent, " "), "auth select hmget exists"; got != want {
-		t.Errorf("got the commands %s, want %s", got, want)
+		if got := strings.Join(sent, " "); got != want {
+			t.Errorf("got the commands %s, want %s", got, want)
+		}
+		mu.Unlock()
 	}
 }

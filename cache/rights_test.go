@@ -14,18 +14,20 @@ import (
 )
 
 // abilities says which of the things that lookups do work.
-type abilities struct{ record, absent, database, count, tracking, moving bool }
+type abilities struct{ record, whole, absent, database, count, tracking, moving bool }
 
 // rights are those that a topology needs, each with what doesn't work without it.
 type rights map[string]func(*abilities)
 
 var (
 	noLookups  = func(a *abilities) { a.record, a.absent, a.database, a.moving = false, false, false, false }
+	noReading  = func(a *abilities) { noLookups(a); a.whole = false }
 	noTracking = func(a *abilities) { a.tracking = false }
 	nothing    = func(a *abilities) { *a = abilities{} }
 
 	serverRights = rights{
-		"%R~m2m:*": noLookups, "+hmget": noLookups,
+		"%R~m2m:*": noReading, "+hmget": noLookups,
+		"+hgetall":         func(a *abilities) { a.whole = false },
 		"+exists":          func(a *abilities) { a.absent, a.database = false, false },
 		"+select":          func(a *abilities) { a.database = false },
 		"+scan":            func(a *abilities) { a.count = false },
@@ -54,7 +56,7 @@ func (r rights) each(t *testing.T, servers []*redistest.Server, try func() abili
 func (r rights) grant(t *testing.T, servers []*redistest.Server, without string) abilities {
 	t.Helper()
 	words := []any{"ACL", "SETUSER", "m2m", "reset", "on", ">p4ssw0rd", "-@all"}
-	works := abilities{true, true, true, true, true, true}
+	works := abilities{true, true, true, true, true, true, true}
 	for right, breaks := range r {
 		if right == without {
 			breaks(&works)
@@ -84,6 +86,10 @@ func tryAll(t *testing.T, cfg, other *schema.Config) (works abilities) {
 	got, err := r.Record(ctx, schema.Application, "a")
 	works.record = err == nil && got["region"] == "eu"
 	works.moving = works.record // only a cluster moves slots
+	asWhole := *cfg
+	whole(&asWhole)
+	got, err = open(t, &asWhole).Record(ctx, schema.Application, "a")
+	works.whole = err == nil && got["region"] == "eu"
 	skip(retryInterval)
 	_, err = r.Record(ctx, schema.Application, "absent")
 	works.absent = errors.Is(err, schema.ErrNoRecord)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -26,7 +28,11 @@ func newStore(cfg schema.Redis) *store {
 // schema.ErrInvalidRecord or schema.ErrUnavailable.
 func (s *store) fetch(ctx context.Context, key string, fields []string) (schema.Record, error) {
 	s.owners.Reload(false)
-	record, err := s.find(ctx, key, fields)
+	find := s.find
+	if slices.Contains(fields, schema.AllProperties) {
+		find = s.whole
+	}
+	record, err := find(ctx, key, fields)
 	if errors.Is(err, schema.ErrUnavailable) {
 		s.owners.Reload(true)
 	}
@@ -68,6 +74,22 @@ func (s *store) read(ctx context.Context, key string, fields []string) (schema.R
 		}
 	}
 	return record, nil
+}
+
+// whole reads the record at key with all of its properties. Redis stores no empty hash.
+func (s *store) whole(ctx context.Context, key string, _ []string) (schema.Record, error) {
+	values, err := retryDead(s.client, func() (map[string]string, error) { return s.client.HGetAll(ctx, key).Result() })
+	switch {
+	case err != nil:
+		return nil, connect.RecordError(key, err)
+	case len(values) == 0:
+		return nil, fmt.Errorf("%s: %w", key, schema.ErrNoRecord)
+	}
+	if err := schema.Record(values).CheckSize(); err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	maps.DeleteFunc(values, func(_, value string) bool { return value == "" })
+	return values, nil
 }
 
 // retryDead repeats ask while it meets connections that died in the pool, as all

@@ -56,6 +56,47 @@ func TestRedisAnswers(t *testing.T) {
 	}
 }
 
+// TestWholeRecords: code that chooses properties while it runs gets all that a record
+// has, within the limits of a record.
+func TestWholeRecords(t *testing.T) {
+	server := redistest.Start(t)
+	r := lookups(t, server, whole)
+	write(t, server, prefix+"app:full", "org_code", "org_a", "undeclared", "x", "empty", "")
+	write(t, server, prefix+"app:bare", "empty", "")
+	write(t, server, prefix+"app:large", "region", "eu", "undeclared", strings.Repeat("a", schema.MaxPropertySize+1))
+	write(t, server, prefix+"app:bytes", "region", "eu", "undeclared", "\xff")
+	write(t, server, prefix+"org:org_a", "code", "org_a", "name", "A", "plan", "gold")
+	for i := range schema.MaxProperties + 1 {
+		write(t, server, prefix+"app:many", fmt.Sprint("p", i), "x")
+	}
+	if err := server.Client().Set(t.Context(), prefix+"app:text", "x", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		kind schema.Kind
+		id   string
+		want schema.Record
+		err  error
+	}{
+		{schema.Application, "full", schema.Record{"org_code": "org_a", "undeclared": "x"}, nil},
+		{schema.Application, "bare", schema.Record{}, nil},
+		{schema.Application, "large", nil, schema.ErrInvalidRecord},
+		{schema.Application, "bytes", nil, schema.ErrInvalidRecord},
+		{schema.Application, "many", nil, schema.ErrInvalidRecord},
+		{schema.Application, "text", nil, schema.ErrInvalidRecord},
+		{schema.Application, "absent", nil, schema.ErrNoRecord},
+		{schema.Organization, "org_a", schema.Record{"code": "org_a", "name": "A"}, nil}, // only its names are declared
+	} {
+		got, err := r.Record(t.Context(), tt.kind, tt.id)
+		if !errors.Is(err, tt.err) || !maps.Equal(got, tt.want) {
+			t.Errorf("%s %s: got %v, %v, want %v, %v", tt.kind, tt.id, got, err, tt.want, tt.err)
+		}
+		if err != nil && strings.Contains(err.Error(), "aaaa") {
+			t.Errorf("%s %s: the error shows a property", tt.kind, tt.id)
+		}
+	}
+}
+
 // TestTenantsDontMix: the same client id under two prefixes, and in two
 // databases.
 func TestTenantsDontMix(t *testing.T) {

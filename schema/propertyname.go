@@ -10,8 +10,17 @@ import (
 )
 
 // Names are the names of properties that have a meaning, for each kind of record:
-// those in meaningful, and those that a configuration names.
+// those in meaningful, and those that a configuration names. AllProperties among them
+// says that the whole record is read.
 type Names map[Kind][]string
+
+// AllProperties stands in [Names] for every property of a kind, and a source that is
+// the kind alone, such as "organization", has it as its key. Code that chooses
+// properties while it runs needs the whole record. No property has this name.
+const AllProperties = ""
+
+// All reports whether whole records of kind are read.
+func (n Names) All(kind Kind) bool { return slices.Contains(n[kind], AllProperties) }
 
 // meaningful are the names that have a meaning in every configuration.
 var meaningful = Names{
@@ -24,7 +33,7 @@ var meaningful = Names{
 func NamesOf(configs ...*Config) Names {
 	names := Names{}
 	add := func(kind Kind, name string) {
-		if name != "" && !slices.Contains(names[kind], name) {
+		if !slices.Contains(names[kind], name) {
 			names[kind] = append(names[kind], name)
 		}
 	}
@@ -35,7 +44,7 @@ func NamesOf(configs ...*Config) Names {
 	}
 	for _, cfg := range configs {
 		for _, source := range cfg.Sources() {
-			if kind, name := Source(source); kind != Token {
+			if kind, name := Source(source); kind != Token && kind != "" {
 				add(kind, name)
 			}
 		}

@@ -100,3 +100,20 @@ func FuzzNearMisses(f *testing.F) {
 		}
 	})
 }
+
+// TestAllProperties: a source that is a kind alone reads the whole record, beside the
+// names that have a meaning. A name with a meaning stays one.
+func TestAllProperties(t *testing.T) {
+	names := NamesOf(&Config{Claims: []Claim{{From: "organization"}, {From: "user.email"}, {From: "token.a"}, {Value: "x"}}})
+	for kind, want := range map[Kind]bool{Application: false, Organization: true, User: false, Token: false, "": false} {
+		if got := names.All(kind); got != want {
+			t.Errorf("All(%q) = %t, want %t", kind, got, want)
+		}
+	}
+	if meant := names.Meant(Organization, "Is_Suspended"); meant != IsSuspended {
+		t.Errorf("Is_Suspended may be taken for %q, want %s", meant, IsSuspended)
+	}
+	if meant := names.Meant(Organization, "-"); meant != "" {
+		t.Errorf("- may be taken for %q, want nothing", meant)
+	}
+}

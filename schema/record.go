@@ -84,9 +84,7 @@ func ValidID(id string) bool {
 // value.
 func (k Kind) Complete(id string, given Record) (Record, error) {
 	var errs []error
-	invalid := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrInvalidRecord}, args...)...))
-	}
+	invalid := func(format string, args ...any) { errs = append(errs, invalidRecord(format, args...)) }
 	if !ValidID(id) {
 		invalid("the identifier %.300q is not %s", id, IDForm)
 	}
@@ -97,25 +95,46 @@ func (k Kind) Complete(id string, given Record) (Record, error) {
 	if _, ok := Boolean(r[IsSuspended]); k == Organization && r[IsSuspended] != "" && !ok {
 		invalid("%s must be true or false", IsSuspended)
 	}
-	switch {
-	case len(r) == 0:
+	if len(r) == 0 {
 		invalid("no property, and Redis stores no empty record")
-	case len(r) > MaxProperties:
-		invalid("%d properties, more than %d", len(r), MaxProperties)
+	}
+	errs = append(errs, r.checkSize()...)
+	slices.SortFunc(errs, byText)
+	return r, errors.Join(errs...)
+}
+
+// CheckSize returns an error if r is larger than a record may be, or isn't text. It
+// wraps ErrInvalidRecord and shows no value.
+func (r Record) CheckSize() error {
+	errs := r.checkSize()
+	if len(errs) == 0 {
+		return nil
+	}
+	return slices.MinFunc(errs, byText) // one is enough for a log
+}
+
+func (r Record) checkSize() (errs []error) {
+	if len(r) > MaxProperties {
+		return []error{invalidRecord("%d properties, more than %d", len(r), MaxProperties)}
 	}
 	for name, value := range r {
 		switch {
 		case name == "" || len(name) > MaxNameSize || !utf8.ValidString(name):
-			invalid("a property's name is not 1 to %d bytes of UTF-8", MaxNameSize)
+			errs = append(errs, invalidRecord("a property's name is not 1 to %d bytes of UTF-8", MaxNameSize))
 		case len(value) > MaxPropertySize:
-			invalid("%q has more than %d bytes", name, MaxPropertySize)
+			errs = append(errs, invalidRecord("%q has more than %d bytes", name, MaxPropertySize))
 		case !utf8.ValidString(value):
-			invalid("%q isn't UTF-8", name)
+			errs = append(errs, invalidRecord("%q isn't UTF-8", name))
 		}
 	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return r, errors.Join(errs...)
+	return errs
 }
+
+func invalidRecord(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidRecord}, args...)...)
+}
+
+func byText(a, b error) int { return strings.Compare(a.Error(), b.Error()) }
 
 // stored returns given as it is stored, or given itself if nothing changes.
 func (k Kind) stored(id string, given Record) Record {

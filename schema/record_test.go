@@ -155,3 +155,25 @@ func TestMistakesOfOneLine(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckSize: a record that code reads whole has the limits of one that is
+// written, and the error shows no value.
+func TestCheckSize(t *testing.T) {
+	many := Record{}
+	for i := range MaxProperties {
+		many[strings.Repeat("n", i+1)] = "x"
+	}
+	if err := many.CheckSize(); err != nil {
+		t.Errorf("%d properties: %v", len(many), err)
+	}
+	many["one more"] = "x"
+	long := strings.Repeat("s3cret", MaxPropertySize)
+	for name, r := range map[string]Record{
+		"too many": many, "value": {"a": long}, "name": {strings.Repeat("n", MaxNameSize+1): "x"}, "no name": {"": "x"},
+		"bytes": {"a": "\xff"}, "bytes in a name": {"\xff": "x"}, "several": {"a": long, "b": long},
+	} {
+		if err := r.CheckSize(); !errors.Is(err, ErrInvalidRecord) || strings.Contains(err.Error(), "s3cret") || len(err.Error()) > 200 {
+			t.Errorf("%s: got %.300v, want one short error without a value", name, err)
+		}
+	}
+}
