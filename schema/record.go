@@ -59,6 +59,8 @@ const (
 	MaxPropertySize = 4096 // bytes of a value
 	MaxNameSize     = 256  // bytes
 	MaxProperties   = 256
+
+	MaxExpressionSize = 4096 // bytes of a claim's expr
 )
 
 // IDForm is the form of an identifier, for errors.
