@@ -67,17 +67,9 @@ func JSON(text []byte) []byte {
 	return b
 }
 
-// Sprintf is [fmt.Sprintf], but what an argument becomes is a [Line]: line ends
+// Fprintf is [fmt.Fprintf], but what an argument becomes is a [Line]: line ends
 // are those of format alone. The errors that an error joins, one on a line, are
 // separated as by [Error].
-func Sprintf(format string, args ...any) string {
-	for i := range args {
-		args[i] = argument{args[i]}
-	}
-	return fmt.Sprintf(format, args...)
-}
-
-// Fprintf writes what [Sprintf] returns to w.
 func Fprintf(w io.Writer, format string, args ...any) {
 	for i := range args {
 		args[i] = argument{args[i]}

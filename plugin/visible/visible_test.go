@@ -61,23 +61,28 @@ func TestValue(t *testing.T) {
 	}
 }
 
-func TestSprintf(t *testing.T) {
+func TestFprintf(t *testing.T) {
+	printed := func(format string, args ...any) string {
+		var out strings.Builder
+		Fprintf(&out, format, args...)
+		return out.String()
+	}
 	joined := errors.Join(errors.New("one"), errors.New("two"))
 	for _, tt := range []struct {
 		got, want string
 	}{
-		{Sprintf("%s\n%s\n", "a\nb", "c"), "a\\nb\nc\n"},
-		{Sprintf("%q %d %v", "a\n", 7, []string{"x\x1b"}), `"a\n" 7 [x\x1b]`},
-		{Sprintf("%-4s|%.2s|%x", "a", "abc", []byte{1}), "a   |ab|01"},
-		{Sprintf("check: %v", fmt.Errorf("read: %w", joined)), "check: read: one; two"},
-		{Sprintf("%v", fmt.Errorf("%s", "\x1b]0;t\a")), `\x1b]0;t\a`},
-		{Sprintf("%v", errors.Join(errors.New("a\nb"), fmt.Errorf("c\n: %w", joined))), `a\nb; c\n: one; two`},
-		{Sprintf("%v", fmt.Errorf("%w\n%w", errors.New("one"), fmt.Errorf("x: %w", errors.New("\n")))), `one; x: \n`},
-		{Sprintf("%v", &os.PathError{Op: "open", Path: "a\nb", Err: os.ErrNotExist}), `open a\nb: file does not exist`},
-		{Sprintf("%20q|%v", errors.New("e"), error(nil)), `                 "e"|<nil>`},
+		{printed("%s\n%s\n", "a\nb", "c"), "a\\nb\nc\n"},
+		{printed("%q %d %v", "a\n", 7, []string{"x\x1b"}), `"a\n" 7 [x\x1b]`},
+		{printed("%-4s|%.2s|%x", "a", "abc", []byte{1}), "a   |ab|01"},
+		{printed("check: %v", fmt.Errorf("read: %w", joined)), "check: read: one; two"},
+		{printed("%v", fmt.Errorf("%s", "\x1b]0;t\a")), `\x1b]0;t\a`},
+		{printed("%v", errors.Join(errors.New("a\nb"), fmt.Errorf("c\n: %w", joined))), `a\nb; c\n: one; two`},
+		{printed("%v", fmt.Errorf("%w\n%w", errors.New("one"), fmt.Errorf("x: %w", errors.New("\n")))), `one; x: \n`},
+		{printed("%v", &os.PathError{Op: "open", Path: "a\nb", Err: os.ErrNotExist}), `open a\nb: file does not exist`},
+		{printed("%20q|%v", errors.New("e"), error(nil)), `                 "e"|<nil>`},
 	} {
 		if tt.got != tt.want {
-			t.Errorf("Sprintf = %q, want %q", tt.got, tt.want)
+			t.Errorf("Fprintf wrote %q, want %q", tt.got, tt.want)
 		}
 	}
 }
