@@ -24,9 +24,9 @@ var (
 // does: a certificate, its thumbprint or an extension never disables a key.
 var deciding = []string{"kty", "kid", "use", "key_ops", "alg", "n", "e", "crv", "x", "y"}
 
-// privateMembers are those that only a private key has (RFC 7518 sections 6.2.2
+// PrivateMembers are those that only a private key has (RFC 7518 sections 6.2.2
 // and 6.3.2, RFC 8037 section 2).
-var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth"}
+var PrivateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth"}
 
 // members are the deciding ones of a JWK, without those that are null.
 type members map[string]jsontext.Value
@@ -51,7 +51,7 @@ func readMembers(raw []byte) (members, error) {
 		case err != nil:
 			return m, errors.New("not a JSON object")
 		case value.Kind() == 'n':
-		case slices.Contains(privateMembers, text):
+		case slices.Contains(PrivateMembers, text):
 			return m, errPrivate
 		case slices.Contains(deciding, text):
 			if m[text] != nil {

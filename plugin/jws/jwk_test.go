@@ -145,7 +145,7 @@ func lines(s string) (broken string) {
 // TestPrivateMembers: a member that only a private key has refuses the set, also in
 // a key that would be skipped.
 func TestPrivateMembers(t *testing.T) {
-	for _, name := range privateMembers {
+	for _, name := range PrivateMembers {
 		for _, key := range []string{jwkWith(t, rsaKey(), map[string]any{name: "AQ"}), `{"kty":"?","use":"enc","` + name + `":[]}`} {
 			_, err := ParseProviderSet(fmt.Appendf(nil, `{"keys":[%s,%s]}`, jwkWith(t, ecKey(), nil), key))
 			if err == nil || err.Error() != "key 2 is private" {
@@ -190,7 +190,7 @@ func FuzzForeignMembers(f *testing.F) {
 			quoted, err := json.Marshal(m.name)
 			var read string
 			if err != nil || json.Unmarshal(quoted, &read) != nil || !json.Valid(m.value) || len(m.value) > 1000 ||
-				slices.Contains(deciding, read) || slices.Contains(privateMembers, read) {
+				slices.Contains(deciding, read) || slices.Contains(PrivateMembers, read) {
 				return
 			}
 			added += fmt.Sprintf("%s:%s,", quoted, m.value)

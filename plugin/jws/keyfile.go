@@ -171,7 +171,7 @@ func (f *KeyFile) readStable() RingContent {
 // mayGrow reports whether c may be a part of what is being written. The clock of
 // the file's server may differ, so a time in the future counts as recent.
 func (f *KeyFile) mayGrow(c RingContent) bool {
-	if c.Err != nil || !isPEM(c.Text) {
+	if c.Err != nil || !IsPEM(c.Text) {
 		return false
 	}
 	f.mu.Lock()

@@ -83,7 +83,7 @@ func TestKeyFileWithMark(t *testing.T) {
 			t.Errorf("%s: two marks are a ring, want an error", name)
 		}
 	}
-	if !isPEM([]byte("\ufeff" + pemOf(t, ecKey()))) {
+	if !IsPEM([]byte("\ufeff" + pemOf(t, ecKey()))) {
 		t.Error("PEM with a mark isn't waited for, want that it may grow")
 	}
 }

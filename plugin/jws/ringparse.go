@@ -29,7 +29,7 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	switch {
 	case len(text) == 0:
 		return nil, errors.New("no keys: it is empty")
-	case isPEM(text):
+	case IsPEM(text):
 		return parsePEM(text)
 	}
 	var set struct {
@@ -50,7 +50,8 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-func isPEM(text []byte) bool {
+// IsPEM reports whether a ring is written as PEM blocks, not as a JWK set.
+func IsPEM(text []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(schema.WithoutMark(text)), []byte("-----BEGIN"))
 }
 

@@ -21,10 +21,6 @@ const (
 	retiredMember     = "m2m_retired"      // its private part was dropped
 )
 
-// privateMembers are the secret members of a JWK (RFC 7518 sections 6.2.2 and
-// 6.3.2, RFC 8037 section 2).
-var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth"}
-
 // Role is what a key is for now.
 type Role string
 
@@ -131,7 +127,7 @@ func (k *Key) retire(at time.Time) error {
 	if k.jwk == nil {
 		return nil
 	}
-	if err := k.replace(k.jwk.Without(privateMembers...)); err != nil {
+	if err := k.replace(k.jwk.Without(jws.PrivateMembers...)); err != nil {
 		return err
 	}
 	return k.mark(retiredMember, at)

@@ -36,6 +36,10 @@ func TestByteOrderMark(t *testing.T) {
 	if s := f.set(); s.Keys[0].ID != want {
 		t.Errorf("got the key %s, want %s", s.Keys[0].ID, want)
 	}
+	f.text = append([]byte("\ufeff"), f.text...)
+	if _, err := Parse(f.text, start); err == nil {
+		t.Error("a file with two byte order marks is read, but gateways refuse it")
+	}
 }
 
 // TestUnknownTimes: an invalid time never means "never signed".

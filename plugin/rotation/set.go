@@ -1,7 +1,6 @@
 package rotation
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,16 +23,14 @@ type Set struct {
 
 // Parse reads the content of a file that last changed at changed.
 func Parse(text []byte, changed time.Time) (*Set, error) {
-	text = schema.WithoutMark(text)
 	ring, err := jws.ParseRing(text)
 	if err != nil {
 		return nil, err
 	}
-	text = schema.WithoutMark(text)
 	s := &Set{ring: ring}
 	var jwks []*splice.Object
-	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN")) {
-		if s.json, jwks, err = parseSet(text); err != nil {
+	if !jws.IsPEM(text) {
+		if s.json, jwks, err = parseSet(schema.WithoutMark(text)); err != nil {
 			return nil, err
 		}
 	}
