@@ -32,10 +32,8 @@ type Import struct {
 
 // Summary counts what an import did, in records.
 type Summary struct {
-	New       int `json:"new"`
-	Changed   int `json:"changed"`
-	Unchanged int `json:"unchanged"`
-	Bad       int `json:"bad"`
+	Counts
+	Bad int `json:"bad"`
 	// Next is the line to continue from if the import ended early: every record
 	// before it is written. Zero: the import is complete.
 	Next int `json:"next,omitempty"`
@@ -161,16 +159,7 @@ func (r *importRun) count(changes []Change) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range changes {
-		switch {
-		case c.Unchanged():
-			r.summary.Unchanged++
-			continue
-		case len(c.Before) == 0:
-			r.summary.New++
-		default:
-			r.summary.Changed++
-		}
-		if r.Changed != nil {
+		if r.summary.Add(c) && r.Changed != nil {
 			if err := r.Changed(c); err != nil {
 				return err
 			}

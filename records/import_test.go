@@ -48,11 +48,11 @@ func TestImportBadRows(t *testing.T) {
 		want    Summary
 		left    []string
 	}{
-		{"stop", false, 0, Summary{New: 2, Bad: 2, Next: 4}, []string{"a", "b"}},
-		{"skip", true, 0, Summary{New: 4, Bad: 2}, []string{"a", "b", "c", "e"}},
+		{"stop", false, 0, Summary{Counts: Counts{New: 2}, Bad: 2, Next: 4}, []string{"a", "b"}},
+		{"skip", true, 0, Summary{Counts: Counts{New: 4}, Bad: 2}, []string{"a", "b", "c", "e"}},
 		{"from the bad line", false, 4, Summary{Bad: 2, Next: 4}, nil},
-		{"from behind it", false, 5, Summary{New: 1, Bad: 1, Next: 6}, []string{"c"}},
-		{"from the last", false, 7, Summary{New: 1}, []string{"e"}},
+		{"from behind it", false, 5, Summary{Counts: Counts{New: 1}, Bad: 1, Next: 6}, []string{"c"}},
+		{"from the last", false, 7, Summary{Counts: Counts{New: 1}}, []string{"e"}},
 		{"from behind the last", false, 8, Summary{}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,10 +117,10 @@ func TestImportAgain(t *testing.T) {
 			t.Errorf("got %+v with %d changes, %v, want %+v", got.Summary, len(got.changes), got.err, want)
 		}
 	}
-	first := Summary{New: 1498, Changed: 1, Unchanged: 1}
+	first := Summary{Counts: Counts{New: 1498, Changed: 1, Unchanged: 1}}
 	expectNoWrites(t, server.Client(), func() { importAll(DryRun, first) })
 	importAll(Write, first)
-	expectNoWrites(t, server.Client(), func() { importAll(Write, Summary{Unchanged: 1500}) })
+	expectNoWrites(t, server.Client(), func() { importAll(Write, Summary{Counts: Counts{Unchanged: 1500}}) })
 }
 
 // failingRows gives good rows, and from a line on an error that stays.
@@ -191,7 +191,7 @@ func TestImportOfCSV(t *testing.T) {
 	var bad []int
 	run := Import{Kind: schema.Organization, SkipBad: true, Bad: func(e *RowError) { bad = append(bad, e.Line) }}
 	got, err := run.Run(t.Context(), s, CSVRows(strings.NewReader(file), schema.Application, nil), 0)
-	if err != nil || got != (Summary{New: 3, Bad: 1}) || !slices.Equal(bad, []int{6}) {
+	if err != nil || got != (Summary{Counts: Counts{New: 3}, Bad: 1}) || !slices.Equal(bad, []int{6}) {
 		t.Errorf("got %+v, bad %v, %v", got, bad, err)
 	}
 	expectStored(t, server.Client(), prefix+"org:o1", schema.Record{"code": "o1", "name": "Acme", "note": "line 1\nline 2"})

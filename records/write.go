@@ -23,6 +23,27 @@ type Change struct {
 // Unchanged reports whether the record stays as it is.
 func (c Change) Unchanged() bool { return maps.Equal(c.Before, c.After) }
 
+// Counts counts what writes did to records.
+type Counts struct {
+	New       int `json:"new"`
+	Changed   int `json:"changed"`
+	Unchanged int `json:"unchanged"`
+}
+
+// Add counts c, and reports whether it changes the record.
+func (n *Counts) Add(c Change) bool {
+	switch {
+	case c.Unchanged():
+		n.Unchanged++
+		return false
+	case len(c.Before) == 0:
+		n.New++
+	default:
+		n.Changed++
+	}
+	return true
+}
+
 // Mode says whether a write is made or only reported.
 type Mode bool
 

@@ -152,17 +152,7 @@ func (p *progress) updateFailed(ctx context.Context, kind schema.Kind, page *Pag
 }
 
 func (p *progress) count(kind schema.Kind, c records.Change) error {
-	counts := p.summary[kind]
-	switch {
-	case c.Unchanged():
-		counts.Unchanged++
-		return nil
-	case len(c.Before) == 0:
-		counts.New++
-	default:
-		counts.Changed++
-	}
-	if p.Changed != nil {
+	if p.summary[kind].Add(c) && p.Changed != nil {
 		return p.Changed(kind, c)
 	}
 	return nil

@@ -49,10 +49,8 @@ type Run struct {
 
 // Counts are what a run did to the records of one kind.
 type Counts struct {
-	New       int `json:"new"`
-	Changed   int `json:"changed"`
-	Unchanged int `json:"unchanged"`
-	Deleted   int `json:"deleted"`
+	records.Counts
+	Deleted int `json:"deleted"`
 }
 
 // Summary counts what a run did.

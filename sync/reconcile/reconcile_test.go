@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 		return nil
 	}
 	r.Deleted = func(kind schema.Kind, id string) error { gone = append(gone, kind.Key("", id)); return nil }
-	w.expectCounts(w.do(r), Counts{New: 5, Changed: 1, Deleted: 2}, Counts{New: 2, Changed: 1, Deleted: 1}, Counts{New: 3, Deleted: 1})
+	w.expectCounts(w.do(r), Counts{Counts: records.Counts{New: 5, Changed: 1}, Deleted: 2}, Counts{Counts: records.Counts{New: 2, Changed: 1}, Deleted: 1}, Counts{Counts: records.Counts{New: 3}, Deleted: 1})
 	w.expectKeys(allKeys()...)
 	slices.Sort(changed)
 	if want := slices.Sorted(slices.Values(allKeys())); !slices.Equal(changed, want) {
@@ -67,7 +67,7 @@ func TestRun(t *testing.T) {
 	if !slices.Equal(w.events, want) {
 		t.Errorf("got the order %v, want %v", w.events, want)
 	}
-	w.expectCounts(w.do(w.run(source)), Counts{Unchanged: 6}, Counts{Unchanged: 3}, Counts{Unchanged: 3})
+	w.expectCounts(w.do(w.run(source)), Counts{Counts: records.Counts{Unchanged: 6}}, Counts{Counts: records.Counts{Unchanged: 3}}, Counts{Counts: records.Counts{Unchanged: 3}})
 	for key, n := range w.puts {
 		if n != 1 {
 			t.Errorf("%s was written %d times", key, n)
@@ -86,7 +86,7 @@ func TestLargePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := Page{Records: map[schema.Kind][]records.Entry{schema.Application: entries("app", ids...)}}
-	w.expectCounts(w.do(w.run(&pages{list: []Page{page}})), Counts{New: 1201, Deleted: 1201}, Counts{}, Counts{})
+	w.expectCounts(w.do(w.run(&pages{list: []Page{page}})), Counts{Counts: records.Counts{New: 1201}, Deleted: 1201}, Counts{}, Counts{})
 	if got := len(w.dump()); got != 1201 {
 		t.Errorf("Redis holds %d records", got)
 	}
@@ -102,7 +102,7 @@ func TestRunDry(t *testing.T) {
 	calls := 0
 	r.Changed = func(schema.Kind, records.Change) error { calls++; return nil }
 	r.Deleted = func(schema.Kind, string) error { calls++; return nil }
-	w.expectCounts(w.do(r), Counts{New: 5, Changed: 1, Deleted: 1}, Counts{New: 3, Deleted: 1}, Counts{New: 3})
+	w.expectCounts(w.do(r), Counts{Counts: records.Counts{New: 5, Changed: 1}, Deleted: 1}, Counts{Counts: records.Counts{New: 3}, Deleted: 1}, Counts{Counts: records.Counts{New: 3}})
 	if calls != 14 {
 		t.Errorf("got %d calls, want 14", calls)
 	}
