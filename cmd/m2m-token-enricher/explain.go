@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -93,13 +94,10 @@ func (p *printer) explanation(x *diagnose.Explanation) error {
 		return p.value(x)
 	}
 	for _, kind := range append([]schema.Kind{schema.Token}, schema.Kinds...) {
-		for _, name := range slices.Sorted(maps.Keys(x.Records[kind])) {
-			value := "(missing)"
-			if text := x.Records[kind][name]; text != nil {
-				value = visible.Value(*text)
-			}
-			visible.Fprintf(p.out, "%s.%s = %s\n", kind, visible.Word(name), value)
-		}
+		p.source(x, kind)
+	}
+	for _, line := range x.Printed {
+		visible.Fprintf(p.out, "printed: %s\n", visible.Value(line))
 	}
 	passes := map[bool]string{true: ", the provider's answer passes"}[x.Action == "pass"]
 	visible.Fprintf(p.out, "outcome: %s%s\n", x.Outcome, passes)
@@ -115,5 +113,26 @@ func (p *printer) explanation(x *diagnose.Explanation) error {
 	for _, name := range x.Added {
 		visible.Fprintf(p.out, "+ %s: %s\n", visible.Word(name), x.Claims[name])
 	}
+	if x.Seconds > 0 {
+		ran := time.Duration(x.Seconds * float64(time.Second))
+		visible.Fprintf(p.out, "time: %s\n", ran.Round(time.Microsecond))
+	}
 	return nil
+}
+
+// source prints what was read of the records of kind. A workflow chooses them, so its
+// records are named.
+func (p *printer) source(x *diagnose.Explanation, kind schema.Kind) {
+	for _, found := range x.Read {
+		if found.Kind == kind && x.Seconds > 0 {
+			visible.Fprintf(p.out, "read: %s %s\n", kind, visible.Value(found.ID))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(x.Records[kind])) {
+		value := "(missing)"
+		if text := x.Records[kind][name]; text != nil {
+			value = visible.Value(*text)
+		}
+		visible.Fprintf(p.out, "%s.%s = %s\n", kind, visible.Word(name), value)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +23,9 @@ type Explanation struct {
 	Cause    string                             `json:"cause,omitempty"`
 	ClientID string                             `json:"client_id,omitempty"`
 	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties and claims that are read; null means missing
+	Read     []Lookup                           `json:"read,omitempty"`    // the records, in the order of their lookups
+	Printed  []string                           `json:"printed,omitempty"` // by the workflow
+	Seconds  float64                            `json:"seconds,omitempty"` // that the workflow ran; zero if it didn't
 	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the enriched token
 	Added    []string                           `json:"added,omitempty"`   // names of the claims that the provider's token lacks
 	Dropped  []string                           `json:"dropped,omitempty"` // members of the provider's answer that the enriched one lacks
@@ -32,22 +37,36 @@ const explainTime = 20 * time.Second
 // Explain runs the pipeline of the gateway, with the current records, for a token
 // that the provider might issue to clientID for audience.
 func Explain(ctx context.Context, cfg *schema.Config, clientID string, audience []string) (*Explanation, error) {
-	token, verifier, err := imagined(cfg, clientID, audience)
+	return ExplainEvent(ctx, cfg, enrich.Event{ClientID: clientID, Audience: audience}, nil)
+}
+
+// ExplainEvent is Explain for a token with all that a workflow learns of an event,
+// except its domain. Nil records are those in Redis.
+func ExplainEvent(ctx context.Context, cfg *schema.Config, event enrich.Event, records enrich.Records) (*Explanation, error) {
+	token, verifier, err := imagined(cfg, event)
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, cfg, token, verifier)
+	return explain(ctx, cfg, question{token: token, ip: event.IP, verifier: verifier, records: records})
 }
 
 // ExplainToken is Explain for a token of the provider, or for its whole answer. The
 // token is verified with the provider's keys.
 func ExplainToken(ctx context.Context, cfg *schema.Config, token string) (*Explanation, error) {
-	return explain(ctx, cfg, token, nil)
+	return explain(ctx, cfg, question{token: token})
+}
+
+// question is what an explanation is about.
+type question struct {
+	token    string          // or the provider's whole answer
+	ip       string          // of the client
+	verifier enrich.Verifier // nil means the provider's
+	records  enrich.Records  // nil means those in Redis
 }
 
 // imagined returns a token that the provider might issue, and a verifier for it. It
 // is signed with a throwaway key, because nobody has the provider's.
-func imagined(cfg *schema.Config, clientID string, audience []string) (string, enrich.Verifier, error) {
+func imagined(cfg *schema.Config, event enrich.Event) (string, enrich.Verifier, error) {
 	ring, err := throwawayRing()
 	if err != nil {
 		return "", nil, err
@@ -58,8 +77,11 @@ func imagined(cfg *schema.Config, clientID string, audience []string) (string, e
 	}
 	now := time.Now().Unix()
 	claims := map[string]any{"iss": cfg.Issuer, "iat": now, "exp": now + 3600, "jti": "explained"}
-	if len(audience) > 0 {
-		claims["aud"] = audience
+	if len(event.Audience) > 0 {
+		claims["aud"] = event.Audience
+	}
+	if len(event.Scope) > 0 {
+		claims["scp"] = event.Scope
 	}
 	path := cfg.ClientIDClaim
 	if len(path) == 0 {
@@ -71,7 +93,7 @@ func imagined(cfg *schema.Config, clientID string, audience []string) (string, e
 		at[name] = inner
 		at = inner
 	}
-	at[path[len(path)-1]] = clientID
+	at[path[len(path)-1]] = event.ClientID
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", nil, err
@@ -88,9 +110,8 @@ func (v fixedKeys) Renewed(context.Context) (jws.ProviderKeys, error) {
 	return jws.ProviderKeys(v), nil
 }
 
-// explain enriches token as a gateway that enforces every application. A nil
-// verifier means the provider's.
-func explain(ctx context.Context, cfg *schema.Config, token string, verifier enrich.Verifier) (*Explanation, error) {
+// explain answers q as a gateway that enforces every application.
+func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
 	enforced := *cfg
@@ -101,17 +122,29 @@ func explain(ctx context.Context, cfg *schema.Config, token string, verifier enr
 	}
 	defer g.Close()
 	lookups := &recorder{Records: g.Records, records: map[schema.Kind]schema.Record{}}
+	if q.records != nil {
+		lookups.Records = q.records
+	}
 	deps := g.Dependencies()
 	deps.Records, deps.Ring = lookups, orThrowaway(deps.Ring)
-	if verifier != nil {
-		deps.Verifier = verifier
+	if q.verifier != nil {
+		deps.Verifier = q.verifier
+	}
+	workflow := &timedWorkflow{Workflow: deps.Workflow, limit: time.Duration(cfg.Timeout) * time.Millisecond}
+	if deps.Workflow != nil {
+		deps.Workflow = workflow
 	}
 	enricher, err := enrich.New(&enforced, deps)
 	if err != nil {
 		return nil, err
 	}
-	x := exchangeOf(token)
-	return lookups.explanation(cfg, x.Response.Body, enricher.Enrich(ctx, x))
+	x := exchangeOf(q)
+	explanation, err := lookups.explanation(cfg, x.Response.Body, enricher.Enrich(ctx, x))
+	if err != nil {
+		return nil, err
+	}
+	explanation.Seconds = workflow.ran.Seconds()
+	return explanation, nil
 }
 
 // orThrowaway returns the configured keys or, if you can't read them, a throwaway key.
@@ -133,16 +166,17 @@ func throwawayRing() (*jws.Ring, error) {
 	return jws.ParseRing(text)
 }
 
-// exchangeOf is the request of a client and the answer with token. A token that
-// begins as a JSON object is the whole answer.
-func exchangeOf(token string) enrich.Exchange {
-	body := []byte(token)
-	if !strings.HasPrefix(token, "{") {
-		body, _ = json.Marshal(map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
+// exchangeOf is the request of a client and the answer with the token of q. A token
+// that begins as a JSON object is the whole answer.
+func exchangeOf(q question) enrich.Exchange {
+	body := []byte(q.token)
+	if !strings.HasPrefix(q.token, "{") {
+		body, _ = json.Marshal(map[string]any{"access_token": q.token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
 	}
 	return enrich.Exchange{
 		Request:  enrich.Request{Method: "POST", ContentType: "application/x-www-form-urlencoded", Body: []byte("grant_type=client_credentials")},
 		Response: enrich.Response{Status: 200, Body: body},
+		IP:       q.ip,
 	}
 }
 
@@ -150,6 +184,7 @@ func exchangeOf(token string) enrich.Exchange {
 type recorder struct {
 	enrich.Records
 	records map[schema.Kind]schema.Record
+	read    []Lookup
 }
 
 // Record implements [enrich.Records].
@@ -157,6 +192,7 @@ func (r *recorder) Record(ctx context.Context, kind schema.Kind, id string) (sch
 	record, err := r.Records.Record(ctx, kind, id)
 	if err == nil {
 		r.records[kind] = record
+		r.read = append(r.read, Lookup{kind, id})
 	}
 	return record, err
 }
@@ -165,7 +201,7 @@ func (r *recorder) Record(ctx context.Context, kind schema.Kind, id string) (sch
 func (r *recorder) explanation(cfg *schema.Config, body []byte, result enrich.Result) (*Explanation, error) {
 	x := &Explanation{
 		Outcome: string(result.Outcome), Action: result.Action.String(), ClientID: result.ClientID,
-		Records: r.properties(cfg),
+		Records: r.properties(cfg), Read: r.read, Printed: result.Printed,
 	}
 	if claims, err := claimsIn(body); err == nil && result.ClientID != "" { // the token was verified
 		addClaims(x.Records, cfg, claims)
@@ -181,25 +217,28 @@ func (r *recorder) explanation(cfg *schema.Config, body []byte, result enrich.Re
 }
 
 // properties returns the properties that the configuration names, nil for a missing
-// one.
+// one. A source that is a kind alone names all.
 func (r *recorder) properties(cfg *schema.Config) map[schema.Kind]map[string]*string {
 	all := map[schema.Kind]map[string]*string{}
-	add := func(from string) {
-		kind, name := schema.Source(from)
+	for _, source := range cfg.Sources() {
+		kind, name := schema.Source(source)
 		record, found := r.records[kind]
 		if !found {
-			return
+			continue
 		}
 		if all[kind] == nil {
 			all[kind] = map[string]*string{}
 		}
-		all[kind][name] = nil
-		if value := record[name]; value != "" {
-			all[kind][name] = &value
+		names := []string{name}
+		if name == "" {
+			names = slices.Collect(maps.Keys(record))
 		}
-	}
-	for _, source := range cfg.Sources() {
-		add(source)
+		for _, name := range names {
+			all[kind][name] = nil
+			if value := record[name]; value != "" {
+				all[kind][name] = &value
+			}
+		}
 	}
 	return all
 }

@@ -1,10 +1,12 @@
 package diagnose
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
+	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/idptest"
 	"m2m-token-enricher/test/redistest"
@@ -128,5 +130,39 @@ func TestExplainToken(t *testing.T) {
 		if err != nil || x.Outcome == "enriched" || x.Claims != nil {
 			t.Errorf("got %+v, %v, want it refused", x, err)
 		}
+	}
+}
+
+// recordsOf are records by their kind and identifier.
+type recordsOf map[schema.Kind]map[string]schema.Record
+
+func (r recordsOf) Record(_ context.Context, kind schema.Kind, id string) (schema.Record, error) {
+	if record, ok := r[kind][id]; ok {
+		return record, nil
+	}
+	return nil, schema.ErrNoRecord
+}
+
+// TestExplainEvent: the token says what the event says, and given records take the
+// place of Redis.
+func TestExplainEvent(t *testing.T) {
+	cfg, err := schema.Parse(map[string]any{
+		"issuer": "https://example.kinde.com", "redis": map[string]any{"host": "127.0.0.1", "port": 1.0}, "signing": map[string]any{"jwks_file": "none"},
+		"claims": []any{map[string]any{"name": "org_name", "from": "organization.name"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := enrich.Event{ClientID: "app_1", Audience: []string{"https://api.example.com"}, Scope: []string{"read", "write"}}
+	given := recordsOf{schema.Application: {"app_1": {"org_code": "org_1"}}, schema.Organization: {"org_1": {"name": "Acme Inc"}}}
+	x, err := ExplainEvent(t.Context(), cfg, event, given)
+	if err != nil || x.Outcome != "enriched" || x.ClientID != "app_1" {
+		t.Fatalf("got %+v, %v, want app_1 enriched", x, err)
+	}
+	if got, want := string(x.Claims["aud"])+string(x.Claims["scp"])+string(x.Claims["org_name"]), `["https://api.example.com"]["read","write"]"Acme Inc"`; got != want {
+		t.Errorf("got the claims %s, want %s", got, want)
+	}
+	if want := []Lookup{{schema.Application, "app_1"}, {schema.Organization, "org_1"}}; !slices.Equal(x.Read, want) {
+		t.Errorf("got the lookups %v, want %v", x.Read, want)
 	}
 }

@@ -1,0 +1,32 @@
+package diagnose
+
+import (
+	"context"
+	"time"
+
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
+)
+
+// Lookup is a record that was found.
+type Lookup struct {
+	Kind schema.Kind `json:"kind"`
+	ID   string      `json:"id"`
+}
+
+// timedWorkflow measures a workflow, and gives it as much time as a gateway does.
+type timedWorkflow struct {
+	enrich.Workflow
+	limit time.Duration
+	ran   time.Duration // zero if it didn't run
+}
+
+// Run implements [enrich.Workflow].
+func (w *timedWorkflow) Run(ctx context.Context, event enrich.Event, given []splice.Member, related enrich.Related) ([]splice.Member, []string, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.limit)
+	defer cancel()
+	started := time.Now()
+	defer func() { w.ran = time.Since(started) }()
+	return w.Workflow.Run(ctx, event, given, related)
+}
