@@ -55,18 +55,24 @@ func newInstance(all *instances, config []byte) *instance {
 }
 
 // open opens the gateway.
-func (i *instance) open() {
+func (i *instance) open(options func(*schema.Config) gateway.Options) {
 	if i.invalid != nil {
 		return
 	}
 	i.try(func() error {
 		var err error
-		if i.gateway, err = i.all.open(i.cfg, i.all.options(i.cfg)); err != nil {
+		if i.gateway, err = i.all.open(i.cfg, options(i.cfg)); err != nil {
 			return fmt.Errorf("open the configuration: %w", err)
 		}
-		go i.gateway.Warm()
 		return nil
 	})
+}
+
+// warm reads the keys ahead of the first token.
+func (i *instance) warm() {
+	if i.gateway != nil {
+		go i.gateway.Warm()
+	}
 }
 
 // try makes the instance invalid if f fails or panics.

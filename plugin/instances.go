@@ -4,9 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"maps"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -78,23 +76,51 @@ func (is *instances) HandleEvent(k *pdk.Event) (known bool) {
 }
 
 // start starts the instance with the configuration that Kong delivers, unless
-// it is already started.
+// it is already started. It opens without mu, which every event needs: a workflow
+// takes time to build. Of several that open at once, the first stays.
 func (is *instances) start(config []byte) *instance {
 	i := newInstance(is, config)
+	if known := is.deliver(i.identity, config); known != nil {
+		return known
+	}
+	i.open(is.options)
+	return is.insert(i, config)
+}
+
+// deliver returns the known instance of the configuration that Kong delivers, nil if
+// there is none.
+func (is *instances) deliver(identity [sha256.Size]byte, config []byte) *instance {
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	now := is.now()
-	if known := is.withConfig(i.identity); known != nil {
-		i = known
-	} else {
-		i.id, i.started = is.newID(), now
-		i.open()
-		is.known[i.id] = i
+	i := is.withConfig(identity)
+	if i != nil {
+		is.note(i, config)
 	}
-	i.used = now
-	i.delivered(config)
-	is.sweep(now)
 	return i
+}
+
+// insert adds an open instance, or returns the known one of its configuration.
+func (is *instances) insert(opened *instance, config []byte) *instance {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	i := is.withConfig(opened.identity)
+	if i != nil {
+		go opened.close()
+	} else {
+		i = opened
+		i.id, i.started = is.newID(), is.now()
+		is.known[i.id] = i
+		i.warm()
+	}
+	is.note(i, config)
+	return i
+}
+
+// note keeps that Kong has started i for a delivered configuration.
+func (is *instances) note(i *instance, config []byte) {
+	i.used = is.now()
+	i.delivered(config)
+	is.sweep(i.used)
 }
 
 // use returns the instance called id, nil if it isn't known. It stays open until
@@ -111,8 +137,10 @@ func (is *instances) use(id int32) *instance {
 	return i
 }
 
-// options returns what an instance of cfg is opened with. The caller holds mu.
+// options returns what an instance of cfg is opened with.
 func (is *instances) options(cfg *schema.Config) gateway.Options {
+	is.mu.Lock()
+	defer is.mu.Unlock()
 	return gateway.Options{From: is.cached(cfg), Transport: is.observers.traces.Transport(), Step: is.observers.step()}
 }
 
@@ -209,36 +237,4 @@ func (is *instances) forget(i *instance) {
 	}
 	delete(is.counts, i.name)
 	is.observers.metrics.Forget(i.name)
-}
-
-// Instances implements [metrics.Source].
-func (is *instances) Instances() int {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	return len(is.known)
-}
-
-// Missed implements [metrics.Source].
-func (is *instances) Missed() uint64 { return is.observers.audit.Missed() }
-
-// States implements [metrics.Source]. Instances with the same name have one state.
-func (is *instances) States() []metrics.State {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	is.sweep(is.now())
-	states := map[string]metrics.State{}
-	for _, i := range is.known {
-		if i.gateway == nil {
-			continue
-		}
-		s := stateOf(i.name, i.gateway)
-		if s.NotReady != nil {
-			go i.gateway.Warm() // without a request nothing else would
-		}
-		states[i.name] = states[i.name].Join(s)
-	}
-	for name, s := range states {
-		states[name] = s.Join(is.counts[name])
-	}
-	return slices.Collect(maps.Values(states))
 }
