@@ -79,6 +79,22 @@ func logFailure(e *event, r enrich.Result, requestID string) {
 	e.log(pdk.Warn, line)
 }
 
+// logPrinted writes a line for each that a workflow printed, and skips those of a
+// client that has too many.
+func logPrinted(e *event, r enrich.Result) {
+	for _, text := range r.Printed {
+		allowed, skipped := e.failures.allow("printed", r.ClientID)
+		if !allowed {
+			continue
+		}
+		line := fmt.Sprintf("workflow client=%q printed=%q", r.ClientID, text)
+		if skipped > 0 {
+			line += fmt.Sprintf(" not_logged=%d", skipped)
+		}
+		e.log(pdk.Notice, line)
+	}
+}
+
 // logLine is one line in logfmt. skipped is how many like it weren't written.
 func logLine(r enrich.Result, requestID string, skipped int) string {
 	var line strings.Builder

@@ -21,23 +21,34 @@ type event struct {
 	cacheHeadersKnown bool
 }
 
-// traceVariables are what a traced event needs beside the exchange.
-var traceVariables = []string{"http_traceparent"}
+// nginx' variables that some events need beside the exchange.
+const (
+	traceparentVariable = "http_traceparent"
+	addressVariable     = "remote_addr" // of the client or, behind a trusted proxy, what that says
+)
 
-// exchange asks Kong for what nearly every decision needs, and for the traceparent
-// header if the event is traced.
-func (e *event) exchange() (x enrich.Exchange, traceparent []byte, err error) {
+// exchange asks Kong for what nearly every decision needs. It asks for the
+// traceparent header if the event is traced, and for the client's IP if withIP.
+func (e *event) exchange(withIP bool) (x enrich.Exchange, traceparent []byte, err error) {
 	var variables []string
 	if e.observation.traced() {
-		variables = traceVariables
+		variables = append(variables, traceparentVariable)
+	}
+	if withIP {
+		variables = append(variables, addressVariable)
 	}
 	given, err := e.kong.Exchange(cacheHeader, variables...)
 	unclear := e.setCacheHeaders(given.Headers) // also with an error: a failed event may pass the answer
 	if err != nil {
 		return x, nil, err
 	}
-	if len(given.Variables) > 0 {
-		traceparent = given.Variables[0]
+	for n, name := range variables {
+		switch name {
+		case traceparentVariable:
+			traceparent = given.Variables[n]
+		case addressVariable:
+			x.IP = string(given.Variables[n])
+		}
 	}
 	x.Partial = true
 	x.Response = enrich.Response{Status: given.Status, Body: given.Body, HeadersError: unclear}

@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/pdk"
+	"m2m-token-enricher/test/pdktest"
 )
 
 // TestWarning: a warning is logged when it comes, after a minute if it has changed,
@@ -116,6 +121,35 @@ func TestRefusalsAreLimited(t *testing.T) {
 	for _, want := range []string{"user 8.", "-socket-user ", "/run/m2m.socket "} {
 		if n := strings.Count(out.String(), want); n != failuresPerMinute {
 			t.Errorf("%d lines have %q, want %d", n, want, failuresPerMinute)
+		}
+	}
+}
+
+// TestPrintedIsLimited: what a workflow prints is in the log with the client, each line
+// as one line, and no client fills the log.
+func TestPrintedIsLimited(t *testing.T) {
+	k := &pdktest.Kong{}
+	handle(t, k, "response", func(side *pdk.Event) {
+		now := time.Unix(0, 0)
+		e := &event{kong: side, failures: newFailureLimit(func() time.Time { return now })}
+		lines := slices.Repeat([]string{"a\nb"}, enrich.MaxPrinted)
+		for range 2 {
+			logPrinted(e, enrich.Result{ClientID: "chatty", Printed: lines})
+		}
+		logPrinted(e, enrich.Result{ClientID: "quiet", Printed: []string{"c"}})
+		now = now.Add(time.Minute)
+		logPrinted(e, enrich.Result{ClientID: "chatty", Printed: lines[:1]})
+	})
+	if n := failuresPerMinute + 2; len(k.Log) != n {
+		t.Fatalf("%d lines, want %d", len(k.Log), n)
+	}
+	for n, want := range map[int]string{
+		0:                     `workflow client="chatty" printed="a\nb"`,
+		failuresPerMinute:     `workflow client="quiet" printed="c"`,
+		failuresPerMinute + 1: `workflow client="chatty" printed="a\nb" not_logged=40`,
+	} {
+		if k.Log[n] != want {
+			t.Errorf("line %d is %s, want %s", n, k.Log[n], want)
 		}
 	}
 }

@@ -66,12 +66,29 @@ func TestTraceparent(t *testing.T) {
 			if traced {
 				e.observation.traces = tr
 			}
-			if _, got, err := e.exchange(); err != nil || string(got) != traceparent && traced {
+			if _, got, err := e.exchange(false); err != nil || string(got) != traceparent && traced {
 				t.Errorf("traceparent %q, %v", got, err)
 			}
 		})
 		if slices.Contains(k.Calls, "kong.nginx.get_var") != traced || k.Writes != 2 {
 			t.Errorf("traced %t: %v in %d writes", traced, k.Calls, k.Writes)
+		}
+	}
+}
+
+// TestClientIP: Kong is asked for the client's IP in the same round trip, and only if
+// something reads it.
+func TestClientIP(t *testing.T) {
+	for _, wanted := range []bool{false, true} {
+		k := &pdktest.Kong{Replies: pdktest.Replies{"kong.nginx.get_var": pdktest.Text("203.0.113.7")}}
+		handle(t, k, "response", func(p *pdk.Event) {
+			e := &event{kong: p}
+			if x, _, err := e.exchange(wanted); err != nil || (x.IP == "203.0.113.7") != wanted {
+				t.Errorf("wanted %t: the IP is %q, %v", wanted, x.IP, err)
+			}
+		})
+		if slices.Contains(k.Calls, "kong.nginx.get_var") != wanted || k.Writes != 2 {
+			t.Errorf("wanted %t: %v in %d writes", wanted, k.Calls, k.Writes)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (i *instance) handle(e *event, handler func(context.Context, *event) error)
 
 // response enriches the token in the upstream's answer.
 func (i *instance) response(ctx context.Context, e *event) error {
-	x, traceparent, err := e.exchange()
+	x, traceparent, err := e.exchange(i.gateway.ReadsIP())
 	ctx = e.observation.trace(ctx, traceparent)
 	if err == nil && (!i.cfg.EnforcesAll() || x.NeedsDetails()) { // where not all are enforced, access refused nothing
 		err = e.details(&x)
@@ -77,6 +77,7 @@ func (i *instance) response(ctx context.Context, e *event) error {
 	if len(r.Dropped) > 0 {
 		e.warn("other tokens", i.tokensWarning.next(i.all.now(), func() error { return errOtherTokens }))
 	}
+	logPrinted(e, r)
 	answer(e, r)
 	return nil
 }

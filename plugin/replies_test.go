@@ -71,7 +71,7 @@ func TestExchange(t *testing.T) {
 	k := &pdktest.Honest{}
 	k.Play(t, pdk.NewServer(Name, handles(func(p *pdk.Event) {
 		e := &event{kong: p}
-		x, _, err := e.exchange()
+		x, _, err := e.exchange(true)
 		if err == nil {
 			err = e.details(&x)
 		}
@@ -89,6 +89,7 @@ func TestExchange(t *testing.T) {
 			{x.Request.ContentEncoding, variable("http_content_encoding")},
 			{x.Request.Authorization, variable("http_authorization")},
 			{x.Request.Cookie, variable("http_cookie")},
+			{x.IP, variable("remote_addr")},
 			{strings.Join(e.cacheHeaders, " "), "cdn-cache-control"},
 		} {
 			if tt.got != tt.want {

@@ -118,6 +118,10 @@ func (g *Gateway) Enrich(ctx context.Context, x enrich.Exchange) enrich.Result {
 	return r
 }
 
+// ReadsIP reports whether something reads the client's IP. Kong is asked for it only
+// then.
+func (g *Gateway) ReadsIP() bool { return g.deps.Workflow != nil }
+
 // Warm reads the gateway's and the provider's keys before the next request needs them.
 // A failure is reported by that request. Another Warm returns at once meanwhile.
 func (g *Gateway) Warm() {

@@ -1,6 +1,7 @@
 package kongtest
 
 import (
+	"net"
 	"slices"
 	"strings"
 
@@ -136,6 +137,9 @@ func (x *exchange) nginxVar(name string) string {
 		return x.id
 	case "request": // the line as it came
 		return x.r.Method + " " + x.r.RequestURI + " " + x.r.Proto
+	case "remote_addr":
+		host, _, _ := net.SplitHostPort(x.r.RemoteAddr)
+		return host
 	}
 	return ""
 }
