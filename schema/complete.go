@@ -39,6 +39,8 @@ func (r *report) field(f Field, path string, value any) any {
 		return r.record(f, path, value)
 	case "array", "set":
 		return r.list(f, path, value)
+	case "map":
+		return r.table(f, path, value)
 	case "string":
 		return r.text(f, path, value)
 	case "integer":
@@ -81,7 +83,7 @@ func (r *report) record(f Field, path string, value any) any {
 		}
 	}
 	for _, check := range f.EntityChecks {
-		fields := slices.Concat(check.OnlyOneOf, check.MutuallyExclusive, check.MutuallyRequired)
+		fields := slices.Concat(check.OnlyOneOf, check.AtLeastOneOf, check.MutuallyExclusive, check.MutuallyRequired)
 		if !slices.ContainsFunc(fields, func(name string) bool { return !r.known(path + "." + name) }) {
 			r.entityCheck(check, path, complete)
 		}
@@ -103,6 +105,9 @@ func (r *report) entityCheck(check EntityCheck, path string, record map[string]a
 	}
 	if names := check.OnlyOneOf; len(names) > 0 && set(names) != 1 {
 		r.add(path, "exactly one of these fields must be non-empty: '%s'", strings.Join(names, "', '"))
+	}
+	if names := check.AtLeastOneOf; len(names) > 0 && set(names) == 0 {
+		r.add(path, "at least one of these fields must be non-empty: '%s'", strings.Join(names, "', '"))
 	}
 	if names := check.MutuallyExclusive; len(names) > 0 && set(names) > 1 {
 		r.add(path, "only one or none of these fields must be set: '%s'", strings.Join(names, "', '"))
@@ -130,6 +135,25 @@ func (r *report) list(f Field, path string, value any) any {
 			complete[i] = r.addUnreadable(at, "expected a %s", f.Elements.Type)
 		} else {
 			complete[i] = r.field(*f.Elements, at, element)
+		}
+	}
+	return complete
+}
+
+// table checks a map. Its keys are an operator's own, so no key is unknown.
+func (r *report) table(f Field, path string, value any) any {
+	given, ok := value.(map[string]any)
+	if !ok {
+		return r.addUnreadable(path, "expected a map")
+	}
+	complete := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		at := path + "." + key
+		r.field(*f.Keys, at, key)
+		if given[key] == nil {
+			complete[key] = r.addUnreadable(at, "expected a %s", f.Values.Type)
+		} else {
+			complete[key] = r.field(*f.Values, at, given[key])
 		}
 	}
 	return complete

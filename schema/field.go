@@ -25,6 +25,8 @@ type Field struct {
 	Referenceable bool          `json:"referenceable,omitempty"` // may be a {vault://...} reference
 	Encrypted     bool          `json:"encrypted,omitempty"`
 	Elements      *Field        `json:"elements,omitempty"`
+	Keys          *Field        `json:"keys,omitempty"`   // of a map
+	Values        *Field        `json:"values,omitempty"` // of a map
 	Fields        Fields        `json:"fields,omitempty"`
 	EntityChecks  []EntityCheck `json:"entity_checks,omitempty"`
 	Reference     string        `json:"reference,omitempty"` // of a foreign field
@@ -35,6 +37,7 @@ type Field struct {
 // is set.
 type EntityCheck struct {
 	OnlyOneOf         []string `json:"only_one_of,omitempty"`
+	AtLeastOneOf      []string `json:"at_least_one_of,omitempty"`
 	MutuallyExclusive []string `json:"mutually_exclusive,omitempty"`
 	MutuallyRequired  []string `json:"mutually_required,omitempty"`
 }

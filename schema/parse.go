@@ -37,24 +37,26 @@ func ParseInstance(data []byte) (*Config, error) {
 	if err := json.Unmarshal(data, &given); err != nil {
 		return nil, fmt.Errorf("decode the configuration: %w", err)
 	}
-	known := Fields(root().Fields)
+	known := root()
 	maps.DeleteFunc(given, func(name string, _ any) bool {
-		return !slices.ContainsFunc(known, func(f Field) bool { return f.Name == name })
+		return !slices.ContainsFunc(known.Fields, func(f Field) bool { return f.Name == name })
 	})
-	dropKongs(given)
+	known.dropKongs(given)
 	return Parse(given)
 }
 
 // dropKongs removes what Kong adds to a record, such as the "$refs" of vault
-// references.
-func dropKongs(record map[string]any) {
-	maps.DeleteFunc(record, func(name string, _ any) bool {
-		return strings.HasPrefix(name, "$") || strings.HasPrefix(name, "__")
+// references. The keys of a map are an operator's own, except those with a dollar.
+func (f Field) dropKongs(value any) {
+	members, ok := value.(map[string]any)
+	if !ok {
+		return
+	}
+	maps.DeleteFunc(members, func(name string, _ any) bool {
+		return strings.HasPrefix(name, "$") || f.Type == "record" && strings.HasPrefix(name, "__")
 	})
-	for _, v := range record {
-		if sub, ok := v.(map[string]any); ok {
-			dropKongs(sub)
-		}
+	for _, sub := range f.Fields {
+		sub.dropKongs(members[sub.Name])
 	}
 }
 

@@ -17,6 +17,9 @@ func (f Field) secret() bool { return f.Encrypted || f.Referenceable }
 func (f Field) public(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
+		if f.Type == "map" {
+			return f.publicMap(v)
+		}
 		shown := map[string]any{}
 		for _, sub := range f.Fields {
 			if given, ok := v[sub.Name]; ok && !sub.secret() {
@@ -35,4 +38,16 @@ func (f Field) public(value any) any {
 		return shown
 	}
 	return value
+}
+
+// publicMap is public for a map. Its keys are no secrets, but they say which there are.
+func (f Field) publicMap(values map[string]any) any {
+	if f.Values.secret() {
+		return nil
+	}
+	shown := map[string]any{}
+	for key, value := range values {
+		shown[key] = f.Values.public(value)
+	}
+	return shown
 }

@@ -59,6 +59,8 @@ func eachField(path string, f Field, typ reflect.Type, each func(path string, f 
 			eachField(at, sub, goType, each)
 		case sub.Elements != nil && sub.Elements.Type == "record":
 			eachField(at+"[]", *sub.Elements, goType.Elem(), each)
+		case sub.Type == "map":
+			each(at+".NAME", *sub.Values, goType.Elem())
 		}
 	}
 }

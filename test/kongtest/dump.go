@@ -113,8 +113,13 @@ func checkField(path string, f schema.Field) error {
 	for _, sub := range f.Fields {
 		errs = append(errs, checkField(path+"."+sub.Name, sub))
 	}
-	if f.Elements != nil {
-		errs = append(errs, checkField(path+"[]", *f.Elements))
+	for part, of := range map[string]*schema.Field{"[]": f.Elements, " keys": f.Keys, " values": f.Values} {
+		if of != nil {
+			errs = append(errs, checkField(path+part, *of))
+		}
+	}
+	if f.Type == "map" && (f.Keys == nil || f.Values == nil) {
+		errs = append(errs, fmt.Errorf("schema: %s: a map needs keys and values", path))
 	}
 	return errors.Join(errs...)
 }

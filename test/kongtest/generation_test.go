@@ -98,6 +98,42 @@ func TestVaultReferences(t *testing.T) {
 	}
 }
 
+// TestMaps: an empty map arrives as one, an unset one doesn't, and references in one
+// are resolved by key.
+func TestMaps(t *testing.T) {
+	t.Setenv("MY_SECRET", "s3cr3t")
+	f := schema.Field{Type: "record", Fields: schema.Fields{
+		{Name: "env", Type: "map", Keys: &schema.Field{Type: "string"}, Values: &schema.Field{Type: "string", Referenceable: true}},
+		{Name: "other", Type: "string"},
+	}, EntityChecks: []schema.EntityCheck{{AtLeastOneOf: []string{"env", "other"}}}}
+	for given, want := range map[string]string{
+		`{"env":{}}`:    `{"env":{}}`,
+		`{"other":"x"}`: `{"other":"x"}`,
+		`{"env":{"A":"{vault://env/my-secret}","B":"b"}}`: `{"$refs":{"env":{"A":"{vault://env/my-secret}"}},"env":{"A":"s3cr3t","B":"b"}}`,
+	} {
+		var config map[string]any
+		if err := json.Unmarshal([]byte(given), &config); err != nil {
+			t.Fatal(err)
+		}
+		complete, err := completeConfig(f, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := json.Marshal(complete); err != nil || string(got) != want {
+			t.Errorf("%s: got %s, %v, want %s", given, got, err, want)
+		}
+	}
+	for given, want := range map[string]string{`{}`: "at least one of these fields must be non-empty: 'env', 'other'", `{"env":["a"]}`: "expected a map"} {
+		var config map[string]any
+		if err := json.Unmarshal([]byte(given), &config); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := completeConfig(f, config); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", given, err, want)
+		}
+	}
+}
+
 func TestDump(t *testing.T) {
 	const good = `{"Protocol":"ProtoBuf:1","Plugins":[{"Name":"probe","Version":"1.2.3","Priority":810,"Phases":["access","response"],
 		"Schema":{"name":"probe","fields":[{"config":{"type":"record","fields":[

@@ -10,10 +10,18 @@ import (
 
 // resolve returns value with the references of f's referenceable fields
 // replaced by what they refer to. A record in which something was replaced
-// also gets $refs, the references by field, as Kong delivers it.
+// also gets $refs, the references by field, as Kong delivers it; those in a map are
+// by key within its field's.
 func resolve(f schema.Field, value any) any {
 	switch v := value.(type) {
 	case map[string]any:
+		if f.Type == "map" {
+			done := map[string]any{}
+			for key, element := range v {
+				done[key] = resolve(*f.Values, element)
+			}
+			return done
+		}
 		return resolveRecord(f, v)
 	case []any:
 		done := make([]any, len(v))
@@ -42,12 +50,27 @@ func resolveRecord(f schema.Field, record map[string]any) map[string]any {
 			if s, ok := value.(string); ok && isReference(sub, s) {
 				refs[name] = s
 			}
+			if inMap := mapReferences(sub, value); len(inMap) > 0 {
+				refs[name] = inMap
+			}
 		}
 	}
 	if len(refs) > 0 {
 		done["$refs"] = refs
 	}
 	return done
+}
+
+// mapReferences returns the references in a map, by key.
+func mapReferences(f schema.Field, value any) map[string]any {
+	refs := map[string]any{}
+	given, _ := value.(map[string]any)
+	for key, element := range given {
+		if s, ok := element.(string); ok && f.Type == "map" && isReference(*f.Values, s) {
+			refs[key] = s
+		}
+	}
+	return refs
 }
 
 func isReference(f schema.Field, s string) bool { return f.Referenceable && schema.IsReference(s) }
