@@ -73,7 +73,7 @@ func restricted(t testing.TB, sources []string) *Values {
 			others = append(others, m.Name)
 		}
 	}
-	token, err := splice.Parse(all.token.Without(others...))
+	token, err := splice.Parse(all.token.Cut(others...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func (k *Key) retire(at time.Time) error {
 	if k.jwk == nil {
 		return nil
 	}
-	if err := k.replace(k.jwk.Without(jws.PrivateMembers...)); err != nil {
+	if err := k.replace(k.jwk.Cut(jws.PrivateMembers...)); err != nil {
 		return err
 	}
 	return k.mark(retiredMember, at)

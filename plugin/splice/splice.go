@@ -226,21 +226,6 @@ func (o *Object) Cut(names ...string) []byte {
 	return append(out, o.text[end:]...)
 }
 
-// Without returns the object without the members of names, as one line.
-func (o *Object) Without(names ...string) []byte {
-	out := []byte("{")
-	for _, m := range o.members {
-		if slices.Contains(names, m.Name) {
-			continue
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = m.appendTo(out)
-	}
-	return append(out, '}')
-}
-
 func (m Member) appendTo(text []byte) []byte {
 	text, _ = jsontext.AppendQuote(text, m.Name) // it replaces invalid UTF-8, so the text stays JSON
 	return append(append(text, ':'), m.Value...)

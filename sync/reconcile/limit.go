@@ -11,11 +11,10 @@ import (
 type Limit struct {
 	count   int
 	percent float64
-	none    bool // no limit
 }
 
 // Unlimited allows any number.
-var Unlimited = Limit{none: true}
+var Unlimited = Limit{percent: 100}
 
 // ParseLimit reads "20" or "10%".
 func ParseLimit(text string) (Limit, error) {
@@ -34,10 +33,7 @@ func ParseLimit(text string) (Limit, error) {
 }
 
 func (l Limit) String() string {
-	switch {
-	case l.none:
-		return "none"
-	case l.percent > 0:
+	if l.percent > 0 {
 		return strconv.FormatFloat(l.percent, 'f', -1, 64) + "%"
 	}
 	return strconv.Itoa(l.count)
@@ -47,5 +43,5 @@ func (l Limit) String() string {
 const rounding = 1e-6
 
 func (l Limit) allows(n, of int) bool {
-	return n == 0 || l.none || n <= l.count || float64(n) <= l.percent*float64(of)/100+rounding
+	return n == 0 || n <= l.count || float64(n) <= l.percent*float64(of)/100+rounding
 }

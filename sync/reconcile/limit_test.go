@@ -43,7 +43,7 @@ func TestLimitAllows(t *testing.T) {
 			}
 		}
 	}
-	if !Unlimited.allows(5, 5) || Unlimited.String() != "none" {
+	if !Unlimited.allows(5, 5) || Unlimited.String() != "100%" {
 		t.Error("Unlimited is a limit")
 	}
 	if (Limit{}).allows(1, 100) || !(Limit{}).allows(0, 100) {
