@@ -45,7 +45,7 @@ func Build(file string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := r.compose(entry, (&loading{repository: r}).plugin())
+	out, err := r.compose(entry, api.ES2019, false)
 	if err != nil {
 		return nil, err
 	}
@@ -56,12 +56,13 @@ func Build(file string) (*Bundle, error) {
 	return &Bundle{File: r.show(entry), Program: program, repository: r, entry: entry}, nil
 }
 
-// compose runs esbuild.
-func (r repository) compose(entry string, plugin api.Plugin) (output, error) {
+// compose runs esbuild. With alone, packages stay outside of the bundle.
+func (r repository) compose(entry string, target api.Target, alone bool) (output, error) {
+	plugin := (&loading{repository: r, alone: alone}).plugin()
 	result := api.Build(api.BuildOptions{
 		EntryPoints: []string{entry}, Outfile: filepath.Join(r.root, "workflow.js"), AbsWorkingDir: r.root, Bundle: true,
 		Plugins: []api.Plugin{plugin}, TsconfigRaw: "{}", // a tsconfig.json isn't read
-		Format: api.FormatCommonJS, Target: api.ES2019, Charset: api.CharsetASCII, // so that columns are the same in bytes and in characters
+		Format: api.FormatCommonJS, Target: target, Charset: api.CharsetASCII, // so that columns are the same in bytes and in characters
 		Supported: map[string]bool{"dynamic-import": false, "async-generator": false, "for-await": false}, // goja lacks them
 		Platform:  api.PlatformNeutral, MainFields: []string{"module", "main"}, Conditions: []string{"module", "browser"},
 		ResolveExtensions: []string{".tsx", ".ts", ".jsx", ".js", ".mjs", ".cjs", ".json"}, JSX: api.JSXAutomatic,

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,7 +52,7 @@ func (r repository) explain(message api.Message) string {
 
 // explainImport says why nothing is found for the name of an import.
 func (r repository) explainImport(name string) string {
-	if name == "." || name == ".." || strings.HasPrefix(name, "./") || strings.HasPrefix(name, "../") || path.IsAbs(name) {
+	if isPath(name) {
 		return fmt.Sprintf("there is no file %q", name)
 	}
 	top, _, _ := strings.Cut(strings.TrimPrefix(name, "node:"), "/")

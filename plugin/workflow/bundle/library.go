@@ -10,12 +10,6 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-const (
-	library          = "@kinde/infrastructure"
-	libraryNamespace = "kinde-library"
-	nativeNamespace  = "native"
-)
-
 // standIn is the library for repositories in which it isn't installed.
 //
 //go:embed library.js
@@ -47,6 +41,7 @@ var libraryNames = func() (names []string) {
 // loading is a build's way to the files.
 type loading struct {
 	repository
+	alone       bool         // packages stay outside
 	files, size atomic.Int64 // esbuild loads in parallel
 }
 
@@ -85,6 +80,9 @@ func (l *loading) resolve(build api.PluginBuild, args api.OnResolveArgs) (none a
 	}
 	if strings.Contains(args.Path, "://") || strings.HasPrefix(args.Path, "//") {
 		return none, fmt.Errorf("%q is on the network: a workflow is made only of files in its repository and of packages in its node_modules", args.Path)
+	}
+	if l.alone && args.Kind != api.ResolveEntryPoint && !isPath(args.Path) {
+		return api.OnResolveResult{Path: args.Path, External: true}, nil
 	}
 	if args.Path != library {
 		return none, nil

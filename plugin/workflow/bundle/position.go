@@ -43,31 +43,6 @@ func (o output) positions() (*positions, error) {
 	return p, err
 }
 
-// namespaceOf splits the name of a source in a source map.
-func namespaceOf(source string) (namespace, path string) {
-	if path, ok := strings.CutPrefix(source, libraryNamespace+":"); ok {
-		return libraryNamespace, path
-	}
-	if path, ok := strings.CutPrefix(source, nativeNamespace+":"); ok {
-		return nativeNamespace, path
-	}
-	return "", source
-}
-
-// shownSource returns a source of esbuild for people.
-func (r repository) shownSource(namespace, path string) string {
-	switch namespace {
-	case libraryNamespace:
-		return library
-	case nativeNamespace:
-		return path
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(r.root, path)
-	}
-	return r.show(path)
-}
-
 // at returns a mistake at an offset of the bundle.
 func (p *positions) at(offset int, text string) mistake {
 	before := string(p.code[:max(0, min(offset, len(p.code)))])
