@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"sync/kinde":              {"schema", "records", "sync/reconcile"},
 	"plugin/gateway":          {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich"},
 	"plugin/workflow/fetch":   {"schema"},
+	"plugin/workflow":         {"schema", "plugin/splice", "plugin/enrich", "plugin/workflow/bundle", "plugin/workflow/fetch"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},
 	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket", "plugin/pdk"},
 	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/jws", "plugin/jws/libcrypto", "plugin/jws/pkcs11", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
@@ -60,7 +61,7 @@ var owners = map[string][]string{
 	"github.com/andybalholm/brotli":   {"plugin/enrich"},
 	"github.com/klauspost/compress":   {"plugin/enrich"},
 	"github.com/hashicorp/golang-lru": {"cache", "sync/kinde"},
-	"github.com/go-json-experiment":   {"plugin/splice", "plugin/jws", "plugin/expression", "plugin/enrich", "plugin/gateway", "plugin/rotation", "records"},
+	"github.com/go-json-experiment":   {"plugin/splice", "plugin/workflow", "plugin/jws", "plugin/expression", "plugin/enrich", "plugin/gateway", "plugin/rotation", "records"},
 	"cel.dev/":                        {"plugin/expression"},
 	"github.com/dop251/goja":          {"plugin/workflow", "plugin/workflow/bundle"},
 	"github.com/evanw/esbuild":        {"plugin/workflow/bundle"},
@@ -72,6 +73,8 @@ var owners = map[string][]string{
 	module + "/test":                  {},
 	"testing":                         {},
 	"google.golang.org/protobuf":      {"plugin/pdk"},
+	"github.com/dop251/goja":          {"plugin/workflow", "plugin/workflow/bundle"}, // and goja_nodejs
+	"github.com/dlclark/regexp2":      {"plugin/workflow"},
 }
 
 func goList(t *testing.T, args ...string) []string {

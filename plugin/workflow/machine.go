@@ -1,0 +1,96 @@
+//go:build !noworkflow
+
+package workflow
+
+import (
+	"strings"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja_nodejs/url"
+	"github.com/dop251/goja_nodejs/util"
+)
+
+// machine is a virtual machine for one evaluation of a bundle. It is never used
+// again.
+type machine struct {
+	vm      *goja.Runtime
+	exports *goja.Object // of module, before the bundle is evaluated
+	module  *goja.Object
+}
+
+// newMachine returns a machine with what every workflow has. Its bounds and names
+// are those that program's text can name.
+func newMachine(p *program, t *turn) *machine {
+	vm := goja.New()
+	vm.SetMaxCallStackSize(maxCalls)
+	t.interrupt = func(cause error) { vm.Interrupt(cause) }
+	b := &bounds{vm: vm, stopped: t.stopped}
+	b.install(p.bounds)
+	m := &machine{vm: vm, exports: vm.NewObject(), module: vm.NewObject()}
+	_ = m.module.Set("exports", m.exports)
+	_ = vm.Set("module", m.module)
+	_ = vm.Set("exports", m.exports)
+	if p.names("url") || p.names("URL") {
+		module := m.load(url.Require)
+		_ = vm.Set("url", module)
+		_ = vm.Set("URL", module.Get("URL"))
+		_ = vm.Set("URLSearchParams", module.Get("URLSearchParams"))
+	}
+	if p.names("util") {
+		_ = vm.Set("util", m.load(util.Require))
+	}
+	return m
+}
+
+// load returns what require has the module export.
+func (m *machine) load(require func(*goja.Runtime, *goja.Object)) *goja.Object {
+	module, exports := m.vm.NewObject(), m.vm.NewObject()
+	_ = module.Set("exports", exports)
+	require(m.vm, module)
+	return exports
+}
+
+// evaluate evaluates the bundle's top level and returns what it exports. It is called
+// by [machine.protect].
+func (m *machine) evaluate(p *program) *goja.Object {
+	if _, err := m.vm.RunProgram(p.compiled); err != nil {
+		panic(err)
+	}
+	return m.module.Get("exports").ToObject(m.vm)
+}
+
+// handler returns what is called for an event, and the object that it is called on:
+// the default export, or its method handle.
+func (m *machine) handler(exports *goja.Object) (f native, on goja.Value) {
+	main := exports.Get("default")
+	if main == nil {
+		main = exports
+	}
+	if f, ok := callable(main); ok {
+		return f, goja.Undefined()
+	}
+	if o, ok := main.(*goja.Object); ok {
+		if f, ok := callable(o.Get("handle")); ok {
+			return f, o
+		}
+	}
+	return nil, nil
+}
+
+// protect calls f, which may run code of the script, and then the jobs of promises
+// that f leaves. The error is what was thrown, or an interruption.
+func (m *machine) protect(f func() goja.Value) (goja.Value, error) {
+	call, _ := goja.AssertFunction(m.vm.ToValue(func(goja.FunctionCall) goja.Value { return f() }))
+	return call(goja.Undefined())
+}
+
+// program is a bundle that is ready to be evaluated.
+type program struct {
+	file     string // for errors
+	text     string
+	compiled *goja.Program
+	bounds   []bound
+}
+
+// names reports whether the bundle's text can name a thing.
+func (p *program) names(name string) bool { return strings.Contains(p.text, name) }

@@ -1,0 +1,29 @@
+//go:build !noworkflow
+
+package workflow
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// computedCall matches a call of a function that has no name in the text.
+var computedCall = regexp.MustCompile("\\]\\s*(\\?\\.)?\\s*(\\(|`|\\.\\s*(call|apply|bind)\\b)")
+
+// needed returns the bounds for a bundle: those of functions that are called
+// without a name, and those that its text can name.
+func needed(text string) []bound {
+	all := text == "" || computedCall.MatchString(text)
+	var list []bound
+	for _, b := range slices.Concat(methods(), constructors()) {
+		if all || implicit[b.name] || strings.Contains(text, b.name) {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// implicit are functions that a script calls without naming them: a list becomes
+// text, and a spread, a loop or a destructuring asks for an iterator.
+var implicit = map[string]bool{"join": true, iterator: true}

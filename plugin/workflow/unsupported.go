@@ -1,0 +1,33 @@
+//go:build noworkflow
+
+package workflow
+
+import (
+	"context"
+	"errors"
+
+	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/splice"
+)
+
+// Workflow is never opened by this binary.
+type Workflow struct{}
+
+// Open says that this binary has no workflows.
+func Open(Options) (*Workflow, error) {
+	return nil, errors.New("this binary was built without workflows (-tags noworkflow); install one with them, or remove config.workflow")
+}
+
+// Run implements [enrich.Workflow].
+func (*Workflow) Run(context.Context, enrich.Event, []splice.Member, enrich.Related) ([]splice.Member, []string, error) {
+	return nil, nil, errors.New("built without workflows")
+}
+
+// Policy implements [enrich.Workflow].
+func (*Workflow) Policy() string { return "" }
+
+// Info describes nothing.
+func (*Workflow) Info() Info { return Info{} }
+
+// Close does nothing.
+func (*Workflow) Close() {}
