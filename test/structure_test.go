@@ -73,7 +73,6 @@ var owners = map[string][]string{
 	module + "/test":                  {},
 	"testing":                         {},
 	"google.golang.org/protobuf":      {"plugin/pdk"},
-	"github.com/dop251/goja":          {"plugin/workflow", "plugin/workflow/bundle"}, // and goja_nodejs
 	"github.com/dlclark/regexp2":      {"plugin/workflow"},
 }
 

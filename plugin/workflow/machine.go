@@ -18,12 +18,10 @@ type machine struct {
 	module  *goja.Object
 }
 
-// newMachine returns a machine with what every workflow has. Its bounds and names
+// newMachine makes a machine of a new virtual one, with what every workflow has. Its bounds and names
 // are those that program's text can name.
-func newMachine(p *program, t *turn) *machine {
-	vm := goja.New()
+func newMachine(vm *goja.Runtime, p *program, t *turn) *machine {
 	vm.SetMaxCallStackSize(maxCalls)
-	t.interrupt = func(cause error) { vm.Interrupt(cause) }
 	b := &bounds{vm: vm, stopped: t.stopped}
 	b.install(p.bounds)
 	m := &machine{vm: vm, exports: vm.NewObject(), module: vm.NewObject()}

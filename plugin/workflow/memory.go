@@ -30,10 +30,11 @@ var suspects struct {
 	cycle  uint64 // of the collector, at the last interruption
 }
 
-// look compares the size of the process with its size at the first look. It stops
-// the script if that has computed longest. The next one isn't stopped before the
-// collector has freed what the first one held.
-func (m *meter) look(spent time.Duration, stop func(error)) {
+// grown compares the size of the process with its size at the first look, and
+// reports whether the script must stop: the process has grown too much, and no
+// other script has computed longer. The next one isn't stopped before the collector
+// has freed what this one held.
+func (m *meter) grown(spent time.Duration) bool {
 	size, live, cycle := processSize()
 	suspects.Lock()
 	defer suspects.Unlock()
@@ -45,16 +46,16 @@ func (m *meter) look(spent time.Duration, stop func(error)) {
 	if m.limit == 0 {
 		m.limit = max(size, 2*live) + maxGrowth
 	}
-	if size <= m.limit || cycle < suspects.cycle+2 && suspects.cycle != 0 {
-		return
+	if size <= m.limit || suspects.cycle != 0 && cycle < suspects.cycle+2 {
+		return false
 	}
 	for other := range suspects.meters {
 		if other.spent > spent {
-			return
+			return false
 		}
 	}
 	suspects.cycle = cycle
-	stop(errMemory)
+	return true
 }
 
 // forget is called when the script doesn't compute any longer.

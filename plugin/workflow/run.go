@@ -29,12 +29,13 @@ var _ enrich.Workflow = (*Workflow)(nil)
 // Run calls the workflow for one event in a new virtual machine. It implements
 // [enrich.Workflow].
 func (w *Workflow) Run(ctx context.Context, event enrich.Event, given []splice.Member, related enrich.Related) ([]splice.Member, []string, error) {
-	t := &turn{ctx: ctx}
+	vm := goja.New()
+	t := newTurn(ctx, vm)
 	if err := t.begin(); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", w.program.file, err)
 	}
 	defer t.close()
-	m := newMachine(w.program, t)
+	m := newMachine(vm, w.program, t)
 	set := &claims{vm: m.vm, check: w.check, given: given}
 	out := w.surround(m, set, (&requests{vm: m.vm, turn: t, client: w.client, clientID: event.ClientID, related: related}).fetch)
 	result, err := m.protect(func() goja.Value {

@@ -5,10 +5,12 @@ package workflow
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/schema"
 )
 
 // TestEvent: a workflow gets Kinde's event, and nothing else.
@@ -97,6 +99,49 @@ func TestEnd(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "workflow.js:1:") || !strings.Contains(err.Error(), "deadline") {
 		t.Errorf("got %v, want the place and the deadline", err)
 	}
+}
+
+// TestNoSlot: an event that gets no turn before its deadline says so.
+func TestNoSlot(t *testing.T) {
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, _, err := opened(t, handler("")).Run(ctx, event, nil, records)
+	for range cap(slots) {
+		<-slots
+	}
+	if err == nil || !strings.Contains(err.Error(), "other workflows computed until the deadline") {
+		t.Errorf("got %v, want that others computed", err)
+	}
+}
+
+// TestWaiting: a script that waits for a lookup lets others compute, and one that
+// waits too long ends.
+func TestWaiting(t *testing.T) {
+	w := opened(t, handler(`
+		const answer = kinde.fetch(event.context.domains.kindeDomain + "/api/v1/applications/app_1/properties");
+		kinde.m2mToken.setCustomClaim("n", answer.json.properties.length)`))
+	arrived, release := make(chan bool), make(chan bool)
+	var all sync.WaitGroup
+	for range 3 * cap(slots) {
+		all.Go(func() {
+			set, _, err := w.Run(t.Context(), event, nil, func(kind schema.Kind) (string, schema.Record, error) {
+				arrived <- true
+				<-release
+				return records(kind)
+			})
+			if err != nil || written(set) != `{"n":2}` {
+				t.Errorf("got %s, %v, want the claim", written(set), err)
+			}
+		})
+	}
+	for range 3 * cap(slots) {
+		<-arrived // all wait, though there are fewer slots
+	}
+	close(release)
+	all.Wait()
 }
 
 // TestGivenClaims: a workflow sees what the configuration maps, and can't change it.

@@ -28,12 +28,13 @@ type settings struct {
 // is wrong with the settings, apart from the trigger, and the error is why they
 // can't be read.
 func readSettings(p *program, env map[string]string, hidden *veil) (s settings, mistakes []mistake, err error) {
-	t := &turn{ctx: context.Background()}
+	vm := goja.New()
+	t := newTurn(context.Background(), vm)
 	if err := t.begin(); err != nil {
 		return s, nil, err
 	}
 	defer t.close()
-	m := newMachine(p, t)
+	m := newMachine(vm, p, t)
 	(&console{vm: m.vm, veil: hidden}).install()
 	absent := func(goja.FunctionCall) goja.Value {
 		panic(m.vm.NewTypeError("there is no event yet; call it in the function that the file exports"))

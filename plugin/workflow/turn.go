@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/dop251/goja"
 )
 
 // slots bounds how many scripts compute at once in the process. Others wait for
@@ -41,6 +43,11 @@ type turn struct {
 	cause     error         // why the script was interrupted, nil if it wasn't
 	look      *time.Timer
 	forget    func() bool
+}
+
+// newTurn returns the turn of the script in vm.
+func newTurn(ctx context.Context, vm *goja.Runtime) *turn {
+	return &turn{ctx: ctx, interrupt: func(cause error) { vm.Interrupt(cause) }}
 }
 
 // begin waits for a slot.
@@ -102,6 +109,10 @@ func (t *turn) wait(f func()) error {
 func (t *turn) stop(cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.stopLocked(cause)
+}
+
+func (t *turn) stopLocked(cause error) {
 	if t.cause == nil {
 		t.cause = cause
 		t.interrupt(cause)
@@ -118,16 +129,15 @@ func (t *turn) stopped() error {
 // check looks at a script that has computed for a while.
 func (t *turn) check() {
 	t.mu.Lock()
-	computing, spent := t.computing, t.computed+time.Since(t.began)
-	if computing {
-		t.look.Reset(nextLook)
+	defer t.mu.Unlock()
+	if !t.computing {
+		return
 	}
-	t.mu.Unlock()
-	switch {
-	case !computing:
-	case spent > maxComputing:
-		t.stop(errComputing)
-	default:
-		t.memory.look(spent, t.stop)
+	t.look.Reset(nextLook)
+	spent := t.computed + time.Since(t.began)
+	if spent > maxComputing {
+		t.stopLocked(errComputing)
+	} else if t.memory.grown(spent) {
+		t.stopLocked(errMemory)
 	}
 }

@@ -25,6 +25,7 @@ const maxOutput = 1 << 20 // bytes of a bundle
 type Bundle struct {
 	File    string        // the workflow's file, for people: relative if it is in the working folder
 	Program *goja.Program // to be run in a new runtime for each event
+	Text    string        // of the program
 
 	repository repository
 	entry      string
@@ -53,7 +54,7 @@ func Build(file string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bundle{File: r.show(entry), Program: program, repository: r, entry: entry}, nil
+	return &Bundle{File: r.show(entry), Program: program, Text: string(out.code), repository: r, entry: entry}, nil
 }
 
 // compose runs esbuild. With alone, packages stay outside of the bundle.

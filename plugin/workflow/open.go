@@ -1,0 +1,91 @@
+//go:build !noworkflow
+
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"m2m-token-enricher/plugin/workflow/bundle"
+	"m2m-token-enricher/plugin/workflow/fetch"
+)
+
+// Open finds, bundles and checks the workflow at o.Path. The error joins one error
+// for each mistake, with its place in the file.
+func Open(o Options) (*Workflow, error) {
+	files, err := bundle.Files(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	hidden := newVeil(o.Env)
+	var found []candidate
+	var errs []error
+	for _, file := range files {
+		c, err := read(file, o.Env, hidden)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		found = append(found, c)
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
+	}
+	c, err := choose(o.Path, found)
+	if err != nil {
+		return nil, err
+	}
+	return &Workflow{
+		program: c.program, settings: c.settings, env: o.Env, check: o.CheckClaim, veil: hidden,
+		client: fetch.New(o.Domain, o.AllowHosts, o.Transport),
+	}, nil
+}
+
+// candidate is a workflow file, whatever its trigger.
+type candidate struct {
+	path     string
+	bundle   *bundle.Bundle
+	program  *program
+	settings settings
+}
+
+// read bundles a file and reads its settings. Mistakes in them count only in a file
+// of this trigger, or without one.
+func read(path string, env map[string]string, hidden *veil) (c candidate, err error) {
+	c.path = path
+	if c.bundle, err = bundle.Build(path); err != nil {
+		return c, err
+	}
+	c.program = &program{file: c.bundle.File, text: c.bundle.Text, compiled: c.bundle.Program, bounds: needed(c.bundle.Text)}
+	var mistakes []mistake
+	if c.settings, mistakes, err = readSettings(c.program, env, hidden); err != nil {
+		return c, err
+	}
+	if c.settings.trigger == trigger || c.settings.trigger == "" {
+		err = placed(path, c.program.file, mistakes)
+	}
+	return c, err
+}
+
+// choose returns the one workflow of this trigger.
+func choose(path string, found []candidate) (candidate, error) {
+	var chosen []candidate
+	var files []string
+	var others []error
+	for _, c := range found {
+		if c.settings.trigger == trigger {
+			chosen = append(chosen, c)
+			files = append(files, c.program.file)
+			continue
+		}
+		others = append(others, placed(c.path, c.program.file, []mistake{mistakef("trigger", "the trigger is %q, and only workflows with %q run here", c.settings.trigger, trigger)}))
+	}
+	switch {
+	case len(chosen) == 1:
+		return chosen[0], nil
+	case len(chosen) > 1:
+		return candidate{}, fmt.Errorf("%d workflows at %s have the trigger %q: %s; name one of the files", len(chosen), path, trigger, strings.Join(files, ", "))
+	}
+	return candidate{}, errors.Join(others...)
+}

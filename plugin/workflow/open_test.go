@@ -1,0 +1,117 @@
+//go:build !noworkflow
+
+package workflow
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"m2m-token-enricher/schema"
+)
+
+// repository writes files below a new folder.
+func repository(t *testing.T, files map[string]string) string {
+	t.Helper()
+	top := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(top, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return top
+}
+
+func options(path string) Options {
+	return Options{Path: path, Domain: tenant, CheckClaim: reserved}
+}
+
+const typescript = `export const workflowSettings = {
+	id: "plans",
+	name: "Plans in tokens",
+	trigger: "m2m:token_generation",
+	failurePolicy: {action: "continue"},
+	bindings: {"kinde.m2mToken": {}, "kinde.fetch": {}, url: {}},
+};
+
+type Answer = { json: { properties: { key: string; value: string }[] } };
+
+export default async function plans(event: { context: { application: { clientId: string }, domains: { kindeDomain: string } } }) {
+	const id: string = event.context.application.clientId;
+	const answer: Answer = kinde.fetch(event.context.domains.kindeDomain + "/api/v1/applications/" + id + "/properties", {});
+	const plan = answer.json.properties.find((p) => p.key === "plan");
+	if (!plan) throw new Error("no plan");
+	kinde.m2mToken.setCustomClaim("plan", plan.value);
+}
+`
+
+// TestOpen: a file in TypeScript, found in its repository by its trigger.
+func TestOpen(t *testing.T) {
+	top := repository(t, map[string]string{
+		"kinde.json": `{"version": "2024-12-09", "rootDir": "src"}`,
+		"src/environment/workflows/plans/plansWorkflow.ts": typescript,
+		"src/environment/workflows/user/userWorkflow.ts":   strings.Replace(typescript, "m2m:token_generation", "user:tokens_generation", 1),
+		"src/environment/workflows/plans/notes.ts":         "this is no code",
+	})
+	w, err := Open(options(top))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	info := w.Info()
+	if info.ID != "plans" || info.Name != "Plans in tokens" || !slices.Equal(info.Bindings, []string{"kinde.fetch", "kinde.m2mToken", "url"}) || filepath.Base(info.File) != "plansWorkflow.ts" {
+		t.Errorf("got %+v", info)
+	}
+	if got := w.Policy(); got != schema.PolicyContinue {
+		t.Errorf("got the policy %q, want %q", got, schema.PolicyContinue)
+	}
+	if got, _, err := run(t, w); err != nil || got != `{"plan":"gold"}` {
+		t.Errorf("got %s, %v, want the plan", got, err)
+	}
+	_, _, err = w.Run(t.Context(), event, nil, func(schema.Kind) (string, schema.Record, error) { return "app_1", schema.Record{}, nil })
+	if err == nil || !strings.HasSuffix(err.Error(), "plansWorkflow.ts:15:18: no plan") {
+		t.Errorf("got the error %v, want the place in the original file", err)
+	}
+}
+
+// TestOpenRefuses: each error says where it is, and what is right.
+func TestOpenRefuses(t *testing.T) {
+	for name, row := range map[string]struct{ from, to, want string }{
+		"another trigger":   {"m2m:token_generation", "user:post_authentication", `Workflow.ts:4:2: the trigger is "user:post_authentication", and only workflows with "m2m:token_generation" run here`},
+		"no trigger":        {`trigger: "m2m:token_generation",`, ``, `Workflow.ts: the trigger is "", and only`},
+		"no settings":       {"workflowSettings", "settings", "Workflow.ts: it must export workflowSettings"},
+		"no function":       {"export default async function", "export async function", "Workflow.ts: it must export a function as its default"},
+		"another policy":    {`action: "continue"`, `action: "retry"`, `Workflow.ts:5:2: workflowSettings.failurePolicy must be {action: "stop"} or {action: "continue"}`},
+		"a binding":         {`"kinde.fetch"`, `"kinde.fetsh"`, `Workflow.ts:6:36: workflowSettings.bindings: there is no binding "kinde.fetsh"; did you mean "kinde.fetch"?`},
+		"an id that isn't":  {`id: "plans"`, `id: 7`, "Workflow.ts:2:2: workflowSettings.id must be a text"},
+		"an error at once":  {"type Answer", "null.x;\ntype Answer", "Workflow.ts:9:5: TypeError: Cannot read property 'x' of undefined"},
+		"an event too soon": {"type Answer", `kinde.fetch("x");` + "\ntype Answer", "Workflow.ts:9:12: TypeError: there is no event yet"},
+		"a loop at once":    {"type Answer", "while (true);\ntype Answer", "it computed for 500ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			top := repository(t, map[string]string{"plansWorkflow.ts": strings.Replace(typescript, row.from, row.to, 1)})
+			w, err := Open(options(filepath.Join(top, "plansWorkflow.ts")))
+			if err == nil {
+				w.Close()
+				t.Fatal("Open accepted it")
+			}
+			if !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got %q, want %q", err, row.want)
+			}
+		})
+	}
+}
+
+// TestOpenChooses: exactly one file must have the trigger.
+func TestOpenChooses(t *testing.T) {
+	top := repository(t, map[string]string{"aWorkflow.ts": typescript, "bWorkflow.ts": typescript})
+	if _, err := Open(options(top)); err == nil || !strings.Contains(err.Error(), "2 workflows") || !strings.Contains(err.Error(), "bWorkflow.ts") {
+		t.Errorf("got %v, want both files", err)
+	}
+}
