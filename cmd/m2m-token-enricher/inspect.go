@@ -44,24 +44,19 @@ func (r *inspectRun) run(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	var i *diagnose.Inspection
 	if cfg == nil {
-		i, err := diagnose.Content(saved.token)
-		if err != nil {
-			return err
-		}
-		return r.show(i)
+		i, err = diagnose.Content(saved.token)
+	} else {
+		i, err = diagnose.Inspect(ctx, cfg, r.url, saved.token)
 	}
-	i, err := diagnose.Inspect(ctx, cfg, r.url, saved.token)
 	if err != nil {
 		return err
 	}
-	if err := r.show(i); err != nil {
+	if err := r.show(i); err != nil || cfg == nil || i.Accepted {
 		return err
 	}
-	if !i.Accepted {
-		return exitRefused
-	}
-	return nil
+	return exitRefused
 }
 
 func (r *inspectRun) show(i *diagnose.Inspection) error {
@@ -69,15 +64,13 @@ func (r *inspectRun) show(i *diagnose.Inspection) error {
 		return r.print.value(i)
 	}
 	visible.Fprintf(r.print.out, "header: %s\nclaims: %s\n", i.Header, i.Payload)
-	if i.SignedBy == diagnose.Unverified {
+	switch {
+	case i.SignedBy == diagnose.Unverified:
 		visible.Fprintf(r.print.out, "nothing is verified: for that, add -c KONG_YML and --url\n")
-		return nil
+	case i.Accepted:
+		visible.Fprintf(r.print.out, "signed by: %s\nan API that trusts the gateway's keys accepts it, if it is in aud\n", i.SignedBy)
+	default:
+		visible.Fprintf(r.print.out, "signed by: %s\nan API that trusts the gateway's keys refuses it: %s\n", i.SignedBy, i.Why)
 	}
-	visible.Fprintf(r.print.out, "signed by: %s\n", i.SignedBy)
-	if i.Accepted {
-		visible.Fprintf(r.print.out, "an API that trusts the gateway's keys accepts it, if it is in aud\n")
-		return nil
-	}
-	visible.Fprintf(r.print.out, "an API that trusts the gateway's keys refuses it: %s\n", i.Why)
 	return nil
 }
