@@ -93,8 +93,11 @@ type Config struct {
 	// such as roles. False refuses them.
 	AllowAuthorizationClaims bool `json:"allow_authorization_claims"`
 
-	// Claims are the claims to add, at least one.
+	// Claims are the claims to add. Without a workflow, there is at least one.
 	Claims []Claim `json:"claims"`
+
+	// Workflow is code that computes further claims. Without a path there is none.
+	Workflow Workflow `json:"workflow"`
 
 	// Fingerprint names the configuration in public. It covers no field that may have
 	// a secret, because one could guess the secret by it. Two configurations that
@@ -257,11 +260,17 @@ func (c *Config) Enforces(clientID string) bool {
 	return int(hash.Sum32()%100) < c.EnforceShare
 }
 
-// Sources are all sources that the configuration names, as [Source] splits them.
+// Sources are all sources that the configuration names, as [Source] splits them. A
+// workflow may read every property.
 func (c *Config) Sources() []string {
 	sources := slices.Concat(c.Organization.From, c.User.From)
 	for _, claim := range c.Claims {
 		sources = append(sources, claim.From)
+	}
+	if c.HasWorkflow() {
+		for _, kind := range Kinds {
+			sources = append(sources, string(kind))
+		}
 	}
 	return sources
 }

@@ -115,6 +115,40 @@ func TestParseInstanceRecording(t *testing.T) {
 	}
 }
 
+// TestWorkflow: it stands beside the claims or instead of them, and may read every
+// property. Its values are secrets.
+func TestWorkflow(t *testing.T) {
+	text := `{"issuer": "https://example.kinde.com", "redis": {"host": "redis"}, "signing": {"jwks_file": "/k"}, "__seq__": 1,
+		"workflow": {"path": "/w", "allow_hosts": [], "env": {"A": "hunter2", "__B": "b", "$refs": {"A": "{vault://env/a}"}}, "$refs": {"env": {"A": "{vault://env/a}"}}}}`
+	cfg, err := ParseInstance([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Workflow{Path: "/w", AllowHosts: []string{}, Env: map[string]Secret{"A": "hunter2", "__B": "b"}}
+	if !reflect.DeepEqual(cfg.Workflow, want) || !cfg.HasWorkflow() || len(cfg.Claims) != 0 {
+		t.Errorf("got %#v with %d claims, want %#v with none", cfg.Workflow, len(cfg.Claims), want)
+	}
+	if shown := fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg); strings.Contains(shown, "hunter2") {
+		t.Errorf("a value is shown: %s", shown)
+	}
+	for _, kind := range Kinds {
+		if names := NamesOf(cfg); !names.All(kind) || cfg.Uses(kind) {
+			t.Errorf("All(%s) = %t, Uses(%s) = %t, want true, and false before it is asked for", kind, names.All(kind), kind, cfg.Uses(kind))
+		}
+	}
+	cfg, err = Parse(minimal(t, "workflow", map[string]any{"path": "/w", "env": map[string]any{}}))
+	if err != nil || len(cfg.Workflow.AllowHosts) != 0 || len(cfg.Workflow.Env) != 0 {
+		t.Errorf("got %#v, %v, want no host and no value", cfg.Workflow, err)
+	}
+	many := map[string]any{}
+	for i := range 101 {
+		many[fmt.Sprint("A", i)] = "x"
+	}
+	if _, err := Parse(minimal(t, "workflow", map[string]any{"path": "/w", "env": many})); err == nil || !strings.Contains(err.Error(), "config.workflow.env: 101 names, more than 100") {
+		t.Errorf("got %v, want an error about 101 names", err)
+	}
+}
+
 func TestFingerprint(t *testing.T) {
 	of := func(changes ...any) string {
 		cfg, err := Parse(minimal(t, changes...))
@@ -159,6 +193,19 @@ func TestFieldErrors(t *testing.T) {
 		{"symmetric algorithm", []any{"algorithms", []any{"HS256"}}, "config.algorithms[0]: expected one of:"},
 		{"no algorithm", []any{"algorithms", []any{}}, "config.algorithms: length must be at least 1"},
 		{"no claims", []any{"claims", []any{}}, "config.claims: length must be at least 1"},
+		{"neither claims nor a workflow", []any{"claims", nil}, "config: at least one of these fields must be non-empty: 'claims', 'workflow'"},
+		{"no path", []any{"workflow.allow_hosts", []any{}}, "config.workflow.path: required field missing"},
+		{"relative path", []any{"workflow.path", "kinde"}, "config.workflow.path: should start with: /"},
+		{"env is no map", []any{"workflow", map[string]any{"path": "/w", "env": []any{}}}, "config.workflow.env: expected a map"},
+		{"env has a number", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"A": 1.0}}}, "config.workflow.env.A: expected a string"},
+		{"env has a null", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"A": nil}}}, "config.workflow.env.A: expected a string"},
+		{"env has an empty value", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"A": ""}}}, "config.workflow.env.A: empty, as a vault reference that can't be resolved is"},
+		{"env has a long value", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"A": strings.Repeat("a", 16385)}}}, "config.workflow.env.A: length must be at most 16384"},
+		{"env name", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"A-B": "x"}}}, `config.workflow.env: "A-B" is not a name`},
+		{"env name begins with a digit", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"1A": "x"}}}, `config.workflow.env: "1A" is not a name`},
+		{"no env name", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"": "x"}}}, `config.workflow.env: "" is not a name`},
+		{"allowed URL", []any{"workflow", map[string]any{"path": "/w", "allow_hosts": []any{"a.example", "https://a.example"}}}, "config.workflow.allow_hosts[1]: not a host"},
+		{"allowed issuer's host", []any{"workflow", map[string]any{"path": "/w", "allow_hosts": []any{"EXAMPLE.kinde.com"}}}, "config.workflow.allow_hosts[0]: the issuer's own host"},
 		{"null element", []any{"claims", []any{nil}}, "config.claims[0]: expected a record"},
 		{"no redis host", []any{"redis", map[string]any{}}, "config.redis: exactly one of these fields must be non-empty: 'host', 'sentinel_master', 'cluster_nodes'"},
 		{"two redis", []any{"redis", map[string]any{"host": "a", "cluster_nodes": []any{map[string]any{"ip": "b"}}}}, "config.redis: exactly one of these fields must be non-empty"},

@@ -29,7 +29,7 @@ const (
 
 // root is the config record, with the default and Kong's own rules of each field.
 func root() Field {
-	return Field{Name: "config", Type: "record", Required: true, Fields: Fields{
+	return Field{Name: "config", Type: "record", Required: true, EntityChecks: []EntityCheck{{AtLeastOneOf: []string{"claims", "workflow"}}}, Fields: Fields{
 		{Name: "mode", Type: "string", Default: ModeEnforce, OneOf: []string{ModeEnforce, ModeObserve},
 			Description: "With observe, the plugin decides and logs everything, but the client receives the provider's own answer."},
 		{Name: "enforce_share", Type: "integer", Default: 100, Between: []int{0, 100},
@@ -74,8 +74,9 @@ func root() Field {
 		relationField("user", []any{"application.user_id"}, []any{}),
 		{Name: "allow_authorization_claims", Type: "boolean", Default: false,
 			Description: "Allow claims such as roles, groups or permissions, by which many APIs decide what a caller may do."},
-		{Name: "claims", Type: "array", Required: true, LenMin: atLeast(1), LenMax: MaxClaims,
+		{Name: "claims", Type: "array", LenMin: atLeast(1), LenMax: MaxClaims,
 			Description: "The claims to add.", Elements: claimField()},
+		workflowField(),
 	}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -46,14 +47,19 @@ func checkField(t *testing.T, path string, f Field) {
 		checkField(t, path+"."+sub.Name, sub)
 	}
 	for _, check := range f.EntityChecks {
-		for _, name := range append(check.OnlyOneOf, check.MutuallyExclusive...) {
+		for _, name := range slices.Concat(check.OnlyOneOf, check.AtLeastOneOf, check.MutuallyExclusive, check.MutuallyRequired) {
 			if !names[name] {
 				t.Errorf("%s: an entity check names %q, which Kong would accept silently", path, name)
 			}
 		}
 	}
-	if f.Elements != nil {
-		checkField(t, path+"[]", *f.Elements)
+	for part, of := range map[string]*Field{"[]": f.Elements, " keys": f.Keys, " values": f.Values} {
+		if of != nil {
+			checkField(t, path+part, *of)
+		}
+	}
+	if isMap := f.Type == "map"; isMap != (f.Keys != nil) || isMap != (f.Values != nil) {
+		t.Errorf("%s: a map, and no other field, has keys and values", path)
 	}
 }
 
@@ -67,6 +73,8 @@ func TestKongAttributes(t *testing.T) {
 		`"one_of":["http","https"]`,
 		`"referenceable":true,"encrypted":true`,
 		`"entity_checks":[{"only_one_of":["jwks_file","jwks"]}]`,
+		`"entity_checks":[{"at_least_one_of":["claims","workflow"]}]`,
+		`"type":"map","description":"What the workflow reads with kinde.env.get: names, and values that may be vault references.","keys":{"type":"string"},"values":{"type":"string","len_max":16384,"referenceable":true,"encrypted":true}`,
 		`"len_min":0`,
 		`"between":[0,65535]`,
 		`"default":false`,

@@ -16,6 +16,7 @@ func (c *Config) validate(r *report) {
 	c.Redis.validate(r)
 	c.Organization.validate(r, "config.organization")
 	c.User.validate(r, "config.user")
+	c.validateWorkflow(r)
 	for i, claim := range c.Claims {
 		c.validateClaim(r, fmt.Sprintf("config.claims[%d]", i), claim)
 		c.validateUnique(r, i)

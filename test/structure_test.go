@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"records":                 {"schema", "cache/connect"},
 	"sync/reconcile":          {"schema", "records"},
 	"sync/kinde":              {"schema", "records", "sync/reconcile"},
-	"plugin/gateway":          {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich"},
+	"plugin/gateway":          {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/workflow"},
 	"plugin/workflow/fetch":   {"schema"},
 	"plugin/workflow":         {"schema", "plugin/splice", "plugin/enrich", "plugin/workflow/bundle", "plugin/workflow/fetch"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/gateway"},

@@ -15,6 +15,7 @@ import (
 	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/workflow"
 	"m2m-token-enricher/schema"
 )
 
@@ -31,6 +32,7 @@ type Gateway struct {
 
 	deps     enrich.Dependencies
 	enricher *enrich.Enricher
+	workflow *workflow.Workflow // nil without one
 	issuer   issuer
 	step     func(context.Context, Step)
 
@@ -84,15 +86,25 @@ func Open(cfg *schema.Config, o Options) (*Gateway, error) {
 		Records:  g.Records,
 		Now:      time.Now,
 	}
-	var err error
-	g.enricher, err = enrich.New(cfg, g.deps)
-	if err == nil {
-		g.issuer, err = newIssuer(cfg)
-	}
-	if err != nil {
+	if err := g.build(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
+}
+
+// build makes what the configuration describes.
+func (g *Gateway) build() (err error) {
+	if g.workflow, err = openWorkflow(g.Config); err != nil {
+		return err
+	}
+	if g.workflow != nil {
+		g.deps.Workflow = g.workflow // not a nil pointer as a workflow
+	}
+	if g.enricher, err = enrich.New(g.Config, g.deps); err != nil {
+		return err
+	}
+	g.issuer, err = newIssuer(g.Config)
+	return err
 }
 
 // Dependencies are what the gateway's decisions ask.
@@ -151,12 +163,19 @@ func (g *Gateway) News() string {
 		kids = append(kids, key.ID)
 	}
 	cfg := g.Config
-	return fmt.Sprintf("serving issuer=%q signs=%s algorithm=%s published=%s redis=%q prefix=%q mode=%s enforce_share=%d policy=%s",
+	line := fmt.Sprintf("serving issuer=%q signs=%s algorithm=%s published=%s redis=%q prefix=%q mode=%s enforce_share=%d policy=%s",
 		cfg.Issuer, kids[0], ring.Algorithm(), strings.Join(kids, ","), g.Records.Where(), cfg.Prefix, cfg.Mode, cfg.EnforceShare, cfg.FailurePolicy)
+	if w, ok := g.Workflow(); ok {
+		line += fmt.Sprintf(" workflow=%q workflow_id=%q", w.File, w.ID)
+	}
+	return line
 }
 
 // Close closes the clients' connections. It waits for calls to Redis.
 func (g *Gateway) Close() error {
+	if g.workflow != nil {
+		g.workflow.Close()
+	}
 	g.Provider.Close()
 	return g.Records.Close()
 }

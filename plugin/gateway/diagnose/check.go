@@ -46,7 +46,20 @@ func Check(ctx context.Context, given any) ([]Finding, error) {
 	defer g.Close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return slices.Concat(findings, []Finding{checkKeys(ctx, g)}, checkProvider(ctx, g), checkRecords(ctx, g)), nil
+	return slices.Concat(findings, checkWorkflow(g), []Finding{checkKeys(ctx, g)}, checkProvider(ctx, g), checkRecords(ctx, g)), nil
+}
+
+// checkWorkflow returns a finding for the workflow, whose file was read and built.
+func checkWorkflow(g *gateway.Gateway) []Finding {
+	w, ok := g.Workflow()
+	if !ok {
+		return nil
+	}
+	what := fmt.Sprintf("workflow: %s, id %s", w.File, w.ID)
+	if policy := g.Dependencies().Workflow.Policy(); policy != "" {
+		what += ", its own failure policy " + policy
+	}
+	return []Finding{{What: what}}
 }
 
 func checkKeys(ctx context.Context, g *gateway.Gateway) Finding {
