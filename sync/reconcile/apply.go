@@ -35,11 +35,11 @@ func (p *progress) apply(ctx context.Context, page Page, asked records.Timestamp
 		return page, err
 	}
 	if page.Reread != nil && p.Mode == records.Write {
-		ids := idLists{schema.Organization: changed}
-		for kind, list := range conflicts {
-			ids[kind] = append(ids[kind], list...) // a record is changed or a conflict, never both
+		again := conflicts
+		if len(changed) > 0 { // a record is changed or a conflict, never both
+			again[schema.Organization] = append(again[schema.Organization], changed...)
 		}
-		if conflicts, err = p.readAgain(ctx, &page, ids, changed); err != nil {
+		if conflicts, err = p.readAgain(ctx, &page, again, changed); err != nil {
 			return page, err
 		}
 	}
@@ -61,7 +61,7 @@ func (p *progress) apply(ctx context.Context, page Page, asked records.Timestamp
 // writes them meanwhile. It returns the conflicts that are left. changed are the
 // organizations that were counted as changed already.
 func (p *progress) readAgain(ctx context.Context, page *Page, ids idLists, changed []string) (conflicts idLists, err error) {
-	for n := 0; !ids.empty() && n < maxRereads; n++ {
+	for n := 0; len(ids) > 0 && n < maxRereads; n++ {
 		if err := pause(ctx, n); err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func pause(ctx context.Context, n int) error {
 }
 
 // put writes the records of page. It returns those that somebody else wrote
-// meanwhile, and the organizations that it changed. A record that can't be
+// meanwhile, no kind with an empty list, and the organizations that it changed. A record that can't be
 // written becomes a failure of the page. counted are the organizations that were
 // counted as changed already.
 func (p *progress) put(ctx context.Context, page *Page, asked records.Timestamp, counted []string) (conflicts idLists, changed []string, err error) {

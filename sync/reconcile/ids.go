@@ -10,15 +10,6 @@ import (
 // idLists are identifiers of records, by kind.
 type idLists map[schema.Kind][]string
 
-func (l idLists) empty() bool {
-	for _, ids := range l {
-		if len(ids) > 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // idSets are identifiers of records, by kind, each once.
 type idSets map[schema.Kind]map[string]struct{}
 
