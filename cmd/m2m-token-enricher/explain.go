@@ -96,6 +96,9 @@ func (p *printer) explanation(x *diagnose.Explanation) error {
 	for _, kind := range append([]schema.Kind{schema.Token}, schema.Kinds...) {
 		p.source(x, kind)
 	}
+	if w := x.Workflow; w != nil {
+		visible.Fprintf(p.out, "workflow: %s, id %s\n", w.File, visible.Value(w.ID))
+	}
 	for _, line := range x.Printed {
 		visible.Fprintf(p.out, "printed: %s\n", visible.Value(line))
 	}
@@ -112,6 +115,9 @@ func (p *printer) explanation(x *diagnose.Explanation) error {
 	}
 	for _, name := range x.Added {
 		visible.Fprintf(p.out, "+ %s: %s\n", visible.Word(name), x.Claims[name])
+	}
+	if x.Workflow != nil && len(x.Workflow.Sets) > 0 {
+		visible.Fprintf(p.out, "set by the workflow: %s\n", strings.Join(x.Workflow.Sets, ", "))
 	}
 	if x.Seconds > 0 {
 		ran := time.Duration(x.Seconds * float64(time.Second))

@@ -117,8 +117,7 @@ func agrees(claims jws.Claims, path []string, id string) error {
 	return nil
 }
 
-// extend adds to the mapped claims those that the workflow computes. A failure is
-// the workflow's own, unless a lookup ended the exchange.
+// extend adds to the mapped claims those that the workflow computes, if there is one.
 func (e *Enricher) extend(ctx context.Context, x *Exchange, token *jws.Token, records correlation, mapped []splice.Member, r *Result) ([]splice.Member, error) {
 	if e.deps.Workflow == nil {
 		return mapped, nil
@@ -126,26 +125,38 @@ func (e *Enricher) extend(ctx context.Context, x *Exchange, token *jws.Token, re
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run the workflow: %w", err)
 	}
+	computed, err := e.compute(ctx, eventOf(x, e.cfg.Issuer, token.Claims, r.ClientID), records, mapped, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := conflicts(token.Claims, computed); err != nil {
+		return nil, err
+	}
+	return slices.Concat(mapped, computed), nil
+}
+
+// compute runs the workflow. A failure is the workflow's own, unless a lookup ended
+// the exchange.
+func (e *Enricher) compute(ctx context.Context, event Event, records correlation, mapped []splice.Member, r *Result) ([]splice.Member, error) {
 	var ended error
-	computed, printed, err := e.deps.Workflow.Run(ctx, eventOf(x, e.cfg.Issuer, token.Claims, r.ClientID), slices.Clone(mapped), e.relatedTo(ctx, &records, &ended))
+	computed, printed, err := e.deps.Workflow.Run(ctx, event, slices.Clone(mapped), e.relatedTo(ctx, &records, &ended))
 	r.Printed = clip(printed)
-	if ended != nil {
+	switch size := sizeOf(computed); {
+	case ended != nil:
 		return nil, ended
-	}
-	if size := sizeOf(computed); size > e.cfg.MaxTokenSize {
+	case err == nil && size > e.cfg.MaxTokenSize:
 		return nil, decided(TokenTooLarge, "the workflow's claims have %d bytes, more than %d", size, e.cfg.MaxTokenSize)
-	}
-	if err == nil {
+	case err == nil:
 		computed, err = accept(e.cfg, computed, mapped)
 	}
 	if err != nil {
 		r.policy = e.deps.Workflow.Policy()
 		return nil, &verdict{WorkflowFailed, err}
 	}
-	if err := conflicts(token.Claims, computed); err != nil {
-		return nil, err
+	for _, claim := range computed {
+		r.Computed = append(r.Computed, claim.Name)
 	}
-	return slices.Concat(mapped, computed), nil
+	return computed, nil
 }
 
 // gatewayClaims returns the claims that the gateway sets as an issuer, and the

@@ -44,6 +44,7 @@ type Result struct {
 	ClientID string   // of the verified token, "" before it is verified
 	Cause    error    // for the operator; holds no token, secret or record content, but what a workflow throws
 	Printed  []string // by the workflow, at most MaxPrinted lines
+	Computed []string // names of the claims that the workflow sets beside the mapped ones
 
 	policy string // the workflow's own, if it failed; "" means the configuration's
 	issued issued

@@ -86,6 +86,9 @@ func TestWorkflowClaims(t *testing.T) {
 	if want := []string{"org_code", "org_name", "applicationId", "limits"}; !slices.Equal(r.Issued().Claims, want) {
 		t.Errorf("issued %v, want %v", r.Issued().Claims, want)
 	}
+	if want := []string{"plan", "applicationId", "limits"}; !slices.Equal(r.Computed, want) {
+		t.Errorf("computed %v, want %v", r.Computed, want)
+	}
 	if !slices.Equal(r.Printed, []string{"done"}) {
 		t.Errorf("printed %q, want done", r.Printed)
 	}

@@ -49,7 +49,8 @@ func Check(ctx context.Context, given any) ([]Finding, error) {
 	return slices.Concat(findings, checkWorkflow(g), []Finding{checkKeys(ctx, g)}, checkProvider(ctx, g), checkRecords(ctx, g)), nil
 }
 
-// checkWorkflow returns a finding for the workflow, whose file was read and built.
+// checkWorkflow returns a finding for the workflow, whose file was read and
+// built.
 func checkWorkflow(g *gateway.Gateway) []Finding {
 	w, ok := g.Workflow()
 	if !ok {
@@ -57,7 +58,7 @@ func checkWorkflow(g *gateway.Gateway) []Finding {
 	}
 	what := fmt.Sprintf("workflow: %s, id %s", w.File, w.ID)
 	if policy := g.Dependencies().Workflow.Policy(); policy != "" {
-		what += ", its own failure policy " + policy
+		what += ", failure policy " + policy
 	}
 	return []Finding{{What: what}}
 }

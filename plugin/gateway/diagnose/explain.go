@@ -24,6 +24,7 @@ type Explanation struct {
 	ClientID string                             `json:"client_id,omitempty"`
 	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties and claims that are read; null means missing
 	Read     []Lookup                           `json:"read,omitempty"`    // the records, in the order of their lookups
+	Workflow *Workflow                          `json:"workflow,omitempty"`
 	Printed  []string                           `json:"printed,omitempty"` // by the workflow
 	Seconds  float64                            `json:"seconds,omitempty"` // that the workflow ran; zero if it didn't
 	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the enriched token
@@ -139,11 +140,15 @@ func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation,
 		return nil, err
 	}
 	x := exchangeOf(q)
-	explanation, err := lookups.explanation(cfg, x.Response.Body, enricher.Enrich(ctx, x))
+	result := enricher.Enrich(ctx, x)
+	explanation, err := lookups.explanation(cfg, x.Response.Body, result)
 	if err != nil {
 		return nil, err
 	}
 	explanation.Seconds = workflow.ran.Seconds()
+	if info, ok := g.Workflow(); ok {
+		explanation.Workflow = &Workflow{info.File, info.ID, result.Computed}
+	}
 	return explanation, nil
 }
 

@@ -15,6 +15,13 @@ type Lookup struct {
 	ID   string      `json:"id"`
 }
 
+// Workflow is the workflow of a configuration, and what it did.
+type Workflow struct {
+	File string   `json:"file"`
+	ID   string   `json:"id"`
+	Sets []string `json:"sets,omitempty"` // names of the claims that it set
+}
+
 // timedWorkflow measures a workflow, and gives it as much time as a gateway does.
 type timedWorkflow struct {
 	enrich.Workflow
