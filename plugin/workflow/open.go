@@ -22,7 +22,7 @@ func Open(o Options) (*Workflow, error) {
 	var found []candidate
 	var errs []error
 	for _, file := range files {
-		c, err := read(file, o.Env, hidden)
+		c, err := read(file, o, hidden)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -50,20 +50,20 @@ type candidate struct {
 	settings settings
 }
 
-// read bundles a file and reads its settings. Mistakes in them count only in a file
-// of this trigger, or without one.
-func read(path string, env map[string]string, hidden *veil) (c candidate, err error) {
+// read bundles a file and reads its settings. Mistakes in them and in the code count
+// only in a file of this trigger, or without one.
+func read(path string, o Options, hidden *veil) (c candidate, err error) {
 	c.path = path
 	if c.bundle, err = bundle.Build(path); err != nil {
 		return c, err
 	}
 	c.program = &program{file: c.bundle.File, text: c.bundle.Text, compiled: c.bundle.Program, bounds: needed(c.bundle.Text)}
 	var mistakes []mistake
-	if c.settings, mistakes, err = readSettings(c.program, env, hidden); err != nil {
+	if c.settings, mistakes, err = readSettings(c.program, o.Env, hidden); err != nil {
 		return c, err
 	}
 	if c.settings.trigger == trigger || c.settings.trigger == "" {
-		err = placed(path, c.program.file, mistakes)
+		err = errors.Join(placed(path, c.program.file, mistakes), c.bundle.Check(c.settings.bindings, o.CheckClaim))
 	}
 	return c, err
 }

@@ -68,8 +68,11 @@ func TestOpen(t *testing.T) {
 	if info.ID != "plans" || info.Name != "Plans in tokens" || !slices.Equal(info.Bindings, []string{"kinde.fetch", "kinde.m2mToken", "url"}) || filepath.Base(info.File) != "plansWorkflow.ts" {
 		t.Errorf("got %+v", info)
 	}
-	if got := w.Policy(); got != schema.PolicyContinue {
-		t.Errorf("got the policy %q, want %q", got, schema.PolicyContinue)
+	if got := w.Policy(); got != schema.PolicyContinue || info.Policy != got {
+		t.Errorf("got the policies %q and %q, want %q", got, info.Policy, schema.PolicyContinue)
+	}
+	if info.Size < len(typescript)/2 || info.Size > 10*len(typescript) {
+		t.Errorf("got the size %d, want about %d", info.Size, len(typescript))
 	}
 	if got, _, err := run(t, w); err != nil || got != `{"plan":"gold"}` {
 		t.Errorf("got %s, %v, want the plan", got, err)
@@ -92,6 +95,7 @@ func TestOpenRefuses(t *testing.T) {
 		"an id that isn't":  {`id: "plans"`, `id: 7`, "Workflow.ts:2:2: workflowSettings.id must be a text"},
 		"an error at once":  {"type Answer", "null.x;\ntype Answer", "Workflow.ts:9:5: TypeError: Cannot read property 'x' of undefined"},
 		"an event too soon": {"type Answer", `kinde.fetch("x");` + "\ntype Answer", "Workflow.ts:9:12: TypeError: there is no event yet"},
+		"a reserved claim":  {`setCustomClaim("plan"`, `setCustomClaim("sub"`, `Workflow.ts:16:32: `},
 		"a loop at once":    {"type Answer", "while (true);\ntype Answer", "it computed for 500ms"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,4 +37,6 @@ type Info struct {
 	File     string   // that was opened
 	ID, Name string   // as the file says; Name may be empty
 	Bindings []string // sorted
+	Policy   string   // as Workflow.Policy returns it
+	Size     int      // bytes of the bundle
 }

@@ -57,12 +57,18 @@ func (w *Workflow) Run(ctx context.Context, event enrich.Event, given []splice.M
 	return set.set, out.lines, nil
 }
 
+// Supported returns nil: this binary has workflows.
+func Supported() error { return nil }
+
 // Policy implements [enrich.Workflow].
 func (w *Workflow) Policy() string { return w.settings.policy }
 
 // Info describes the workflow.
 func (w *Workflow) Info() Info {
-	return Info{File: w.program.file, ID: w.settings.id, Name: w.settings.name, Bindings: w.settings.bindings}
+	return Info{
+		File: w.program.file, ID: w.settings.id, Name: w.settings.name, Bindings: w.settings.bindings,
+		Policy: w.settings.policy, Size: len(w.program.text),
+	}
 }
 
 // Close closes connections that are idle. Events that run still end.

@@ -13,9 +13,12 @@ import (
 // Workflow is never opened by this binary.
 type Workflow struct{}
 
-// Open says that this binary has no workflows.
-func Open(Options) (*Workflow, error) {
-	return nil, errors.New("this binary was built without workflows (-tags noworkflow); install one with them, or remove config.workflow")
+// Open returns the error of [Supported].
+func Open(Options) (*Workflow, error) { return nil, Supported() }
+
+// Supported says that this binary has no workflows.
+func Supported() error {
+	return errors.New("this binary was built without workflows (-tags noworkflow); install one with them, or remove config.workflow")
 }
 
 // Run implements [enrich.Workflow].
