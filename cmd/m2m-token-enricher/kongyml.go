@@ -120,11 +120,17 @@ func (b block) owns(path string) bool {
 		return b.shared[name] == ""
 	}
 	for _, from := range b.shared {
-		if rest, ok := strings.CutPrefix(path, from); ok && (rest == "" || strings.ContainsAny(rest[:1], ".[")) {
+		if within(path, from) {
 			return true
 		}
 	}
 	return false
+}
+
+// within reports whether path is outer, or is in it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || strings.ContainsAny(rest[:1], ".["))
 }
 
 // member splits a path behind its first name.

@@ -36,6 +36,7 @@ func commands(stdout, stderr io.Writer) []*cli.Command {
 		onRecords(schema.User, stdout, stderr),
 		explain(stdout),
 		inspect(stdout),
+		onWorkflow(stdout, stderr),
 		onSync(stdout, stderr),
 	}
 }

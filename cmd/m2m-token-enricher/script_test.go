@@ -34,7 +34,8 @@ func TestScripts(t *testing.T) {
 }
 
 // TestRecordScripts runs those that need a Redis, which is at $PORT and in
-// kong.yml. Each has a $PREFIX of its own.
+// kong.yml. Each has a $PREFIX of its own. workflow.yml has the workflow of
+// configuredWorkflow.ts.
 func TestRecordScripts(t *testing.T) {
 	server := redistest.Start(t)
 	testscript.Run(t, testscript.Params{
@@ -45,7 +46,9 @@ func TestRecordScripts(t *testing.T) {
 			prefix := filepath.Base(env.WorkDir) + ":"
 			env.Setenv("PORT", strconv.Itoa(server.Port()))
 			env.Setenv("PREFIX", prefix)
-			return os.WriteFile(filepath.Join(env.WorkDir, "kong.yml"), fmt.Appendf(nil, kongYML, server.Port(), prefix), 0o600)
+			return errors.Join(
+				os.WriteFile(filepath.Join(env.WorkDir, "kong.yml"), fmt.Appendf(nil, kongYML, server.Port(), prefix), 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "workflow.yml"), fmt.Appendf(nil, workflowYML, server.Port(), prefix, env.WorkDir), 0o600))
 		},
 	})
 }
@@ -68,6 +71,18 @@ plugins:
     prefix: "%[2]s"
     signing: {jwks_file: keys.json}
     claims: [{name: plan, from: application.plan}]
+`
+
+const workflowYML = `
+plugins:
+- name: m2m-token-enricher
+  config:
+    issuer: https://example.kinde.com
+    jwks_uri: http://127.0.0.1:1/jwks
+    redis: {host: 127.0.0.1, port: %d}
+    prefix: "%s"
+    signing: {jwks_file: keys.json}
+    workflow: {path: %s/configuredWorkflow.ts, env: {GREETING: "{vault://env/greeting}"}}
 `
 
 // raceOptions spare each command the second that the race detector sleeps at

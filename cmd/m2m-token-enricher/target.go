@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -24,7 +25,8 @@ type target struct {
 	ssl                                          bool
 	withoutRedis                                 bool // the command asks none
 
-	names schema.Names // of properties that have a meaning; set by store
+	fields []string     // of the configuration that the command reads; nil means all
+	names  schema.Names // of properties that have a meaning; set by store
 }
 
 // Passwords come from files or from the environment, never from a flag, which
@@ -105,17 +107,18 @@ func (t *target) overridden() (*schema.Config, error) {
 }
 
 // override returns cfg with the Redis and the prefix of the flags and the
-// environment.
+// environment, and with what the environment gives to a workflow.
 func (t *target) override(cfg *schema.Config) (*schema.Config, error) {
 	changed := *cfg
 	var err error
+	if changed.Workflow.Env, err = resolvedEnv(cfg.Workflow.Env); err != nil || t.withoutRedis {
+		return &changed, err
+	}
 	if changed.Redis, err = t.redis(cfg); err != nil {
 		return nil, err
 	}
-	if changed.Prefix, err = t.validPrefix(cfg); err != nil {
-		return nil, err
-	}
-	return &changed, nil
+	changed.Prefix, err = t.validPrefix(cfg)
+	return &changed, err
 }
 
 // config returns the configuration in the file, nil without a file.
@@ -150,7 +153,7 @@ func (t *target) configs() ([]*schema.Config, error) {
 			continue
 		}
 		if err != nil || len(b.mistakes) > 0 {
-			return nil, summarized(b.located(err), t.file)
+			return nil, summarized(b.located(err), "check "+t.file)
 		}
 		if unknown := t.needed(cfg); len(unknown) > 0 {
 			return nil, fmt.Errorf("%w; %s", b.unknown(unknown[:1], "unknown here")[0], giving(unknown[0].Path))
@@ -169,10 +172,10 @@ func (t *target) configs() ([]*schema.Config, error) {
 	return nil, usageError{fmt.Errorf("%s has several configurations; choose one with --issuer: %s", t.file, strings.Join(issuers, ", "))}
 }
 
-// summarized returns the first error in a file and how many more there are.
-func summarized(errs []error, file string) error {
+// summarized returns the first error and how many more a command shows.
+func summarized(errs []error, command string) error {
 	if more := len(errs) - 1; more > 0 {
-		return fmt.Errorf("%w; \"m2m-token-enricher check %s\" shows %d more", errs[0], file, more)
+		return fmt.Errorf("%w; \"m2m-token-enricher %s\" shows %d more", errs[0], command, more)
 	}
 	return errs[0]
 }
@@ -218,7 +221,7 @@ func (t *target) credentials(r *schema.Redis) error {
 		"sentinel_username": &r.SentinelUsername, "sentinel_password": (*string)(&r.SentinelPassword),
 	}
 	for name, secret := range secrets {
-		value, err := resolve(*secret)
+		value, err := resolve(*secret, "give it by "+passwordVariable+" or --password-file")
 		if err != nil {
 			return fmt.Errorf("redis.%s: %w", name, err)
 		}
@@ -227,15 +230,29 @@ func (t *target) credentials(r *schema.Redis) error {
 	return nil
 }
 
+// resolvedEnv returns what a workflow reads, without references.
+func resolvedEnv(env map[string]schema.Secret) (map[string]schema.Secret, error) {
+	resolved := map[string]schema.Secret{}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		value, err := resolve(string(env[name]), "give a file with the value or with {vault://env/NAME}")
+		if err != nil {
+			return nil, fmt.Errorf("workflow.env.%s: %w", name, err)
+		}
+		resolved[name] = schema.Secret(value)
+	}
+	return resolved, nil
+}
+
 // resolve resolves a reference into Kong's env vault, which names a variable of
-// the environment in lower case with dashes.
-func resolve(value string) (string, error) {
+// the environment in lower case with dashes. For other vaults, the error says what to
+// do instead.
+func resolve(value, instead string) (string, error) {
 	if !schema.IsReference(value) {
 		return value, nil
 	}
 	name, ok := strings.CutPrefix(strings.TrimSuffix(value, "}"), "{vault://env/")
 	if !ok || strings.ContainsAny(name, "/?") {
-		return "", errors.New("only Kong can resolve this vault reference; give it by " + passwordVariable + " or --password-file")
+		return "", errors.New("only Kong can resolve this vault reference; " + instead)
 	}
 	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	resolved := os.Getenv(name)

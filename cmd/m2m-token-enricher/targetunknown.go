@@ -15,6 +15,8 @@ func (t *target) needed(cfg *schema.Config) []schema.UnknownField {
 		name := strings.TrimPrefix(f.Path, "config.")
 		field, ofRedis := strings.CutPrefix(name, "redis.")
 		switch field, _ = member(field); {
+		case t.fields != nil:
+			return name != "config" && !slices.ContainsFunc(t.fields, func(read string) bool { return within(name, read) || within(read, name) })
 		case name == "signing.jwks" || name == "signing.jwks_file":
 			return true
 		case name == "redis" || name == "prefix" || ofRedis:

@@ -75,6 +75,7 @@ plugins:
     signing: {jwks_file: %s}
     claims: [{name: v, from: application.v}]
 `, published.URL, server.Port(), keyFile), 0o600))
+	workflow := filepath.Join(dir, "printsWorkflow.js")
 	target := func(command string, args ...string) []string {
 		return slices.Concat(strings.Fields(command), []string{"-c", config}, args)
 	}
@@ -95,6 +96,9 @@ plugins:
 			c.run(0, 5, target("explain", "c1")...)
 			c.run(0, 2, target("app set --dry-run", "c1", "v=another")...)
 			c.run(0, 2, target("app set --dry-run", "c1", "w=="+text)...)
+			must(t, os.WriteFile(workflow, fmt.Appendf(nil, printsWorkflow, mustJSON(t, text)), 0o600))
+			c.run(0, 14, target("workflow run", "--client", "c1", workflow)...)
+			c.run(0, 6, "workflow", "check", workflow)
 		}
 		c.run(0, 1, target("app delete --dry-run", "--", text)...)
 		c.run(1, 2, target("app delete --dry-run", "--", text, "missing"+text)...)
@@ -106,6 +110,8 @@ plugins:
 
 		name := "missing" + strings.ReplaceAll(text, "\x00", "")
 		c.run(1, 1, "check", filepath.Join(dir, name))
+		c.run(1, 1, "workflow", "check", filepath.Join(dir, name))
+		c.run(1, 1, "workflow", "run", "--records", dir, "--event", filepath.Join(dir, name), workflow)
 		c.run(1, 1, "keys", "list", filepath.Join(dir, name))
 		c.run(1, 1, target("app import", filepath.Join(dir, name))...)
 		c.run(2, 0, text, "-")
@@ -121,6 +127,27 @@ plugins:
 			}
 		}
 	}
+}
+
+// printsWorkflow is a workflow that prints what its record has, and sets a claim to it.
+// Its id is left open.
+const printsWorkflow = `
+export const workflowSettings = {id: %s, trigger: "m2m:token_generation", bindings: {"kinde.m2mToken": {}, "kinde.fetch": {}}};
+export default function (event) {
+	const {domains, application} = event.context;
+	const answer = kinde.fetch(domains.kindeDomain + "/api/v1/applications/" + application.clientId + "/properties", {method: "GET"});
+	for (const {key, value} of answer.json.properties) {
+		console.log(value);
+		if (key === "v") kinde.m2mToken.setCustomClaim("copy", value);
+	}
+}
+`
+
+func mustJSON(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	must(t, err)
+	return text
 }
 
 // unsigned returns a token with a signature that is nobody's. Its JSON has no

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/splice"
+	"m2m-token-enricher/plugin/workflow"
 	"m2m-token-enricher/schema"
 )
 
@@ -20,6 +22,17 @@ type Workflow struct {
 	File string   `json:"file"`
 	ID   string   `json:"id"`
 	Sets []string `json:"sets,omitempty"` // names of the claims that it set
+}
+
+// CheckWorkflow describes the workflow of a configuration without running it. The error
+// joins every error in its file.
+func CheckWorkflow(cfg *schema.Config) (workflow.Info, error) {
+	g, err := gateway.Open(cfg, gateway.Options{})
+	if err != nil {
+		return workflow.Info{}, err
+	}
+	info, _ := g.Workflow()
+	return info, g.Close()
 }
 
 // timedWorkflow measures a workflow, and gives it as much time as a gateway does.
