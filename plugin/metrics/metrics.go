@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,19 +23,26 @@ type Metrics struct {
 
 // latencies are the series of a histogram by the values of its one label, looked up
 // once instead of for each token.
-type latencies map[string]prometheus.Observer
+type latencies map[string]func() prometheus.Observer
 
 func series(h *prometheus.HistogramVec, values ...string) latencies {
 	l := latencies{}
 	for _, value := range values {
-		l[value] = h.WithLabelValues(value)
+		observer := h.WithLabelValues(value)
+		l[value] = func() prometheus.Observer { return observer }
 	}
+	return l
+}
+
+// rare adds a series that is there only after its first observation.
+func (l latencies) rare(h *prometheus.HistogramVec, value string) latencies {
+	l[value] = sync.OnceValue(func() prometheus.Observer { return h.WithLabelValues(value) })
 	return l
 }
 
 func (l latencies) observe(value string, took time.Duration) {
 	if observer := l[value]; observer != nil {
-		observer.Observe(took.Seconds())
+		observer().Observe(took.Seconds())
 	}
 }
 
@@ -56,7 +64,7 @@ func New(build Build, source Source) *Metrics {
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "m2m_outcomes_total",
 			Help: "Exchanges by their outcome and by what was done: refuse, pass or replace."}, []string{"config", "outcome", "action"}),
 		handlers: series(handlers, "access", "response"),
-		steps:    series(steps, "verify", "lookup", "workflow", "sign"),
+		steps:    series(steps, "verify", "lookup", "sign").rare(steps, "workflow"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "m2m_build_info", Help: "What runs; always 1.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "go": build.Go, "signatures": build.Signatures}})

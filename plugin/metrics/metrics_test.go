@@ -76,6 +76,21 @@ func TestScrape(t *testing.T) {
 	}
 }
 
+// TestWorkflowStep: its series is there only where a workflow ran.
+func TestWorkflowStep(t *testing.T) {
+	m := used(t)
+	const series = `m2m_step_seconds_count{step="workflow"}`
+	if text := scrape(t, m, "text/plain"); strings.Contains(text, series) || !strings.Contains(text, `m2m_step_seconds_count{step="sign"} 0`) {
+		t.Errorf("got a series of workflows, or none of signatures, before the first")
+	}
+	for range 2 {
+		m.Step("workflow", time.Millisecond)
+	}
+	if text := scrape(t, m, "text/plain"); !strings.Contains(text, series+" 2") {
+		t.Errorf("%s 2 isn't in the scrape", series)
+	}
+}
+
 // TestExemplars: a count of a failure leads to Kong's log line.
 func TestExemplars(t *testing.T) {
 	text := scrape(t, used(t), "application/openmetrics-text; version=1.0.0")

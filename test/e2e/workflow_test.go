@@ -46,10 +46,11 @@ func workflowRepository(t *testing.T, text string) (folder, file string) {
 // TestWorkflow: the claims of a workflow are in the token, beside those that are
 // mapped. What it prints is in Kong's log without the values of env.
 func TestWorkflow(t *testing.T) {
+	t.Setenv("M2M_E2E_API_KEY", "hunter2")
 	folder, _ := workflowRepository(t, planWorkflow)
 	w := newWorld(t, func(c map[string]any) {
 		c["claims"] = []any{map[string]any{"name": "org_code", "from": "organization.code"}}
-		c["workflow"] = map[string]any{"path": folder, "env": map[string]any{"API_KEY": "hunter2"}}
+		c["workflow"] = map[string]any{"path": folder, "env": map[string]any{"API_KEY": "{vault://env/m2m-e2e-api-key}"}}
 	})
 	got := w.enriched(w.ask(form()))
 	for name, want := range map[string]string{"org_code": org, "applicationId": client, "orgName": "Acme Inc"} {
