@@ -28,7 +28,7 @@ type explainRun struct {
 
 // explain shows what the gateway would do with a client's token, and why.
 func explain(stdout io.Writer) *cli.Command {
-	r := &explainRun{print: printer{out: stdout}}
+	r := &explainRun{target: target{runsWorkflow: true}, print: printer{out: stdout}}
 	return &cli.Command{
 		Name: "explain", ArgsUsage: "[CLIENT_ID]", Usage: "Show what the gateway would do with a token, and why",
 		Description: described("It looks up the records of a client, or of the client of a token. It exits with 3 if the gateway would\n"+
@@ -58,7 +58,7 @@ func (r *explainRun) run(ctx context.Context, cmd *cli.Command) error {
 	}
 	x, err := r.explanation(ctx, cfg, cmd.Args().First())
 	if err != nil {
-		return err
+		return summarized(schema.Split(err), "check "+r.target.file)
 	}
 	if err := r.print.explanation(x); err != nil {
 		return err

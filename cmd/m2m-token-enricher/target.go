@@ -25,8 +25,9 @@ type target struct {
 	ssl                                          bool
 	withoutRedis                                 bool // the command asks none
 
-	fields []string     // of the configuration that the command reads; nil means all
-	names  schema.Names // of properties that have a meaning; set by store
+	runsWorkflow bool         // the command runs the workflow of the configuration
+	fields       []string     // of the configuration that the command reads; nil means all
+	names        schema.Names // of properties that have a meaning; set by store
 }
 
 // Passwords come from files or from the environment, never from a flag, which

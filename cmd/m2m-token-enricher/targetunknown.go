@@ -17,6 +17,8 @@ func (t *target) needed(cfg *schema.Config) []schema.UnknownField {
 		switch field, _ = member(field); {
 		case t.fields != nil:
 			return name != "config" && !slices.ContainsFunc(t.fields, func(read string) bool { return within(name, read) || within(read, name) })
+		case within(name, "workflow"):
+			return !t.runsWorkflow
 		case name == "signing.jwks" || name == "signing.jwks_file":
 			return true
 		case name == "redis" || name == "prefix" || ofRedis:

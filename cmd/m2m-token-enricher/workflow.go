@@ -32,6 +32,7 @@ type workflowRun struct {
 func onWorkflow(stdout, stderr io.Writer) *cli.Command {
 	newRun := func() *workflowRun { return &workflowRun{print: printer{out: stdout}, stderr: stderr} }
 	write, check, try := newRun(), newRun(), newRun()
+	try.target.runsWorkflow = true
 	check.target.withoutRedis, check.target.fields = true, []string{"allow_authorization_claims", "client_id_claim"}
 	return &cli.Command{
 		Name: "workflow", Usage: "Write, check and run a Kinde workflow for M2M tokens",
