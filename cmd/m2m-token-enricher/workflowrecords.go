@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/visible"
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/sync/reconcile"
@@ -12,8 +13,12 @@ import (
 // fileRecords are records from files, by their keys without a prefix.
 type fileRecords map[string]schema.Record
 
-// readRecords returns the records in the files of a directory.
-func (r *workflowRun) readRecords(ctx context.Context, cfg *schema.Config) (fileRecords, error) {
+// readRecords returns the records in the files of the directory that a flag names, nil
+// if none does.
+func (r *workflowRun) readRecords(ctx context.Context, cfg *schema.Config) (enrich.Records, error) {
+	if r.records == "" {
+		return nil, nil
+	}
 	directory := reconcile.Directory{Path: r.records, Names: schema.NamesOf(cfg), Unread: func(path, reason string) {
 		visible.Fprintf(r.stderr, "%s isn't read: %s\n", path, reason)
 	}}

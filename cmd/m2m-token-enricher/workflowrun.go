@@ -27,32 +27,26 @@ func (r *workflowRun) flags() []cli.Flag {
 
 // run runs the workflow on one event.
 func (r *workflowRun) run(ctx context.Context, cmd *cli.Command) error {
-	switch {
-	case (r.client == "") == (r.event == ""):
-		return usageError{errors.New("give --client CLIENT_ID or --event FILE, and not both")}
-	case r.event != "" && len(r.audience) > 0:
-		return usageError{errors.New("--audience goes with --client; an event has its own")}
-	case r.records == "" && r.target.file == "":
-		return usageError{errors.New("give --records DIRECTORY or -c KONG_YML")}
-	}
-	event := enrich.Event{ClientID: r.client, Audience: r.audience}
-	if r.event != "" {
-		var err error
-		if event, err = readEvent(r.event); err != nil {
-			return err
-		}
+	event, err := r.chosenEvent()
+	if err != nil {
+		return err
 	}
 	r.target.withoutRedis = r.records != ""
-	cfg, err := r.config(cmd.Args().First(), event.Domain)
+	path := cmd.Args().First()
+	cfg, err := r.config(path, event.Domain)
 	if err == nil {
 		cfg, err = r.target.override(cfg)
 	}
 	if err != nil {
 		return err
 	}
-	x, err := r.explanation(ctx, cfg, event)
+	records, err := r.readRecords(ctx, cfg)
 	if err != nil {
-		return summarized(ofWorkflow(err), "workflow check "+cmd.Args().First())
+		return err
+	}
+	x, err := diagnose.ExplainEvent(ctx, cfg, event, records)
+	if err != nil {
+		return summarized(ofWorkflow(err), "workflow check "+path)
 	}
 	if err := r.print.explanation(x); err != nil {
 		return err
@@ -63,15 +57,19 @@ func (r *workflowRun) run(ctx context.Context, cmd *cli.Command) error {
 	return verdict(x)
 }
 
-func (r *workflowRun) explanation(ctx context.Context, cfg *schema.Config, event enrich.Event) (*diagnose.Explanation, error) {
-	if r.records == "" {
-		return diagnose.ExplainEvent(ctx, cfg, event, nil)
+// chosenEvent returns the event that the flags choose.
+func (r *workflowRun) chosenEvent() (enrich.Event, error) {
+	switch {
+	case (r.client == "") == (r.event == ""):
+		return enrich.Event{}, usageError{errors.New("give --client CLIENT_ID or --event FILE, and not both")}
+	case r.event != "" && len(r.audience) > 0:
+		return enrich.Event{}, usageError{errors.New("--audience goes with --client; an event has its own")}
+	case r.records == "" && r.target.file == "":
+		return enrich.Event{}, usageError{errors.New("give --records DIRECTORY or -c KONG_YML")}
+	case r.event != "":
+		return readEvent(r.event)
 	}
-	records, err := r.readRecords(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	return diagnose.ExplainEvent(ctx, cfg, event, records)
+	return enrich.Event{ClientID: r.client, Audience: r.audience}, nil
 }
 
 // config returns the configuration in the file, or else one without claims, with the
