@@ -59,13 +59,17 @@ func (s *store) find(ctx context.Context, key string, fields []string) (schema.R
 }
 
 func (s *store) read(ctx context.Context, key string, fields []string) (schema.Record, error) {
-	values, err := retryDead(s.client, func() ([]any, error) { return s.client.HMGet(ctx, key, fields...).Result() })
+	asked := fields
+	if len(asked) == 0 {
+		asked = []string{schema.IsSuspended} // HMGET needs a name, and says whether the record is a hash
+	}
+	values, err := retryDead(s.client, func() ([]any, error) { return s.client.HMGet(ctx, key, asked...).Result() })
 	if err != nil {
 		return nil, connect.RecordError(key, err)
 	}
 	record := schema.Record{}
-	for i, v := range values {
-		text, ok := v.(string)
+	for i := range fields {
+		text, ok := values[i].(string)
 		if len(text) > schema.MaxPropertySize {
 			return nil, fmt.Errorf("%s: %s has more than %d bytes: %w", key, fields[i], schema.MaxPropertySize, schema.ErrInvalidRecord)
 		}

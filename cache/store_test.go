@@ -97,6 +97,28 @@ func TestWholeRecords(t *testing.T) {
 	}
 }
 
+// TestNoProperty: a configuration that names no property of applications still asks
+// whether there is one.
+func TestNoProperty(t *testing.T) {
+	server := redistest.Start(t)
+	r := lookups(t, server, func(c *schema.Config) {
+		c.Organization.From, c.User.From, c.Claims = []string{"token.org"}, []string{"token.user"}, []schema.Claim{{Name: "via", Value: "x"}}
+	})
+	write(t, server, prefix+"app:a", "region", "eu")
+	if err := server.Client().Set(t.Context(), prefix+"app:text", "x", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := app(t, r, "a"); err != nil || len(got) != 0 {
+		t.Errorf("got %v, %v, want a record without properties", got, err)
+	}
+	if _, err := app(t, r, "absent"); !errors.Is(err, schema.ErrNoRecord) {
+		t.Errorf("got %v, want %v", err, schema.ErrNoRecord)
+	}
+	if _, err := app(t, r, "text"); !errors.Is(err, schema.ErrInvalidRecord) {
+		t.Errorf("got %v, want %v", err, schema.ErrInvalidRecord)
+	}
+}
+
 // TestTenantsDontMix: the same client id under two prefixes, and in two
 // databases.
 func TestTenantsDontMix(t *testing.T) {
