@@ -197,16 +197,30 @@ func TestSilenceIsMetOnce(t *testing.T) {
 // and never a shorter one. The next lookup isn't answered with its rest.
 func TestCutReply(t *testing.T) {
 	t.Parallel()
+	const values = 3 * len("$3\r\na/1\r\n")
+	for name, tt := range map[string]struct {
+		option option
+		reply  int // its bytes
+	}{
+		"named": {func(*schema.Config) {}, len("*3\r\n") + values},
+		"whole": {whole, len("*6\r\n") + len("$6\r\nregion\r\n") + len("$8\r\norg_code\r\n") + len("$7\r\nuser_id\r\n") + values},
+	} {
+		t.Run(name, func(t *testing.T) { cutReplies(t, tt.option, tt.reply) })
+	}
+}
+
+func cutReplies(t *testing.T, change option, reply int) {
+	t.Helper()
+	t.Parallel()
 	server := redistest.Start(t, reader...)
 	ids := []string{"a", "b"}
 	for _, id := range ids {
 		write(t, server, prefix+"app:"+id, "region", id+"/1", "org_code", id+"/1", "user_id", id+"/1")
 	}
-	const reply = len("*3\r\n") + 3*len("$3\r\na/1\r\n")
 	for n := range reply + 2 {
-		r, proxy := throughProxy(t, server)
+		r, proxy := throughProxy(t, server, change)
 		skip := skipping(r)
-		whole := func(id string) error {
+		all := func(id string) error {
 			got, err := app(t, r, id)
 			for _, name := range []string{"region", "org_code", "user_id"} {
 				if err == nil && got[name] != id+"/1" {
@@ -215,14 +229,14 @@ func TestCutReply(t *testing.T) {
 			}
 			return err
 		}
-		if err := whole("a"); err != nil {
+		if err := all("a"); err != nil {
 			t.Fatal(err)
 		}
 		proxy.CutReply(n)
 		var callers sync.WaitGroup
 		for i := range 4 {
 			callers.Go(func() {
-				if err := whole(ids[i%2]); err != nil && !errors.Is(err, schema.ErrUnavailable) {
+				if err := all(ids[i%2]); err != nil && !errors.Is(err, schema.ErrUnavailable) {
 					t.Errorf("cut after %d bytes: %v", n, err)
 				}
 			})
@@ -230,7 +244,7 @@ func TestCutReply(t *testing.T) {
 		callers.Wait()
 		skip(retryInterval)
 		for _, id := range ids {
-			if err := whole(id); err != nil {
+			if err := all(id); err != nil {
 				t.Errorf("after a cut after %d bytes: %v", n, err)
 			}
 		}
