@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"hash/fnv"
 	"slices"
-	"strings"
 )
 
 // Config is one complete configuration of the plugin: defaults are filled in and
@@ -187,7 +186,7 @@ type Relation struct {
 	TokenClaim []string `json:"token_claim"`
 }
 
-// Claim is one claim to add. Exactly one of From and Value is set.
+// Claim is one claim to add. Exactly one of From, Value and Expr is set.
 type Claim struct {
 	Name string `json:"name"`
 
@@ -198,12 +197,20 @@ type Claim struct {
 	// Value is a fixed value.
 	Value string `json:"value"`
 
-	// Type is what the text becomes in the token. Unset means TypeString.
+	// Expr is an expression in CEL that computes the value.
+	Expr string `json:"expr"`
+
+	// Type is what the text becomes in the token, or the type that Expr gives. Unset
+	// means TypeString.
 	Type string `json:"type"`
 
-	// Default is the value if the property is missing. Nil means that the property is
-	// required.
+	// Default is the value if the property, or one that Expr reads, is missing. Nil
+	// means that it is required.
 	Default *string `json:"default"`
+
+	// Reads are the sources that Expr reads, as [Source] splits them. They are known
+	// after enrich.Complete.
+	Reads []string `json:"-"`
 }
 
 // Choices of fields.
@@ -265,7 +272,7 @@ func (c *Config) Enforces(clientID string) bool {
 func (c *Config) Sources() []string {
 	sources := slices.Concat(c.Organization.From, c.User.From)
 	for _, claim := range c.Claims {
-		sources = append(sources, claim.From)
+		sources = append(sources, claim.sources()...)
 	}
 	if c.HasWorkflow() {
 		for _, kind := range Kinds {
@@ -275,9 +282,20 @@ func (c *Config) Sources() []string {
 	return sources
 }
 
+// sources are those that the claim is taken from.
+func (c Claim) sources() []string {
+	if c.Expr != "" {
+		return c.Reads
+	}
+	return []string{c.From}
+}
+
 // Uses reports whether a claim is taken from a record of kind.
 func (c *Config) Uses(kind Kind) bool {
 	return slices.ContainsFunc(c.Claims, func(claim Claim) bool {
-		return strings.HasPrefix(claim.From, string(kind)+".")
+		return slices.ContainsFunc(claim.sources(), func(source string) bool {
+			of, _ := Source(source)
+			return of == kind
+		})
 	})
 }

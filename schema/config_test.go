@@ -217,6 +217,8 @@ func TestFieldErrors(t *testing.T) {
 		{"no key", []any{"signing", nil}, "config.signing: exactly one of these fields must be non-empty: 'jwks_file', 'jwks'"},
 		{"unresolved vault reference", []any{"signing.jwks_file", nil, "signing.jwks", ""}, "config.signing.jwks: empty, as a vault reference that can't be resolved is"},
 		{"claim twice sourced", []any{"claims", claim("name", "a", "from", "user.a", "value", "b")}, "config.claims[0]: exactly one of"},
+		{"claim from a property and an expression", []any{"claims", claim("name", "a", "from", "user.a", "expr", "user.a")}, "config.claims[0]: exactly one of these fields must be non-empty: 'from', 'value', 'expr'"},
+		{"an expression that is too long", []any{"claims", claim("name", "a", "expr", strings.Repeat("1", 4097))}, "config.claims[0].expr: length must be at most 4096"},
 		{"claim unsourced", []any{"claims", claim("name", "a")}, "config.claims[0]: exactly one of"},
 		{"value with default", []any{"claims", claim("name", "a", "value", "b", "default", "c")}, "only one or none of these fields must be set: 'value', 'default'"},
 		{"claim type", []any{"claims", claim("name", "a", "value", "b", "type", "date")}, "config.claims[0].type: expected one of:"},

@@ -199,17 +199,19 @@ func relationField(name string, from, tokenClaim []any) Field {
 func claimField() *Field {
 	return &Field{Type: "record",
 		EntityChecks: []EntityCheck{
-			{OnlyOneOf: []string{"from", "value"}},
+			{OnlyOneOf: []string{"from", "value", "expr"}},
 			{MutuallyExclusive: []string{"value", "default"}},
 		},
 		Fields: Fields{
 			{Name: "name", Type: "string", Required: true, LenMax: 256, Description: "Name of the claim in the token."},
 			{Name: "from", Type: "string", Description: "What gives the value: the property application.KEY, organization.KEY or user.KEY, or the claim token.PATH."},
 			{Name: "value", Type: "string", LenMax: 4096, Description: "A fixed value, written as text of the type."},
+			{Name: "expr", Type: "string", LenMax: MaxExpressionSize,
+				Description: "An expression in CEL that computes the value, over application, organization, user, token and event."},
 			{Name: "type", Type: "string", Default: TypeString, OneOf: []string{TypeString, TypeNumber, TypeBoolean, TypeStrings, TypeJSON},
-				Description: "What the text becomes in the token; strings is a comma-separated list."},
+				Description: "What the text becomes in the token, or the type that expr gives; strings is a comma-separated list."},
 			{Name: "default", Type: "string", LenMin: atLeast(0), LenMax: 4096,
-				Description: "Value when the property is missing. Without it the property is required."},
+				Description: "Value when the property, or one that expr reads, is missing. Without it the property is required."},
 		}}
 }
 

@@ -114,7 +114,11 @@ func (p *printer) explanation(x *diagnose.Explanation) error {
 		visible.Fprintf(p.out, "- %s, beside the access token\n", visible.Word(name))
 	}
 	for _, name := range x.Added {
-		visible.Fprintf(p.out, "+ %s: %s\n", visible.Word(name), x.Claims[name])
+		by := ""
+		if source := x.Expressions[name]; source != "" {
+			by = ", by " + visible.Value(source)
+		}
+		visible.Fprintf(p.out, "+ %s: %s%s\n", visible.Word(name), x.Claims[name], by)
 	}
 	if x.Workflow != nil && len(x.Workflow.Sets) > 0 {
 		visible.Fprintf(p.out, "set by the workflow: %s\n", strings.Join(x.Workflow.Sets, ", "))

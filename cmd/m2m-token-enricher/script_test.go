@@ -63,7 +63,7 @@ plugins:
     management_audiences: [https://example.kinde.com/api]
     organization: {from: [application.org_code]}
     signing: {jwks_file: keys.json}
-    claims: [{name: org_code, from: application.org_code}]
+    claims: [{name: org_code, from: application.org_code}, {name: level, expr: 'has(application.service_level) ? application.service_level : "basic"'}]
 - name: m2m-token-enricher
   config:
     issuer: https://example.kinde.com

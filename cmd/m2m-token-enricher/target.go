@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/records"
 	"m2m-token-enricher/schema"
 )
@@ -152,6 +153,9 @@ func (t *target) configs() ([]*schema.Config, error) {
 		cfg, err := schema.Parse(b.config)
 		if t.issuer != "" && cfg != nil && cfg.Issuer != t.issuer {
 			continue
+		}
+		if cfg != nil {
+			err = errors.Join(err, enrich.Complete(cfg))
 		}
 		if err != nil || len(b.mistakes) > 0 {
 			return nil, summarized(b.located(err), "check "+t.file)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"m2m-token-enricher/plugin/expression"
 	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
@@ -20,15 +21,41 @@ type mapping struct {
 	property string
 	typ      string
 	fallback jsontext.Value // for a missing property, or the fixed value; nil if the property is required
+
+	expression *expression.Expression // nil if the value isn't computed
 }
 
-// newMappings prepares claims. The error joins every error, each with its path.
-func newMappings(claims []schema.Claim) ([]mapping, error) {
+// reads returns the sources that the expression reads.
+func (m mapping) reads() []string {
+	if m.expression == nil {
+		return nil
+	}
+	return m.expression.Reads()
+}
+
+// newMappings prepares the claims of cfg. The error joins every error, each with its
+// path.
+func newMappings(cfg *schema.Config) ([]mapping, error) {
 	var errs []error
-	list := make([]mapping, len(claims))
-	for i, c := range claims {
+	list := make([]mapping, len(cfg.Claims))
+	for i, c := range cfg.Claims {
+		path := fmt.Sprintf("config.claims[%d].", i)
+		report := func(field string, err error) {
+			for _, err := range schema.Split(err) {
+				errs = append(errs, &schema.FieldError{Path: path + field, Problem: err.Error()})
+			}
+		}
 		kind, property := schema.Source(c.From)
 		list[i] = mapping{name: c.Name, kind: kind, property: property, typ: c.Type}
+		if c.Expr != "" {
+			typ := c.Type
+			if !cfg.Knows(path + "type") {
+				typ = schema.TypeJSON // which every value has
+			}
+			compiled, err := expression.Compile(c.Expr, typ)
+			list[i].expression = compiled
+			report("expr", err)
+		}
 		field, text := "value", c.Value
 		if c.Default != nil {
 			field, text = "default", *c.Default
@@ -36,10 +63,8 @@ func newMappings(claims []schema.Claim) ([]mapping, error) {
 			continue
 		}
 		value, err := convert(c.Type, text)
-		if err != nil {
-			errs = append(errs, &schema.FieldError{Path: fmt.Sprintf("config.claims[%d].%s", i, field), Problem: err.Error()})
-		}
 		list[i].fallback = value
+		report(field, err)
 	}
 	return list, errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,19 +10,23 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"m2m-token-enricher/plugin/expression"
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
 
 // compose returns the claims that the configuration maps.
-func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, error) {
+func (e *Enricher) compose(ctx context.Context, token *jws.Token, c correlation, values *expression.Values) ([]splice.Member, error) {
 	changes := make([]splice.Member, 0, len(e.mappings)+2)
 	for _, m := range e.mappings {
-		if c.of(m.kind).err != nil {
-			continue // unavailable, which ends the exchange below
+		if m.unavailable(c) {
+			continue // which ends the exchange below
 		}
-		value, err := m.value(c, token.Claims)
+		if err := ctx.Err(); err != nil && m.expression != nil {
+			return nil, fmt.Errorf("compute the claim %q: %w", m.name, err)
+		}
+		value, err := m.value(c, token.Claims, values)
 		if err != nil {
 			return nil, err
 		}
@@ -36,12 +41,34 @@ func (e *Enricher) compose(token *jws.Token, c correlation) ([]splice.Member, er
 	return changes, nil
 }
 
+// values returns what expressions read, nil if there are none.
+func (e *Enricher) values(x *Exchange, token *jws.Token, c correlation, clientID string) *expression.Values {
+	if !slices.ContainsFunc(e.mappings, func(m mapping) bool { return m.expression != nil }) {
+		return nil
+	}
+	event := expression.Event(eventOf(x, e.cfg.Issuer, token.Claims, clientID))
+	return expression.NewValues(event, token.Claims.Object, func(kind schema.Kind) schema.Record { return c.of(kind).record })
+}
+
+// unavailable reports whether a record that the claim needs is unavailable.
+func (m mapping) unavailable(c correlation) bool {
+	if m.expression == nil {
+		return c.of(m.kind).err != nil
+	}
+	return slices.ContainsFunc(m.reads(), func(source string) bool {
+		kind, _ := schema.Source(source)
+		return c.of(kind).err != nil
+	})
+}
+
 // value returns the value of the claim.
-func (m mapping) value(c correlation, claims jws.Claims) (jsontext.Value, error) {
-	switch m.kind {
-	case "":
+func (m mapping) value(c correlation, claims jws.Claims, values *expression.Values) (jsontext.Value, error) {
+	switch {
+	case m.expression != nil:
+		return m.computed(values)
+	case m.kind == "":
 		return m.fallback, nil
-	case schema.Token:
+	case m.kind == schema.Token:
 		return m.claim(claims.Find(m.property))
 	}
 	text := c.of(m.kind).record[m.property]
@@ -54,6 +81,18 @@ func (m mapping) value(c correlation, claims jws.Claims) (jsontext.Value, error)
 	value, err := convert(m.typ, text)
 	if err != nil {
 		return nil, decided(MissingProperty, "claim %q needs %s.%s, which is %w", m.name, m.kind, m.property, err)
+	}
+	return value, nil
+}
+
+// computed returns the value that the expression gives.
+func (m mapping) computed(values *expression.Values) (jsontext.Value, error) {
+	value, err := m.expression.Value(values)
+	switch {
+	case errors.Is(err, expression.ErrMissing) && m.fallback != nil:
+		return m.fallback, nil
+	case err != nil:
+		return nil, decided(MissingProperty, "claim %q: %w", m.name, err)
 	}
 	return value, nil
 }

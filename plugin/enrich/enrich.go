@@ -6,6 +6,7 @@ package enrich
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -50,18 +51,26 @@ type Enricher struct {
 	issuer     jsontext.Value // the gateway's, nil if the provider's stays
 }
 
-// Validate returns every error in cfg that [schema.Parse] can't see, each
-// with its path.
-func Validate(cfg *schema.Config) error {
-	_, err := newMappings(cfg.Claims)
+// Complete sets in cfg what its expressions read. The error joins every error in cfg
+// that [schema.Parse] can't see, each with its path.
+func Complete(cfg *schema.Config) error {
+	mappings, err := newMappings(cfg)
+	for i, m := range mappings {
+		cfg.Claims[i].Reads = m.reads()
+	}
 	return err
 }
 
-// New returns an enricher. The error is that of [Validate].
+// New returns an enricher of a complete configuration.
 func New(cfg *schema.Config, deps Dependencies) (*Enricher, error) {
-	mappings, err := newMappings(cfg.Claims)
+	mappings, err := newMappings(cfg)
 	if err != nil {
 		return nil, err
+	}
+	for i, m := range mappings {
+		if !slices.Equal(cfg.Claims[i].Reads, m.reads()) {
+			return nil, fmt.Errorf("config.claims[%d].expr: the configuration isn't complete", i)
+		}
 	}
 	e := &Enricher{cfg: cfg, deps: deps, mappings: mappings, management: newAudiences(cfg.ManagementAudiences)}
 	if cfg.Signing.Issuer != "" {
@@ -70,6 +79,11 @@ func New(cfg *schema.Config, deps Dependencies) (*Enricher, error) {
 		}
 	}
 	return e, nil
+}
+
+// ReadsIP reports whether an expression reads the client's IP.
+func (e *Enricher) ReadsIP() bool {
+	return slices.ContainsFunc(e.mappings, func(m mapping) bool { return m.expression != nil && m.expression.ReadsIP() })
 }
 
 // With returns an enricher with the same configuration and other dependencies.
@@ -115,7 +129,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if err != nil {
 		return err
 	}
-	mapped, err := e.compose(token, records)
+	mapped, err := e.compose(ctx, token, records, e.values(x, token, records, r.ClientID))
 	if err != nil {
 		return err
 	}

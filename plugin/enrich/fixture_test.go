@@ -166,10 +166,8 @@ func (f *fixture) sign() string {
 }
 
 func (f *fixture) enricher() *Enricher {
-	text, err := json.Marshal(f.config)
-	must(f.t, err)
-	cfg, err := schema.ParseInstance(text)
-	must(f.t, err)
+	cfg := f.parsed()
+	must(f.t, Complete(cfg))
 	now := func() time.Time { return testNow }
 	e, err := New(cfg, Dependencies{
 		Verifier: jws.NewVerifier(cfg.Issuer, cfg.Algorithms, time.Duration(cfg.Leeway)*time.Second, f.keys, now),
@@ -180,6 +178,15 @@ func (f *fixture) enricher() *Enricher {
 	})
 	must(f.t, err)
 	return e
+}
+
+// parsed returns the configuration as schema gives it.
+func (f *fixture) parsed() *schema.Config {
+	text, err := json.Marshal(f.config)
+	must(f.t, err)
+	cfg, err := schema.ParseInstance(text)
+	must(f.t, err)
+	return cfg
 }
 
 // run sends the exchange through the pipeline.

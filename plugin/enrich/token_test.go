@@ -175,7 +175,7 @@ func TestWrongDefaults(t *testing.T) {
 		{Name: "b", Value: "maybe", Type: "boolean"},
 		{Name: "c", Value: "{", Type: "json"},
 	}}
-	err := Validate(cfg)
+	err := Complete(cfg)
 	for _, want := range []string{"config.claims[0].default: not of type number", "config.claims[1].value: not of type boolean", "config.claims[2].value: not of type json"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)

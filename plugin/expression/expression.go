@@ -20,6 +20,7 @@ type Expression struct {
 	checked *ast.AST
 	program cel.Program
 	reads   []string
+	readsIP bool
 }
 
 // Compile compiles source for a claim of type typ. The error joins every error, each
@@ -44,7 +45,7 @@ func Compile(source, typ string) (*Expression, error) {
 	if err != nil {
 		return nil, failed(x.checked, err)
 	}
-	x.reads = reads(x.checked)
+	x.reads, x.readsIP = reads(x.checked), readsIP(x.checked)
 	return x, nil
 }
 
@@ -52,6 +53,9 @@ func Compile(source, typ string) (*Expression, error) {
 // property KIND.KEY or a claim token.PATH. KIND alone is a whole record, and token
 // alone the whole token.
 func (x *Expression) Reads() []string { return x.reads }
+
+// ReadsIP reports whether the expression reads the client's IP.
+func (x *Expression) ReadsIP() bool { return x.readsIP }
 
 // Value evaluates the expression. The error says where it failed, without a value of
 // v. It wraps [ErrMissing] if what the expression reads is missing.

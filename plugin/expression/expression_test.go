@@ -251,3 +251,13 @@ func TestLimits(t *testing.T) {
 		})
 	}
 }
+
+// TestReadsIP: the client's IP is read only where an expression names it.
+func TestReadsIP(t *testing.T) {
+	for source, want := range map[string]bool{`event.request.ip`: true, `true ? "a" : .event.request.ip`: true, `event.request.auth.scope`: false, `"event.request.ip"`: false} {
+		x, err := Compile(source, schema.TypeJSON)
+		if err != nil || x.ReadsIP() != want {
+			t.Errorf("%s: got %v, %v, want %t", source, x, err, want)
+		}
+	}
+}

@@ -25,6 +25,14 @@ func reads(checked *ast.AST) (sources []string) {
 	return slices.Compact(sources)
 }
 
+// readsIP reports whether an expression reads the client's IP.
+func readsIP(checked *ast.AST) bool {
+	isIP := func(e ast.NavigableExpr) bool {
+		return e.Kind() == ast.IdentKind && strings.TrimPrefix(e.AsIdent(), ".") == eventIP
+	}
+	return len(ast.MatchDescendants(ast.NavigateAST(checked), isIP)) > 0
+}
+
 // source returns the source that begins with the variable e, "" if e is another one.
 func source(e ast.NavigableExpr) string {
 	variable := strings.TrimPrefix(e.AsIdent(), ".")

@@ -55,14 +55,14 @@ type Options struct {
 	Step func(context.Context, Step)
 }
 
-// Validated adds to the result of [schema.ParseInstance] or [schema.Parse] the
-// errors in the configuration that only the core can see. The configuration is
-// nil only if it can't be decoded.
+// Validated adds to the result of [schema.ParseInstance] or [schema.Parse] what only
+// the core can see: what its expressions read, and further errors. The configuration
+// is nil only if it can't be decoded.
 func Validated(cfg *schema.Config, err error) (*schema.Config, error) {
 	if cfg == nil {
 		return nil, err
 	}
-	return cfg, errors.Join(err, enrich.Validate(cfg))
+	return cfg, errors.Join(err, enrich.Complete(cfg))
 }
 
 // Open returns the gateway of a configuration. Its clients connect when they are used.
@@ -132,7 +132,7 @@ func (g *Gateway) Enrich(ctx context.Context, x enrich.Exchange) enrich.Result {
 
 // ReadsIP reports whether something reads the client's IP. Kong is asked for it only
 // then.
-func (g *Gateway) ReadsIP() bool { return g.deps.Workflow != nil }
+func (g *Gateway) ReadsIP() bool { return g.deps.Workflow != nil || g.enricher.ReadsIP() }
 
 // Warm reads the gateway's and the provider's keys before the next request needs them.
 // A failure is reported by that request. Another Warm returns at once meanwhile.

@@ -156,3 +156,20 @@ func (o only) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return http.DefaultTransport.RoundTrip(there)
 }
+
+// TestReadsIP: Kong is asked for the client's IP only if an expression reads it.
+func TestReadsIP(t *testing.T) {
+	for source, want := range map[string]bool{"event.request.ip": true, "organization.plan": false, "": false} {
+		cfg := config(t, keyFile(t, generated(t)))
+		if source != "" {
+			cfg.Claims = []schema.Claim{{Name: "c", Expr: source, Type: schema.TypeString}}
+		}
+		cfg, err := Validated(cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := open(t, cfg, Options{}).ReadsIP(); got != want {
+			t.Errorf("%q: got %t, want %t", source, got, want)
+		}
+	}
+}

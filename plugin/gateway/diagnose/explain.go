@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/jws"
@@ -18,18 +20,19 @@ import (
 
 // Explanation is what the gateway would do with a token, and why.
 type Explanation struct {
-	Outcome  string                             `json:"outcome"`
-	Action   string                             `json:"action"`
-	Cause    string                             `json:"cause,omitempty"`
-	ClientID string                             `json:"client_id,omitempty"`
-	Records  map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties and claims that are read; null means missing
-	Read     []Lookup                           `json:"read,omitempty"`    // the records, in the order of their lookups
-	Workflow *Workflow                          `json:"workflow,omitempty"`
-	Printed  []string                           `json:"printed,omitempty"` // by the workflow
-	Seconds  float64                            `json:"seconds,omitempty"` // that the workflow ran; zero if it didn't
-	Claims   map[string]json.RawMessage         `json:"claims,omitempty"`  // of the enriched token
-	Added    []string                           `json:"added,omitempty"`   // names of the claims that the provider's token lacks
-	Dropped  []string                           `json:"dropped,omitempty"` // members of the provider's answer that the enriched one lacks
+	Outcome     string                             `json:"outcome"`
+	Action      string                             `json:"action"`
+	Cause       string                             `json:"cause,omitempty"`
+	ClientID    string                             `json:"client_id,omitempty"`
+	Records     map[schema.Kind]map[string]*string `json:"records,omitempty"` // of the properties and claims that are read; null means missing
+	Read        []Lookup                           `json:"read,omitempty"`    // the records, in the order of their lookups
+	Workflow    *Workflow                          `json:"workflow,omitempty"`
+	Printed     []string                           `json:"printed,omitempty"`     // by the workflow
+	Seconds     float64                            `json:"seconds,omitempty"`     // that the workflow ran; zero if it didn't
+	Claims      map[string]json.RawMessage         `json:"claims,omitempty"`      // of the enriched token
+	Added       []string                           `json:"added,omitempty"`       // names of the claims that the provider's token lacks
+	Dropped     []string                           `json:"dropped,omitempty"`     // members of the provider's answer that the enriched one lacks
+	Expressions map[string]string                  `json:"expressions,omitempty"` // by the names of the claims that they compute
 }
 
 // explainTime is how long an explanation may take.
@@ -218,7 +221,7 @@ func (r *recorder) explanation(cfg *schema.Config, body []byte, result enrich.Re
 		return x, nil
 	}
 	x.Dropped = result.Dropped
-	return x, x.compare(body, result.Body)
+	return x, x.compare(cfg, body, result.Body)
 }
 
 // properties returns the properties that the configuration names, nil for a missing
@@ -248,21 +251,20 @@ func (r *recorder) properties(cfg *schema.Config) map[schema.Kind]map[string]*st
 	return all
 }
 
-// addClaims adds the claims that the configuration names, nil for a missing one.
+// addClaims adds the claims that the configuration names, nil for a missing one. The
+// token alone names all.
 func addClaims(all map[schema.Kind]map[string]*string, cfg *schema.Config, claims jws.Claims) {
 	named := map[string]*string{}
 	for _, source := range cfg.Sources() {
 		kind, path := schema.Source(source)
-		if kind != schema.Token {
-			continue
-		}
-		named[path] = nil
-		if value := claims.Find(path); value != nil && value.Kind() != 'n' {
-			text, ok := splice.Text(value)
-			if !ok {
-				text = string(value)
+		switch {
+		case kind != schema.Token:
+		case path != "":
+			named[path] = shown(claims.Find(path))
+		default:
+			for _, m := range claims.Members() {
+				named[m.Name] = shown(m.Value)
 			}
-			named[path] = &text
 		}
 	}
 	if len(named) > 0 {
@@ -270,9 +272,32 @@ func addClaims(all map[schema.Kind]map[string]*string, cfg *schema.Config, claim
 	}
 }
 
-// compare sets the claims of the token in the enriched answer, and which of them
-// that in the provider's lacks.
-func (x *Explanation) compare(provider, enriched []byte) error {
+// shown returns the text of a claim, nil if it is missing.
+func shown(value jsontext.Value) *string {
+	if value == nil || value.Kind() == 'n' {
+		return nil
+	}
+	text, ok := splice.Text(value)
+	if !ok {
+		text = string(value)
+	}
+	return &text
+}
+
+// expressions returns the expressions by the names of the claims that they compute.
+func expressions(cfg *schema.Config) map[string]string {
+	sources := map[string]string{}
+	for _, claim := range cfg.Claims {
+		if claim.Expr != "" {
+			sources[claim.Name] = claim.Expr
+		}
+	}
+	return sources
+}
+
+// compare sets the claims of the token in the enriched answer, which of them that in
+// the provider's lacks, and which expressions compute them.
+func (x *Explanation) compare(cfg *schema.Config, provider, enriched []byte) error {
 	old, err := claimsIn(provider)
 	if err != nil {
 		return fmt.Errorf("the provider's answer: %w", err)
@@ -281,7 +306,7 @@ func (x *Explanation) compare(provider, enriched []byte) error {
 	if err != nil {
 		return fmt.Errorf("the enriched answer: %w", err)
 	}
-	x.Claims = map[string]json.RawMessage{}
+	x.Claims, x.Expressions = map[string]json.RawMessage{}, expressions(cfg)
 	for _, m := range after.Members() {
 		x.Claims[m.Name] = json.RawMessage(m.Value)
 		if old.Get(m.Name) == nil {
