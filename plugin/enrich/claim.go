@@ -131,6 +131,7 @@ func convertStrings(text string) (jsontext.Value, error) {
 // and from escapes in a string. Numbers are compared as written, because 1 and 1.0
 // are the same only to some readers.
 func same(a, b jsontext.Value) bool {
+	a, b = bytes.Trim(a, " \t\r\n"), bytes.Trim(b, " \t\r\n")
 	if s, ok := splice.Text(a); ok {
 		t, ok := splice.Text(b)
 		return ok && s == t
