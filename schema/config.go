@@ -10,93 +10,38 @@ import (
 )
 
 // Config is one complete configuration of the plugin: defaults are filled in and
-// every rule holds. It must not be modified; it may be shared.
+// every rule holds. It must not be modified; it may be shared. A field without a
+// default has its zero value if it is unset.
 type Config struct {
-	// Mode is ModeEnforce or ModeObserve. ModeObserve decides and logs everything,
-	// but the client gets the provider's answer. Unset means ModeEnforce.
-	Mode string `json:"mode"`
+	Mode                 string   `json:"mode" default:"enforce" one_of:"enforce,observe" description:"With observe, the plugin decides and logs everything, but the client receives the provider's own answer."`
+	EnforceShare         int      `json:"enforce_share" default:"100" between:"0,100" description:"Percentage of the applications that are enforced, chosen by client id; the others are only observed."`
+	FailurePolicy        string   `json:"failure_policy" default:"stop" one_of:"stop,continue" description:"What a client receives when its token can't be enriched: an OAuth error, or the provider's token unchanged."`
+	Timeout              int      `json:"timeout" default:"1000" between:"1,50000" description:"Milliseconds that one request may wait for lookups and the provider's keys, all together."`
+	Issuer               string   `json:"issuer" required:"true" description:"The provider's issuer. The iss claim of every token must be exactly this, or one of issuers_allowed."`
+	IssuersAllowed       []string `json:"issuers_allowed" len_max:"100" description:"Further values of iss that the same provider writes and signs with the same keys. Keys and metadata come from issuer and jwks_uri alone."`
+	JWKSURI              string   `json:"jwks_uri" description:"Where the provider publishes its keys: https, or http on loopback. Unset: as its discovery document says."`
+	JWKSInsecureHTTP     bool     `json:"jwks_insecure_http" default:"false" description:"Allow jwks_uri, and no other URL, to be plain http, as inside a cluster. Whoever is on the way can then replace the provider's keys."`
+	Algorithms           []string `json:"algorithms" default:"RS256" one_of:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA,Ed25519" len_min:"1" description:"Signature algorithms that are accepted from the provider; asymmetric ones only."`
+	Leeway               int      `json:"leeway" default:"60" between:"0,600" description:"Seconds by which the clocks of the provider and the gateway may differ."`
+	ClientIDClaim        []string `json:"client_id_claim" len_min:"1" description:"Path to the claim of the verified token that names the application. Unset: azp, client_id, appid and cid, which must agree."`
+	ManagementAudiences  []string `json:"management_audiences" description:"Audiences whose tokens pass unchanged. Unset: https://HOST/api for a *.kinde.com issuer, otherwise required; [] for none."`
+	RejectMixedAudience  bool     `json:"reject_mixed_audience" default:"false" description:"Refuse a token for both the management API and another audience, instead of passing it unchanged."`
+	UnverifiedManagement string   `json:"unverified_management" default:"refuse" one_of:"refuse,pass" description:"With pass, a token that can't be verified passes unchanged if all its audiences are management audiences, as those for Microsoft Graph."`
+	MaxTokenSize         int      `json:"max_token_size" default:"7168" between:"512,65536" description:"Largest size of an enriched token, in bytes. Most servers accept header lines up to 8 kB."`
 
-	// EnforceShare is the percentage of applications for which ModeEnforce applies.
-	// The others are only observed. Unset means 100, zero means none.
-	EnforceShare int `json:"enforce_share"`
+	// The ID token's at_hash doesn't fit an enriched token, and the refresh token would
+	// bring a raw one.
+	OtherTokens string `json:"other_tokens" default:"drop" one_of:"drop,keep,refuse" description:"What happens to an ID token or a refresh token beside an M2M access token: enriched answers are sent without it, or with it, or the answer is refused."`
 
-	// FailurePolicy is PolicyStop or PolicyContinue. PolicyContinue answers with the
-	// provider's token for the outcomes that allow it. Unset means PolicyStop.
-	FailurePolicy string `json:"failure_policy"`
-
-	// Timeout limits all that a handler waits for, in milliseconds. Unset means 1000.
-	Timeout int `json:"timeout"`
-
-	// Issuer is the provider. The iss claim of every token must be exactly this, or one
-	// of IssuersAllowed.
-	Issuer string `json:"issuer"`
-
-	// IssuersAllowed are further values of iss that one provider writes into its tokens.
-	// The keys and the metadata come from Issuer and JWKSURI alone. Empty means none.
-	IssuersAllowed []string `json:"issuers_allowed"`
-
-	// JWKSURI is where the provider publishes its keys. Empty means the place that its
-	// discovery document names.
-	JWKSURI string `json:"jwks_uri"`
-
-	// JWKSInsecureHTTP allows JWKSURI, and no other URL, to be plain http to another
-	// host: whoever is on the way can replace the keys. False refuses that.
-	JWKSInsecureHTTP bool `json:"jwks_insecure_http"`
-
-	// Algorithms are the signature algorithms that are accepted from the provider.
-	// Unset means RS256.
-	Algorithms []string `json:"algorithms"`
-
-	// Leeway is the tolerated difference of the clocks, in seconds. Unset means 60,
-	// zero means none.
-	Leeway int `json:"leeway"`
-
-	// ClientIDClaim is the path to the claim that names the application. Unset means
-	// azp, client_id, appid and cid: each that a token has must name the same one.
-	ClientIDClaim []string `json:"client_id_claim"`
-
-	// ManagementAudiences are the audiences whose tokens pass unchanged. Unset means
-	// https://HOST/api of a *.kinde.com issuer, empty means none.
-	ManagementAudiences []string `json:"management_audiences"`
-
-	// RejectMixedAudience refuses a token that has a management audience and another
-	// one. False lets it pass unchanged.
-	RejectMixedAudience bool `json:"reject_mixed_audience"`
-
-	// UnverifiedManagement is UnverifiedRefuse or UnverifiedPass. UnverifiedPass passes
-	// a token that can't be verified if all its audiences are management audiences.
-	// Unset means UnverifiedRefuse.
-	UnverifiedManagement string `json:"unverified_management"`
-
-	// MaxTokenSize limits an enriched token, in bytes. Unset means 7168.
-	MaxTokenSize int `json:"max_token_size"`
-
-	// OtherTokens is OtherTokensDrop, OtherTokensKeep or OtherTokensRefuse: what
-	// happens to an ID token or a refresh token beside an M2M access token. The ID
-	// token's at_hash doesn't fit the enriched token, and the refresh token would bring
-	// a raw one. Unset means OtherTokensDrop.
-	OtherTokens string `json:"other_tokens"`
-
-	Signing Signing `json:"signing"`
-	Redis   Redis   `json:"redis"`
-
-	// Prefix is the start of every key in Redis. Unset means "m2m:", the host of the
-	// issuer, and a colon.
-	Prefix string `json:"prefix"`
-
-	Cache        Cache    `json:"cache"`
-	Organization Relation `json:"organization"`
-	User         Relation `json:"user"`
-
-	// AllowAuthorizationClaims allows claims by which APIs decide what a caller may do,
-	// such as roles. False refuses them.
-	AllowAuthorizationClaims bool `json:"allow_authorization_claims"`
-
-	// Claims are the claims to add. Without a workflow, there is at least one.
-	Claims []Claim `json:"claims"`
-
-	// Workflow is code that computes further claims. Without a path there is none.
-	Workflow Workflow `json:"workflow"`
+	Signing                  Signing  `json:"signing" required:"true" description:"The gateway's own keys and how they are published."`
+	Redis                    Redis    `json:"redis" required:"true" description:"The Redis that has the records: one server, a master that Sentinel names, or a cluster."`
+	Prefix                   string   `json:"prefix" len_max:"256" description:"Start of every key in Redis. Ends in a separator such as a colon; no part before a colon is app, org, user or written. Unset: m2m:, the issuer's host and a colon."`
+	Cache                    Cache    `json:"cache" required:"true" description:"The cache of records in the plugin's process."`
+	Organization             Relation `json:"organization" required:"true" from:"application.org_code,token.org_code" token_claim:"org_code" description:"Which property of the application or claim of the token names the organization, and which claim must agree."`
+	User                     Relation `json:"user" required:"true" from:"application.user_id" token_claim:"" description:"Which property of the application or claim of the token names the user, and which claim must agree."`
+	AllowAuthorizationClaims bool     `json:"allow_authorization_claims" default:"false" description:"Allow claims such as roles, groups or permissions, by which many APIs decide what a caller may do."`
+	Claims                   []Claim  `json:"claims" len_min:"1" len_max:"100" description:"The claims to add."`
+	Workflow                 Workflow `json:"workflow" description:"Code that computes further claims, in the form of a Kinde workflow for M2M tokens. Unset: none."`
 
 	// Fingerprint names the configuration in public. It covers no field that may have
 	// a secret, because one could guess the secret by it. Two configurations that
@@ -122,91 +67,43 @@ func (c *Config) Knows(path string) bool {
 	return true
 }
 
-// Signing is about the gateway's own keys.
+// Signing is about the gateway's own keys. Exactly one of JWKSFile and JWKS is set.
 type Signing struct {
-	// JWKSFile is a file with a private JWK set or PEM keys. The first key signs, all
-	// are published. Exactly one of JWKSFile and JWKS is set.
-	JWKSFile string `json:"jwks_file"`
-
-	// JWKS is the content of such a file.
-	JWKS Secret `json:"jwks"`
-
-	// Issuer is the iss of enriched tokens. Empty means that the provider's stays.
-	Issuer string `json:"issuer"`
-
-	// Profile is ProfileRFC9068 or empty. ProfileRFC9068 gives enriched tokens the typ
-	// at+jwt and the claim client_id, and sub if the provider's token has none. It needs
-	// Issuer.
-	Profile string `json:"profile"`
-
-	// MaxTTL limits the life of an enriched token, in seconds. Zero means that the
-	// provider's exp stays.
-	MaxTTL int `json:"max_ttl"`
-
-	// JWKSPath is where the public keys are published. Unset means /m2m/jwks.json.
-	JWKSPath string `json:"jwks_path"`
-
-	// JWKSMaxAge is how long APIs may cache the published keys, in seconds. Unset means
-	// 300.
-	JWKSMaxAge int `json:"jwks_max_age"`
+	JWKSFile   string `json:"jwks_file" description:"File with a private JWK set or PEM keys: the first signs, all are published. Readable by the user that Kong runs as."`
+	JWKS       Secret `json:"jwks" description:"The content of such a file, for a vault reference."`
+	Issuer     string `json:"issuer" description:"The iss of enriched tokens. Unset: the provider's stays."`
+	Profile    string `json:"profile" one_of:"rfc9068" description:"rfc9068: enriched tokens have the typ at+jwt and client_id, and the client id as sub if they have no sub. Needs signing.issuer."`
+	MaxTTL     int    `json:"max_ttl" between:"1,31536000" description:"Longest life of an enriched token, in seconds. It never outlives the provider's. Unset: the provider's exp stays."`
+	JWKSPath   string `json:"jwks_path" default:"/m2m/jwks.json" starts_with:"/" description:"Path at which the gateway's public keys are published."`
+	JWKSMaxAge int    `json:"jwks_max_age" default:"300" between:"0,86400" description:"Seconds for which APIs may cache the published keys."`
 }
 
-// Cache limits the cache of records in the plugin's process. Times are in seconds.
+// Cache limits the cache of records in the plugin's process. A TTL of zero asks Redis
+// for every token, a StaleTTL of zero serves nothing after TTL. Without Invalidation, a
+// change takes effect after TTL.
 type Cache struct {
-	// TTL is how long a record is served without asking Redis. Unset means 30, zero
-	// asks for every token.
-	TTL int `json:"ttl"`
-
-	// NegativeTTL is how long a record counts as missing without asking again. Unset
-	// means 5.
-	NegativeTTL int `json:"negative_ttl"`
-
-	// StaleTTL is how much longer a record is served while Redis is down. Unset means
-	// 300, zero stops at TTL.
-	StaleTTL int `json:"stale_ttl"`
-
-	// MaxEntries and MaxBytes limit all records together. Unset means 10,000 records
-	// and 64 MiB.
-	MaxEntries int `json:"max_entries"`
-	MaxBytes   int `json:"max_bytes"`
-
-	// Invalidation makes Redis report every change, so that it takes effect at once.
-	// False means that it takes effect after TTL.
-	Invalidation bool `json:"invalidation"`
+	TTL          int  `json:"ttl" default:"30" between:"0,86400" description:"Seconds for which a record is served without asking Redis."`
+	NegativeTTL  int  `json:"negative_ttl" default:"5" between:"0,86400" description:"Seconds for which a missing record counts as missing."`
+	StaleTTL     int  `json:"stale_ttl" default:"300" between:"0,86400" description:"Further seconds for which a record is served while Redis is down."`
+	MaxEntries   int  `json:"max_entries" default:"10000" between:"1,10000000" description:"Largest number of cached records."`
+	MaxBytes     int  `json:"max_bytes" default:"67108864" between:"65536,1099511627776" description:"Memory for the cached records, in bytes."`
+	Invalidation bool `json:"invalidation" default:"false" description:"Have Redis report every change to a record, so it takes effect at once. Needs Redis 6 or later."`
 }
 
 // Relation leads from the application or its token to the organization or the user.
 type Relation struct {
-	// From are the sources of the record's identifier, each as application.KEY or
-	// token.PATH. The first that has a value counts.
-	From []string `json:"from"`
-
-	// TokenClaim is the path to a claim of the provider's token. If the token has it,
-	// it must agree. Empty means none.
-	TokenClaim []string `json:"token_claim"`
+	From       []string `json:"from" len_min:"1" len_max:"10" description:"Where to look for the identifier of the NAME, each application.KEY or token.PATH; the first that has a value counts."`
+	TokenClaim []string `json:"token_claim" description:"Path to a claim of the provider's token that must agree if the token has it; [] for none."`
 }
 
 // Claim is one claim to add. Exactly one of From, Value and Expr is set.
 type Claim struct {
-	Name string `json:"name"`
-
-	// From is a property of a record, as application.KEY, organization.KEY or user.KEY,
-	// or a claim of the provider's verified token, as token.PATH.
-	From string `json:"from"`
-
-	// Value is a fixed value.
-	Value string `json:"value"`
-
-	// Expr is an expression in CEL that computes the value.
-	Expr string `json:"expr"`
-
-	// Type is what the text becomes in the token, or the type that Expr gives. Unset
-	// means TypeString.
-	Type string `json:"type"`
-
-	// Default is the value if the property, or one that Expr reads, is missing. Nil
-	// means that it is required.
-	Default *string `json:"default"`
+	Name    string  `json:"name" required:"true" len_max:"256" description:"Name of the claim in the token."`
+	From    string  `json:"from" description:"What gives the value: the property application.KEY, organization.KEY or user.KEY, or the claim token.PATH."`
+	Value   string  `json:"value" len_max:"4096" description:"A fixed value, written as text of the type."`
+	Expr    string  `json:"expr" len_max:"4096" description:"An expression in CEL that computes the value, over application, organization, user, token and event."`
+	Type    string  `json:"type" default:"string" one_of:"string,number,boolean,strings,json" description:"What the text becomes in the token, or the type that expr gives; strings is a comma-separated list."`
+	Default *string `json:"default" len_min:"0" len_max:"4096" description:"Value when the property, or one that expr reads, is missing. Without it the property is required."`
 
 	// Reads are the sources that Expr reads, as [Source] splits them. They are known
 	// after enrich.Complete.
@@ -237,7 +134,7 @@ const ProfileRFC9068 = "rfc9068"
 
 // Algorithms are the algorithms that a provider may sign with, all asymmetric.
 // Ed25519 and EdDSA are the same (RFC 9864, section 2.2).
-var Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
+var Algorithms = root().Fields[slices.IndexFunc(root().Fields, func(f Field) bool { return f.Name == "algorithms" })].Elements.OneOf
 
 // Types of a claim.
 const (

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -85,36 +87,51 @@ func TestKongAttributes(t *testing.T) {
 	}
 }
 
-// TestSchemaIsTheConfig holds the two descriptions of the configuration
-// together: each field of the schema is a field of Config and the other way
-// round.
-func TestSchemaIsTheConfig(t *testing.T) {
-	compareFields(t, "config", root(), reflect.TypeFor[Config]())
+// TestTags: a tag has only attributes that are read. A wrong one would be ignored.
+func TestTags(t *testing.T) {
+	attribute := regexp.MustCompile(`(\w+):"(?:[^"\\]|\\.)*"`)
+	known := []string{"json", "required", "default", "one_of", "between", "len_min", "len_max", "starts_with", "referenceable", "description"}
+	var check func(typ reflect.Type)
+	check = func(typ reflect.Type) {
+		for f := range typ.Fields() {
+			if rest := attribute.ReplaceAllString(string(f.Tag), ""); f.Tag.Get("json") == "" || strings.TrimSpace(rest) != "" {
+				t.Errorf("%s.%s: the tag %s isn't of its form", typ, f.Name, f.Tag)
+			}
+			inner := f.Type
+			if inner.Kind() == reflect.Slice {
+				inner = inner.Elem()
+			}
+			isRecord := inner.Kind() == reflect.Struct && f.Tag.Get("json") != "-"
+			for _, a := range attribute.FindAllStringSubmatch(string(f.Tag), -1) {
+				if !slices.Contains(known, a[1]) && !(isRecord && fieldNamed(inner, a[1]) != inner) {
+					t.Errorf("%s.%s: the tag has %s, which nothing reads", typ, f.Name, a[1])
+				}
+			}
+			if isRecord {
+				check(inner)
+			}
+		}
+	}
+	check(reflect.TypeFor[Config]())
 }
 
-func compareFields(t *testing.T, path string, f Field, typ reflect.Type) {
-	inGo := map[string]reflect.Type{}
-	for i := range typ.NumField() {
-		if tag := typ.Field(i).Tag.Get("json"); tag != "-" {
-			inGo[tag] = typ.Field(i).Type
+// TestTagsAreTheConstants: a tag can't name a constant, so this compares them.
+func TestTagsAreTheConstants(t *testing.T) {
+	fields := map[string]Field{}
+	eachField("", root(), reflect.TypeFor[Config](), func(path string, f Field, _ reflect.Type) { fields[path] = f })
+	for path, want := range map[string][]string{
+		"mode": {ModeEnforce, ModeObserve}, "failure_policy": {PolicyStop, PolicyContinue},
+		"unverified_management": {UnverifiedRefuse, UnverifiedPass}, "other_tokens": {OtherTokensDrop, OtherTokensKeep, OtherTokensRefuse},
+		"signing.profile": {ProfileRFC9068}, "claims[].type": {TypeString, TypeNumber, TypeBoolean, TypeStrings, TypeJSON},
+	} {
+		if got := fields[path].OneOf; !slices.Equal(got, want) {
+			t.Errorf("%s is one of %q, want %q", path, got, want)
 		}
 	}
-	for _, sub := range f.Fields {
-		goType, ok := inGo[sub.Name]
-		if !ok {
-			t.Errorf("%s.%s is not in the Go type", path, sub.Name)
-			continue
+	for path, want := range map[string]int{"claims": MaxClaims, "claims[].expr": MaxExpressionSize} {
+		if got := fields[path].LenMax; got != want {
+			t.Errorf("%s has at most %d, want %d", path, got, want)
 		}
-		delete(inGo, sub.Name)
-		switch {
-		case sub.Type == "record":
-			compareFields(t, path+"."+sub.Name, sub, goType)
-		case sub.Type == "array" && sub.Elements.Type == "record":
-			compareFields(t, path+"."+sub.Name, *sub.Elements, goType.Elem())
-		}
-	}
-	for name := range inGo {
-		t.Errorf("%s.%s is not in Kong's schema", path, name)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -62,10 +63,10 @@ func (f Field) dropKongs(value any) {
 
 // DefaultRedis is a server on this machine with every default.
 func DefaultRedis() Redis {
-	complete, _ := redisField().Complete("redis", map[string]any{"host": "127.0.0.1"})
+	complete, _ := fieldOf("redis", reflect.TypeFor[Redis](), "").Complete("redis", map[string]any{"host": "127.0.0.1"})
 	text, _ := json.Marshal(complete)
 	var r Redis
-	_ = json.Unmarshal(text, &r) // TestSchemaIsTheConfig holds the two together
+	_ = json.Unmarshal(text, &r) // they are fields of r
 	r.derive()
 	return r
 }
