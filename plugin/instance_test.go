@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,8 +82,8 @@ func TestKongGoesAway(t *testing.T) {
 
 func TestLogLine(t *testing.T) {
 	r := enrich.Result{Outcome: enrich.MissingProperty, ClientID: "app\"1", Action: enrich.Pass, Cause: errors.New("line\nbreak")}
-	const want = `outcome=missing_property client="app\"1" request="r1" answer=upstream cause="line\nbreak" ` +
-		`hint="write the property, or give the claim a default" not_logged=3`
+	want := `outcome=missing_property client="app\"1" request="r1" answer=upstream cause="line\nbreak" ` +
+		`hint=` + strconv.Quote(enrich.MissingProperty.Advice()) + ` not_logged=3`
 	if got := logLine(r, "r1", 3); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
