@@ -104,6 +104,9 @@ func (l *loading) load(args api.OnLoadArgs) (none api.OnLoadResult, err error) {
 	if err != nil {
 		return none, err
 	}
+	if err := checkNesting(real, content); err != nil {
+		return none, fmt.Errorf("%s: %w", l.show(real), err)
+	}
 	switch {
 	case l.files.Add(1) > maxFiles:
 		return none, fmt.Errorf("the workflow imports more than %d files", maxFiles)
