@@ -1,0 +1,15 @@
+import { m2mTokenCustomClaims, WorkflowSettings, WorkflowTrigger } from "@kinde/infrastructure";
+
+export const workflowSettings: WorkflowSettings = {
+  id: "bindings",
+  name: "Bindings",
+  trigger: WorkflowTrigger.M2MTokenGeneration,
+  bindings: { "kinde.m2mToken": {} },
+};
+
+export default async function (event: any) {
+  const claims = m2mTokenCustomClaims<{ applicationId: string; apiVersion: string; permissions: string[] }>();
+  claims.applicationId = event.application.id;
+  claims.apiVersion = "v2";
+  claims.permissions = ["read:orders", "write:orders"];
+}
