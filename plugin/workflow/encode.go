@@ -133,7 +133,7 @@ func (e *encoder) object(o *goja.Object) error {
 	case "Promise":
 		return &wrong{problem: "is a promise; await it"}
 	default:
-		return &wrong{problem: fmt.Sprintf("is of the class %.50s, which JSON can't express", class)}
+		return &wrong{problem: fmt.Sprintf("is a %.50s, which JSON can't express", class)}
 	}
 }
 
@@ -234,7 +234,8 @@ func wellFormed(s goja.String) bool {
 	return true
 }
 
-// className is the class of o, or of what it is a proxy of.
+// className is the class of o, or of what it is a proxy of. goja calls a Map and a
+// Go value an Object, too.
 func className(o *goja.Object) string {
 	for o.ExportType() == proxyType {
 		target := o.Export().(goja.Proxy).Target()
@@ -243,7 +244,17 @@ func className(o *goja.Object) string {
 		}
 		o = target
 	}
-	return o.ClassName()
+	if class := o.ClassName(); class != "Object" || o.ExportType() == objectType {
+		return class
+	}
+	switch t := o.ExportType(); {
+	case t == promiseType:
+		return "Promise"
+	case t.Kind() == reflect.Slice:
+		return "Map or Set"
+	default:
+		return "native object"
+	}
 }
 
 // callable returns the function that v is, as a script calls it: what it throws is
@@ -259,5 +270,6 @@ func callable(v goja.Value) (func(goja.FunctionCall) goja.Value, bool) {
 var (
 	functionType = reflect.TypeFor[func(goja.FunctionCall) goja.Value]()
 	promiseType  = reflect.TypeFor[*goja.Promise]()
+	objectType   = reflect.TypeFor[map[string]any]()
 	proxyType    = reflect.TypeFor[goja.Proxy]()
 )

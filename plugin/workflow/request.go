@@ -108,8 +108,7 @@ func (r *requests) body(v goja.Value) (string, error) {
 	if !given(v) {
 		return "", nil
 	}
-	o, ok := v.(*goja.Object)
-	if ok && (o.ClassName() == "Object" || o.ClassName() == "Array") && !isForm(o) {
+	if o, ok := v.(*goja.Object); ok && (className(o) == "Object" || className(o) == "Array") {
 		body, err := encode(r.vm, o, maxBody)
 		if err != nil {
 			err = fmt.Errorf("the body %w", err)
@@ -117,13 +116,6 @@ func (r *requests) body(v goja.Value) (string, error) {
 		return string(body), err
 	}
 	return text("the body", v)
-}
-
-// isForm reports whether o is a URLSearchParams or the like: an object that has its
-// own way to become a text.
-func isForm(o *goja.Object) bool {
-	_, isFunction := callable(o.Get("append"))
-	return isFunction
 }
 
 // given reports whether an option is set.
