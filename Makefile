@@ -23,11 +23,12 @@ build-libcrypto:
 
 # The main job, with nothing but Go installed.
 demo: build-static
-	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml
+	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml -workflow test/demo/workflow
 
-# The same, kept running to be tried with curl.
+# The same, kept running to be tried with curl. WORKFLOW=/path/to/repository
+# serves your Kinde workflow.
 demo-up: build-static
-	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml -up
+	$(GO) run ./test/demo -binary $(BINARY) -config kong.yml -up $(if $(WORKFLOW),-workflow '$(WORKFLOW)')
 
 # Every test. KONG_BIN=/path/to/kong runs the end-to-end suite on a real Kong.
 test: needs

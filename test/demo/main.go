@@ -25,26 +25,30 @@ import (
 func main() {
 	binary := flag.String("binary", "bin/m2m-token-enricher", "the plugin's executable")
 	config := flag.String("config", "kong.yml", "the declarative configuration")
-	up := flag.Bool("up", false, "keep running until interrupted")
+	workflow := flag.String("workflow", "", "a file or repository with a Kinde workflow")
+	up := flag.Bool("up", false, "keep running until interrupted, with the workflow if there is one")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	if err := run(ctx, *binary, *config, *up); err != nil {
+	if err := run(ctx, *binary, *config, *workflow, *up); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary, config string, up bool) (err error) {
+func run(ctx context.Context, binary, config, workflow string, up bool) (err error) {
 	d, err := start(ctx, binary, config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	if workflow != "" {
+		if d.workflow, err = filepath.Abs(workflow); err != nil {
+			return err
+		}
+	}
 	if up {
-		d.explain()
-		<-ctx.Done()
-		return nil
+		return d.stay(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -60,6 +64,8 @@ type demo struct {
 	dir      string
 	binary   string
 	keyFile  string
+	kongYML  string // the gateway's configuration, a file
+	workflow string // a file or a repository, "" for none
 }
 
 func start(ctx context.Context, binary, config string) (_ *demo, err error) {
@@ -102,6 +108,10 @@ func (d *demo) startGateway(ctx context.Context, binary, config string) error {
 		Provider: d.provider.URL(), JWKSURI: d.provider.JWKSURI(), Redis: d.redis.Addr(), KeyFile: d.keyFile, API: d.api.URL,
 	})
 	if err != nil {
+		return err
+	}
+	d.kongYML = filepath.Join(d.dir, "kong.yml")
+	if err := os.WriteFile(d.kongYML, text, 0o600); err != nil {
 		return err
 	}
 	d.gateway, err = kongtest.Start(ctx, kongtest.Options{Config: text, Plugin: binary})

@@ -71,10 +71,6 @@ func (d *demo) playKeys(ctx context.Context, args ...string) error {
 		return err
 	}
 	shown := strings.ReplaceAll(strings.Join(args, " "), d.keyFile, "keys.json")
-	fmt.Printf("   $ m2m-token-enricher keys %s\n", shown)
-	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
-		fmt.Printf("     %s\n", line)
-	}
-	fmt.Println()
+	play("keys "+shown, out)
 	return nil
 }

@@ -37,6 +37,7 @@ func (d *demo) show(ctx context.Context) error {
 		{"A token for the provider's management API leaves untouched:", d.showManagement},
 		{"An application without a record is refused:", d.showUnknown},
 		{"A key rotates, and no token is lost; the gateway follows the file by itself:", d.showRotation},
+		{"A Kinde workflow file sets the claims, instead of the mapping in kong.yml:", d.showWorkflow},
 	}
 	for i, step := range steps {
 		fmt.Printf("%d. %s\n\n", i+1, step.title)
@@ -62,31 +63,41 @@ func (d *demo) showAfter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := ask(ctx, d.gateway.URL(), stage.Client, "https://api.example.com")
+	enriched, err := d.showEnriched(ctx, raw.token)
 	if err != nil {
-		return err
-	}
-	before, err := claimsOf(raw.token)
-	if err != nil {
-		return err
-	}
-	printCurl(d.gateway.URL(), stage.Client, "https://api.example.com")
-	if err := printClaims(a.token, before); err != nil {
 		return err
 	}
 	jwks := d.gateway.URL() + "/m2m/jwks.json"
-	claims, err := stage.Verify(ctx, jwks, stage.Issuer, a.token)
-	if err != nil {
-		return fmt.Errorf("verify the new token: %w", err)
-	}
-	if claims["org_code"] != "org_8ed648340ea9" || claims["org_name"] != "Acme Inc" {
-		return fmt.Errorf("the new token names %v", claims["org_code"])
-	}
 	if _, err := stage.Verify(ctx, jwks, stage.Issuer, raw.token); err == nil {
 		return errors.New("the provider's own token verifies with the gateway's keys")
 	}
 	fmt.Printf("   It verifies with the keys at %s;\n   the provider's own token doesn't.\n", jwks)
-	return d.showAPI(ctx, a.token, raw.token)
+	return d.showAPI(ctx, enriched, raw.token)
+}
+
+// showEnriched shows what the gateway adds to a token like raw. It returns the new
+// token.
+func (d *demo) showEnriched(ctx context.Context, raw string) (string, error) {
+	a, err := ask(ctx, d.gateway.URL(), stage.Client, "https://api.example.com")
+	if err != nil {
+		return "", err
+	}
+	before, err := claimsOf(raw)
+	if err != nil {
+		return "", err
+	}
+	printCurl(d.gateway.URL(), stage.Client, "https://api.example.com")
+	if err := printClaims(a.token, before); err != nil {
+		return "", err
+	}
+	claims, err := stage.Verify(ctx, d.gateway.URL()+"/m2m/jwks.json", stage.Issuer, a.token)
+	if err != nil {
+		return "", fmt.Errorf("verify the new token: %w", err)
+	}
+	if claims["org_code"] != "org_8ed648340ea9" || claims["org_name"] != "Acme Inc" {
+		return "", fmt.Errorf("the new token names %v", claims["org_code"])
+	}
+	return a.token, nil
 }
 
 // showAPI sends both tokens to the API behind the gateway.
@@ -141,20 +152,11 @@ func (d *demo) showUnknown(ctx context.Context) error {
 	return nil
 }
 
-// explain prints what to try while the demo runs.
-func (d *demo) explain() {
-	fmt.Printf("The gateway listens at %s until you press Ctrl-C.\n\nAn enriched token, the published keys, a management token, a refused application:\n\n", d.gateway.URL())
-	printCurl(d.gateway.URL(), stage.Client, "https://api.example.com")
-	fmt.Printf("   $ curl -s %s/m2m/jwks.json\n", d.gateway.URL())
-	printCurl(d.gateway.URL(), stage.Client, stage.Issuer+"/api")
-	printCurl(d.gateway.URL(), stage.Unknown, "https://api.example.com")
-	host, port, _ := strings.Cut(d.redis.Addr(), ":")
-	fmt.Printf("The records are in an embedded Redis. This makes the refused application known (ask again after 5 s):\n\n"+
-		"   $ redis-cli -h %s -p %s HSET m2m:example.kinde.com:app:%s org_code org_8ed648340ea9\n", host, port, stage.Unknown)
-}
+func printCurl(url, id, audience string) { fmt.Printf("   $ %s\n\n", curl(url, id, audience)) }
 
-func printCurl(url, id, audience string) {
-	fmt.Printf("   $ curl -s %s/oauth2/token -d grant_type=client_credentials \\\n       -d client_id=%s -d client_secret=%s -d audience=%s\n\n", url, id, stage.Secret, audience)
+// curl is a command that asks for a token.
+func curl(url, id, audience string) string {
+	return fmt.Sprintf("curl -s %s/oauth2/token -d grant_type=client_credentials \\\n       -d client_id=%s -d client_secret=%s -d audience=%s", url, id, stage.Secret, audience)
 }
 
 // answer is the answer of a token endpoint.
