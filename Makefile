@@ -6,7 +6,7 @@ SOAK    ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build build-static build-libcrypto demo demo-up test test-pkcs11 test-libcrypto test-kong fuzz bench bench-records soak lint needs install-check clean
+.PHONY: all build build-static build-libcrypto build-noworkflow demo demo-up test test-pkcs11 test-libcrypto test-kong fuzz bench bench-records soak lint needs install-check clean
 
 all: build
 
@@ -20,6 +20,10 @@ build-static:
 # OpenSSL's libcrypto 3 if that is there. The system's dynamic linker starts it.
 build-libcrypto:
 	CGO_ENABLED=0 $(GO) build -trimpath -tags libcrypto -ldflags '-s -w' -o bin/libcrypto/m2m-token-enricher ./cmd/m2m-token-enricher
+
+# The static one without workflows, and without what bundles and runs them.
+build-noworkflow:
+	CGO_ENABLED=0 $(GO) build -trimpath -tags noworkflow -ldflags '-s -w' -o bin/noworkflow/m2m-token-enricher ./cmd/m2m-token-enricher
 
 # The main job, with nothing but Go installed.
 demo: build-static
@@ -79,6 +83,7 @@ lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags pkcs11,libcrypto ./plugin/jws/...
+	$(GO) vet -tags noworkflow ./...
 	$(GO) run $(STATICCHECK) ./...
 	@sh .ci/vulncheck $(GO) run $(GOVULNCHECK) ./...
 

@@ -184,3 +184,18 @@ func TestStaticBinary(t *testing.T) {
 		t.Errorf("the build with the tag doesn't reach %s", purego)
 	}
 }
+
+// TestNoWorkflow: the command that is built with the tag has neither the bundler
+// nor the virtual machine, and without the tag it has both.
+func TestNoWorkflow(t *testing.T) {
+	const command = "./cmd/m2m-token-enricher"
+	with, without := goList(t, "-deps", command), goList(t, "-deps", "-tags", "noworkflow", command)
+	for _, library := range []string{"github.com/dop251/goja", "github.com/evanw/esbuild/pkg/api"} {
+		if !slices.Contains(with, library) {
+			t.Errorf("the command doesn't reach %s, so that this test compares nothing", library)
+		}
+		if slices.Contains(without, library) {
+			t.Errorf("the command with the tag noworkflow reaches %s", library)
+		}
+	}
+}
