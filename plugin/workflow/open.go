@@ -12,7 +12,8 @@ import (
 )
 
 // Open finds, bundles and checks the workflow at o.Path. The error joins one error
-// for each mistake, with its place in the file.
+// for each mistake, with its place in the file. A file whose trigger can't be read
+// counts only if no other file has this trigger: the rest of a repository isn't run.
 func Open(o Options) (*Workflow, error) {
 	files, err := bundle.Files(o.Path)
 	if err != nil {
@@ -20,19 +21,22 @@ func Open(o Options) (*Workflow, error) {
 	}
 	hidden := newVeil(o.Env)
 	var found []candidate
-	var errs []error
+	var mistakes, unread []error
 	for _, file := range files {
 		c, err := read(file, o, hidden)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		switch {
+		case err == nil:
+			found = append(found, c)
+		case c.settings.trigger == trigger:
+			mistakes = append(mistakes, err)
+		default:
+			unread = append(unread, err)
 		}
-		found = append(found, c)
 	}
-	if errs != nil {
-		return nil, errors.Join(errs...)
+	if mistakes != nil {
+		return nil, errors.Join(mistakes...)
 	}
-	c, err := choose(o.Path, found)
+	c, err := choose(o.Path, found, unread)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +72,12 @@ func read(path string, o Options, hidden *veil) (c candidate, err error) {
 	return c, err
 }
 
-// choose returns the one workflow of this trigger.
-func choose(path string, found []candidate) (candidate, error) {
+// choose returns the one workflow of this trigger. If there is none, the error also
+// has those of unread files.
+func choose(path string, found []candidate, unread []error) (candidate, error) {
 	var chosen []candidate
 	var files []string
-	var others []error
+	others := unread
 	for _, c := range found {
 		if c.settings.trigger == trigger {
 			chosen = append(chosen, c)

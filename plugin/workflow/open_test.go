@@ -51,13 +51,16 @@ export default async function plans(event: { context: { application: { clientId:
 }
 `
 
-// TestOpen: a file in TypeScript, found in its repository by its trigger.
+// TestOpen: a file in TypeScript, found in its repository by its trigger. Files of
+// other triggers may be broken.
 func TestOpen(t *testing.T) {
 	top := repository(t, map[string]string{
 		"kinde.json": `{"version": "2024-12-09", "rootDir": "src"}`,
 		"src/environment/workflows/plans/plansWorkflow.ts": typescript,
 		"src/environment/workflows/user/userWorkflow.ts":   strings.Replace(typescript, "m2m:token_generation", "user:tokens_generation", 1),
 		"src/environment/workflows/plans/notes.ts":         "this is no code",
+		"src/environment/workflows/pre/brokenWorkflow.ts":  "this is no code",
+		"src/environment/workflows/pre/packageWorkflow.ts": `import { decode } from "not-installed"; export const workflowSettings = {id: decode("x"), trigger: "user:pre_mfa"}; export default () => {};`,
 	})
 	w, err := Open(options(top))
 	if err != nil {
@@ -117,5 +120,20 @@ func TestOpenChooses(t *testing.T) {
 	top := repository(t, map[string]string{"aWorkflow.ts": typescript, "bWorkflow.ts": typescript})
 	if _, err := Open(options(top)); err == nil || !strings.Contains(err.Error(), "2 workflows") || !strings.Contains(err.Error(), "bWorkflow.ts") {
 		t.Errorf("got %v, want both files", err)
+	}
+}
+
+// TestOpenReportsUnreadFiles: without a workflow of this trigger, a file that can't
+// be read may be the one.
+func TestOpenReportsUnreadFiles(t *testing.T) {
+	other := strings.Replace(typescript, "m2m:token_generation", "user:tokens_generation", 1)
+	top := repository(t, map[string]string{"aWorkflow.ts": "this is no code", "bWorkflow.ts": other})
+	_, err := Open(options(top))
+	if err == nil || !strings.Contains(err.Error(), "aWorkflow.ts:1:") || !strings.Contains(err.Error(), `bWorkflow.ts:4:2: the trigger is "user:tokens_generation"`) {
+		t.Errorf("got %v, want what is wrong with both files", err)
+	}
+	top = repository(t, map[string]string{"aWorkflow.ts": typescript, "bWorkflow.ts": strings.Replace(typescript, `id: "plans"`, "id: 7", 1)})
+	if _, err := Open(options(top)); err == nil || !strings.Contains(err.Error(), "workflowSettings.id must be a text") {
+		t.Errorf("got %v, want the mistake in a second file of this trigger", err)
 	}
 }
