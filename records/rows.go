@@ -84,6 +84,9 @@ type unreadable struct{ error }
 
 func (u unreadable) Read([]byte) (int, error) { return 0, u.error }
 
+// entryForm is the form of an entry, for errors.
+const entryForm = `{"id": "…", "properties": {"…": "…"}}`
+
 // ParseEntry decodes an entry of kind. A property that is null is absent. Unknown
 // and duplicate members are errors, properties that are neither a string nor null,
 // and properties whose names may be taken for one in names.
@@ -93,7 +96,7 @@ func ParseEntry(text []byte, kind schema.Kind, names schema.Names) (Entry, error
 		return Entry{}, withoutValue(err)
 	}
 	if e.ID == "" || e.Properties == nil {
-		return Entry{}, errors.New(`not of the form {"id": "…", "properties": {"…": "…"}}`)
+		return Entry{}, errors.New("not of the form " + entryForm)
 	}
 	if err := names.Check(kind, e.Properties); err != nil {
 		return Entry{}, err
@@ -105,7 +108,7 @@ func ParseEntry(text []byte, kind schema.Kind, names schema.Names) (Entry, error
 func withoutValue(err error) error {
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) && semantic.JSONKind != 0 {
-		return fmt.Errorf("%s: a JSON value of kind %s doesn't belong there", cmp.Or(semantic.JSONPointer, "/"), semantic.JSONKind)
+		return fmt.Errorf("%s: a JSON value of kind %s doesn't belong there; the form is %s", cmp.Or(semantic.JSONPointer, "/"), semantic.JSONKind, entryForm)
 	}
 	return err
 }

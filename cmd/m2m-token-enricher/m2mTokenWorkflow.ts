@@ -21,7 +21,7 @@ export default async function Workflow(event: onM2MTokenGeneratedEvent) {
   const clientId = event.context.application.clientId;
 
   const { data: application } = await kindeAPI.get({ endpoint: `applications/${clientId}/properties` });
-  const orgCode = application.appProperties.find((p: { key: string }) => p.key === "org_code")?.value;
+  const orgCode = application.properties.find((p: { key: string }) => p.key === "org_code")?.value;
   if (!orgCode) throw new Error("the application has no property org_code");
   const { data: organization } = await kindeAPI.get({ endpoint: `organization?code=${orgCode}` });
 

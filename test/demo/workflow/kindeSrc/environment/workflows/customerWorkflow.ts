@@ -15,7 +15,7 @@ export default async function customer(event: onM2MTokenGeneratedEvent) {
   const { clientId } = event.context.application;
 
   const { data: application } = await api.get({ endpoint: `applications/${clientId}/properties` });
-  const code = application.appProperties.find((property: Property) => property.key === "org_code")?.value;
+  const code = application.properties.find((property: Property) => property.key === "org_code")?.value;
   if (!code) throw new Error("the application has no property org_code");
 
   const { data: organization } = await api.get({ endpoint: `organization?code=${code}` });
