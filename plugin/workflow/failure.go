@@ -5,6 +5,7 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -90,11 +91,11 @@ func madeAt(at, stack string) string {
 	frames := frame.FindAllStringSubmatch(stack, 100)
 	for _, f := range frames {
 		if !strings.Contains(f[1], "node_modules/") {
-			return f[1] + ":" + f[2] + ":" + f[3]
+			return fileOf(f[1]) + ":" + f[2] + ":" + f[3]
 		}
 	}
 	if len(frames) > 0 {
-		return frames[0][1] + ":" + frames[0][2] + ":" + frames[0][3]
+		return fileOf(frames[0][1]) + ":" + frames[0][2] + ":" + frames[0][3]
 	}
 	return at
 }
@@ -103,10 +104,18 @@ func madeAt(at, stack string) string {
 func place(file string, stack []goja.StackFrame) string {
 	for _, frame := range stack {
 		if p := frame.Position(); p.Line > 0 && p.Filename != "" {
-			return fmt.Sprintf("%s:%d:%d", p.Filename, p.Line, p.Column)
+			return fmt.Sprintf("%s:%d:%d", fileOf(p.Filename), p.Line, p.Column)
 		}
 	}
 	return file
+}
+
+// fileOf returns the file of a frame. A source map names its sources by URLs.
+func fileOf(source string) string {
+	if file, err := url.PathUnescape(source); err == nil {
+		return file
+	}
+	return source
 }
 
 // throw throws err as an Error of the script.

@@ -137,3 +137,18 @@ func TestOpenReportsUnreadFiles(t *testing.T) {
 		t.Errorf("got %v, want the mistake in a second file of this trigger", err)
 	}
 }
+
+// TestFailureNamesTheFile: an error names the file as it is called, however a URL
+// would write it.
+func TestFailureNamesTheFile(t *testing.T) {
+	file := filepath.Join(repository(t, map[string]string{"my plans 100%/größe (1) %25#Workflow.ts": strings.Replace(typescript, `"plan"`, `"none"`, 1)}), "my plans 100%", "größe (1) %25#Workflow.ts")
+	w, err := Open(options(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	_, _, err = run(t, w)
+	if want := file + ":15:18: no plan"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

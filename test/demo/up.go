@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"m2m-token-enricher/test/stage"
@@ -37,7 +38,7 @@ func (d *demo) explain() {
 	fmt.Printf("An enriched token, and what is in it:\n\n   $ %s |\n       %s inspect -\n\n", curl(d.gateway.URL(), stage.Client, "https://api.example.com"), d.binary)
 	if d.workflow != "" {
 		fmt.Print("What the workflow reads, prints and sets:\n\n")
-		d.suggest("workflow run -c %s --client %s %s", d.kongYML, stage.Client, d.workflow)
+		d.suggest("workflow run -c %s --client %s %s", d.kongYML, stage.Client, quoted(d.workflow))
 	}
 	fmt.Printf("The published keys, a management token, a refused application:\n\n   $ curl -s %s/m2m/jwks.json\n\n", d.gateway.URL())
 	printCurl(d.gateway.URL(), stage.Client, stage.Issuer+"/api")
@@ -47,6 +48,9 @@ func (d *demo) explain() {
 	d.suggest("org set -c %s org_8ed648340ea9 plan=gold", d.kongYML)
 	fmt.Print("What the gateway logs:\n\n")
 }
+
+// quoted returns path as one word of a shell.
+func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
 // suggest prints a command of the plugin's executable.
 func (d *demo) suggest(format string, args ...any) {

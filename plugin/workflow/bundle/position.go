@@ -30,6 +30,9 @@ func (o output) positions() (*positions, error) {
 	p := &positions{name: "workflow.js", code: o.code}
 	for i, source := range sources {
 		name, _ := source.(string)
+		if unescaped, err := url.PathUnescape(name); err == nil { // esbuild writes URLs
+			name = unescaped
+		}
 		shown := o.repository.shownSource(namespaceOf(name))
 		if filepath.IsAbs(shown) {
 			p.name = "/workflow.js"
