@@ -39,7 +39,7 @@ func (c *Client) ask(ctx context.Context, r Request, u *url.URL, at target) (Res
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
-	case err != nil:
+	case err != nil || ctx.Err() != nil: // the host may end its answer when it sees that it is late
 		return fail(reason(err))
 	case len(body) > maxAnswer:
 		return fail(fmt.Errorf("an answer of more than %d bytes", maxAnswer))
