@@ -95,6 +95,21 @@ func TestClaimValuesRefused(t *testing.T) {
 	}
 }
 
+// TestTexts: what isn't a text becomes one, as String makes it.
+func TestTexts(t *testing.T) {
+	for expression, want := range map[string]string{
+		`[1, true, null, undefined, 2.5, [3], "x"].join()`: `{"x":"1,true,,,2.5,3,x"}`,
+		`[1, 2].join(0)`: `{"x":"102"}`,
+		`"" + [1, 2]`:    `{"x":"1,2"}`,
+		`(() => { try { return [Symbol()].join() } catch (e) { return e.name } })()`:                                                                `{"x":"TypeError"}`,
+		`(() => { try { kinde.fetch("https://example.kinde.com/x", {headers: {n: 7}, body: 7}) } catch (e) { return /answered from/.test(e) } })()`: `{"x":true}`,
+	} {
+		if got := claimsOf(t, `kinde.m2mToken.setCustomClaim("x", `+expression+`)`); got != want {
+			t.Errorf("%s: got %s, want %s", expression, got, want)
+		}
+	}
+}
+
 // TestClaimIsTakenWhenSet: what becomes of an object later has no effect.
 func TestClaimIsTakenWhenSet(t *testing.T) {
 	got := claimsOf(t, `

@@ -234,6 +234,19 @@ func wellFormed(s goja.String) bool {
 	return true
 }
 
+// textOf returns v as a text, as String does in a script. goja leaves a number, a
+// boolean, null and undefined as they are. A symbol throws.
+func textOf(vm *goja.Runtime, v goja.Value) goja.String {
+	v = v.ToString()
+	if s, ok := v.(goja.String); ok {
+		return s
+	}
+	if _, ok := v.(*goja.Symbol); ok {
+		panic(vm.NewTypeError("a symbol can't become a text"))
+	}
+	return vm.ToValue(v.String()).(goja.String)
+}
+
 // className is the class of o, or of what it is a proxy of. goja calls a Map and a
 // Go value an Object, too.
 func className(o *goja.Object) string {

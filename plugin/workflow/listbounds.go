@@ -24,7 +24,7 @@ func join(b *bounds, _ native) native {
 		b.list(o)
 		between := b.vm.ToValue(",").(goja.String)
 		if v := call.Argument(0); !goja.IsUndefined(v) {
-			between = v.ToString().(goja.String)
+			between = textOf(b.vm, v)
 		}
 		var text goja.StringBuilder
 		length := 0
@@ -37,7 +37,7 @@ func join(b *bounds, _ native) native {
 			if element == nil || goja.IsUndefined(element) || goja.IsNull(element) {
 				continue
 			}
-			s := element.ToString().(goja.String)
+			s := textOf(b.vm, element)
 			length += s.Length()
 			b.length(length)
 			text.WriteString(s)

@@ -57,7 +57,7 @@ func (r *requests) ask(ctx context.Context, request fetch.Request) (fetch.Respon
 
 // read reads the arguments of kinde.fetch.
 func (r *requests) read(call goja.FunctionCall) (request fetch.Request, asText bool, err error) {
-	if request.URL, err = text("the URL", call.Argument(0)); err != nil {
+	if request.URL, err = text(r.vm, "the URL", call.Argument(0)); err != nil {
 		return request, false, err
 	}
 	v := call.Argument(1)
@@ -71,7 +71,7 @@ func (r *requests) read(call goja.FunctionCall) (request fetch.Request, asText b
 		to   *string
 	}{{"method", &request.Method}, {"responseFormat", &format}} {
 		if v := options.Get(option.name); given(v) {
-			if *option.to, err = text(option.name, v); err != nil {
+			if *option.to, err = text(r.vm, option.name, v); err != nil {
 				return request, false, err
 			}
 		}
@@ -93,7 +93,7 @@ func (r *requests) headers(v goja.Value) (map[string]string, error) {
 	o := v.ToObject(r.vm)
 	headers := map[string]string{}
 	for _, name := range o.Keys() {
-		value, err := text("a header", o.Get(name))
+		value, err := text(r.vm, "a header", o.Get(name))
 		if err != nil {
 			return nil, err
 		}
@@ -115,16 +115,16 @@ func (r *requests) body(v goja.Value) (string, error) {
 		}
 		return string(body), err
 	}
-	return text("the body", v)
+	return text(r.vm, "the body", v)
 }
 
 // given reports whether an option is set.
 func given(v goja.Value) bool { return v != nil && !goja.IsUndefined(v) && !goja.IsNull(v) }
 
 // text returns the text of a value that the script passes.
-func text(what string, v goja.Value) (string, error) {
-	s, ok := v.ToString().(goja.String)
-	if !ok || s.Length() > maxBody {
+func text(vm *goja.Runtime, what string, v goja.Value) (string, error) {
+	s := textOf(vm, v)
+	if s.Length() > maxBody {
 		return "", fmt.Errorf("%s has more than %d characters", what, maxBody)
 	}
 	return s.String(), nil
