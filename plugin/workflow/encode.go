@@ -234,6 +234,9 @@ func wellFormed(s goja.String) bool {
 	return true
 }
 
+// given reports whether v is neither undefined nor null.
+func given(v goja.Value) bool { return v != nil && !goja.IsUndefined(v) && !goja.IsNull(v) }
+
 // textOf returns v as a text, as String does in a script. goja leaves a number, a
 // boolean, null and undefined as they are. A symbol throws.
 func textOf(vm *goja.Runtime, v goja.Value) goja.String {

@@ -5,7 +5,6 @@ package workflow
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -55,7 +54,7 @@ func opened(t testing.TB, bundle string) *Workflow {
 		t.Fatal(err)
 	}
 	w := &Workflow{
-		program:  &program{file: "workflow.js", text: bundle, compiled: compiled, bounds: needed(bundle)},
+		program:  newProgram("workflow.js", bundle, compiled),
 		settings: settings{id: "test", trigger: trigger, bindings: known},
 		check:    func(name string) error { return reserved(name) },
 		client:   fetch.New(tenant, nil, nil),
@@ -117,6 +116,3 @@ func failureOf(t testing.TB, body string) string {
 	}
 	return err.Error()
 }
-
-// sorted are the names of a table's rows, in an order.
-func sorted[V any](table map[string]V) []string { return slices.Sorted(maps.Keys(table)) }

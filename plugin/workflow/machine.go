@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/dop251/goja"
-	"github.com/dop251/goja_nodejs/url"
 	"github.com/dop251/goja_nodejs/util"
 )
 
@@ -29,23 +28,18 @@ func newMachine(vm *goja.Runtime, p *program, t *turn) *machine {
 	_ = vm.Set("module", m.module)
 	_ = vm.Set("exports", m.exports)
 	if p.names("url") || p.names("URL") {
-		module := m.load(url.Require)
+		module := newURL(b, p.url, p.params)
 		_ = vm.Set("url", module)
-		_ = vm.Set("URL", module.Get("URL"))
-		_ = vm.Set("URLSearchParams", module.Get("URLSearchParams"))
+		for _, name := range module.Keys() {
+			if strings.HasPrefix(name, "URL") {
+				_ = vm.Set(name, module.Get(name))
+			}
+		}
 	}
 	if p.names("util") {
-		_ = vm.Set("util", m.load(util.Require))
+		_ = vm.Set("util", load(vm, util.Require))
 	}
 	return m
-}
-
-// load returns what require has the module export.
-func (m *machine) load(require func(*goja.Runtime, *goja.Object)) *goja.Object {
-	module, exports := m.vm.NewObject(), m.vm.NewObject()
-	_ = module.Set("exports", exports)
-	require(m.vm, module)
-	return exports
 }
 
 // evaluate evaluates the bundle's top level and returns what it exports. It is called
@@ -88,6 +82,16 @@ type program struct {
 	text     string
 	compiled *goja.Program
 	bounds   []bound
+	params   []string // methods of URLSearchParams that it can name
+	url      bool     // it can name URL
+}
+
+// newProgram returns a bundle with what its text can name.
+func newProgram(file, text string, compiled *goja.Program) *program {
+	return &program{
+		file: file, text: text, compiled: compiled,
+		bounds: needed(text), params: neededParams(text), url: wholeURL.MatchString(text),
+	}
 }
 
 // names reports whether the bundle's text can name a thing.

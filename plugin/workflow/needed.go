@@ -27,3 +27,15 @@ func needed(text string) []bound {
 // implicit are functions that a script calls without naming them: a list becomes
 // text, and a spread, a loop or a destructuring asks for an iterator.
 var implicit = map[string]bool{"join": true, iterator: true}
+
+// neededParams returns the methods of URLSearchParams for a bundle.
+func neededParams(text string) (names []string) {
+	all := computedCall.MatchString(text)
+	for name := range paramsMethods {
+		if all || name == "toString" || regexp.MustCompile(`\b`+name+`\b`).MatchString(text) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -61,7 +61,7 @@ func read(path string, o Options, hidden *veil) (c candidate, err error) {
 	if c.bundle, err = bundle.Build(path); err != nil {
 		return c, err
 	}
-	c.program = &program{file: c.bundle.File, text: c.bundle.Text, compiled: c.bundle.Program, bounds: needed(c.bundle.Text)}
+	c.program = newProgram(c.bundle.File, c.bundle.Text, c.bundle.Program)
 	var mistakes []mistake
 	if c.settings, mistakes, err = readSettings(c.program, o.Env, hidden); err != nil {
 		return c, err

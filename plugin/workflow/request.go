@@ -118,9 +118,6 @@ func (r *requests) body(v goja.Value) (string, error) {
 	return text(r.vm, "the body", v)
 }
 
-// given reports whether an option is set.
-func given(v goja.Value) bool { return v != nil && !goja.IsUndefined(v) && !goja.IsNull(v) }
-
 // text returns the text of a value that the script passes.
 func text(vm *goja.Runtime, what string, v goja.Value) (string, error) {
 	s := textOf(vm, v)
