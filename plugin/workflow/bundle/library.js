@@ -1,5 +1,7 @@
 // Stands in for @kinde/infrastructure where that isn't installed: the same
-// names, over the bindings of the runtime.
+// names, over the bindings of the runtime. A bundle has only what the workflow uses
+// of it: what is made by a call is marked as pure. No call has a computed name, so
+// that a workflow needs no bounds that it doesn't name.
 
 export const version = "0.9.0"
 
@@ -44,15 +46,21 @@ export const denyAccess = (reason) => { binding("auth").denyAccess(reason) }
 export const invalidateFormField = (field, message) => { binding("widget").invalidateFormField(field, message) }
 export const setEnforcementPolicy = (policy) => { binding("mfa").setEnforcementPolicy(policy) }
 
-const deny = (decision) => (message, detail) => {
-  const plan = binding("plan")
+const checkMessage = (message) => {
   if (typeof message !== "string" || message === "") {
     throw new Error("the message must be a text")
   }
-  plan[decision](message, detail)
 }
-export const denyPlanSelection = deny("denySelection")
-export const denyPlanCancellation = deny("denyCancellation")
+export const denyPlanSelection = (message, detail) => {
+  const plan = binding("plan")
+  checkMessage(message)
+  plan.denySelection(message, detail)
+}
+export const denyPlanCancellation = (message, detail) => {
+  const plan = binding("plan")
+  checkMessage(message)
+  plan.denyCancellation(message, detail)
+}
 
 // fetch and secureFetch note the format in the caller's options, as Kinde's do.
 const withFormat = (options) => {
@@ -123,7 +131,7 @@ export const createKindeAPI = async (event, options = {}) => {
   const token = await getM2MToken("internal_m2m_access_token", {
     domain, ...credentials(options), audience: [`${domain}/api`], skipCache: options.skipCache ?? false,
   })
-  const authorization = `Bearer ${String(token).replace(/"/g, "")}`
+  const authorization = `Bearer ${String(token).replaceAll('"', "")}`
   const call = (method) => async ({ endpoint, params, contentType = "application/json" }) => {
     const body = params && method === "GET" ? new URLSearchParams(params).toString() : params
     const answer = await kinde.fetch(`${domain}/api/v1/${endpoint}`, {
@@ -138,18 +146,18 @@ export const createKindeAPI = async (event, options = {}) => {
 const placeholder = (name) => () => {
   throw new Error(`${name} is for pages, and a workflow has none`)
 }
-export const getKindeWidget = placeholder("getKindeWidget")
-export const getKindeNonce = placeholder("getKindeNonce")
-export const getKindeRequiredCSS = placeholder("getKindeRequiredCSS")
-export const getKindeRequiredJS = placeholder("getKindeRequiredJS")
-export const getKindeCSRF = placeholder("getKindeCSRF")
-export const getKindeRegisterUrl = placeholder("getKindeRegisterUrl")
-export const getKindeSignUpUrl = placeholder("getKindeSignUpUrl")
-export const getKindeLoginUrl = placeholder("getKindeLoginUrl")
-export const getKindeSignInUrl = placeholder("getKindeSignInUrl")
-export const getKindeThemeCode = placeholder("getKindeThemeCode")
-export const getLogoUrl = placeholder("getLogoUrl")
-export const getDarkModeLogoUrl = placeholder("getDarkModeLogoUrl")
-export const getSVGFaviconUrl = placeholder("getSVGFaviconUrl")
-export const getFallbackFaviconUrl = placeholder("getFallbackFaviconUrl")
-export const setKindeDesignerCustomProperties = placeholder("setKindeDesignerCustomProperties")
+export const getKindeWidget = /* @__PURE__ */ placeholder("getKindeWidget")
+export const getKindeNonce = /* @__PURE__ */ placeholder("getKindeNonce")
+export const getKindeRequiredCSS = /* @__PURE__ */ placeholder("getKindeRequiredCSS")
+export const getKindeRequiredJS = /* @__PURE__ */ placeholder("getKindeRequiredJS")
+export const getKindeCSRF = /* @__PURE__ */ placeholder("getKindeCSRF")
+export const getKindeRegisterUrl = /* @__PURE__ */ placeholder("getKindeRegisterUrl")
+export const getKindeSignUpUrl = /* @__PURE__ */ placeholder("getKindeSignUpUrl")
+export const getKindeLoginUrl = /* @__PURE__ */ placeholder("getKindeLoginUrl")
+export const getKindeSignInUrl = /* @__PURE__ */ placeholder("getKindeSignInUrl")
+export const getKindeThemeCode = /* @__PURE__ */ placeholder("getKindeThemeCode")
+export const getLogoUrl = /* @__PURE__ */ placeholder("getLogoUrl")
+export const getDarkModeLogoUrl = /* @__PURE__ */ placeholder("getDarkModeLogoUrl")
+export const getSVGFaviconUrl = /* @__PURE__ */ placeholder("getSVGFaviconUrl")
+export const getFallbackFaviconUrl = /* @__PURE__ */ placeholder("getFallbackFaviconUrl")
+export const setKindeDesignerCustomProperties = /* @__PURE__ */ placeholder("setKindeDesignerCustomProperties")
