@@ -229,6 +229,7 @@ func TestLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	event := Event{Audience: []string{"a", strings.Repeat("a", MaxClaimSize)}, Scope: make([]string, MaxClaimSize+1)}
 	for _, tt := range []struct{ name, typ, source, want string }{
 		{"work", "boolean", `organization.list.split(",").all(a, a in organization.list.split(","))`, limit},
 		{"a long text", "number", `size(organization.text.replace("", organization.text))`, limit},
@@ -238,13 +239,15 @@ func TestLimits(t *testing.T) {
 		{"a claim of the token", "number", `size(token.large)`, "expr failed at 1:11"},
 		{"depth of a claim", "number", `size(token.nested)`, "expr failed at 1:11"},
 		{"size and depth of a claim", "number", `size(token.deep)`, "expr failed at 1:11"},
+		{"audiences of the token", "boolean", `event.request.auth.audience.exists(a, a == "b")`, "expr failed at 1:19"},
+		{"scopes of the token", "number", `size(event.request.auth.scope)`, "expr failed at 1:24"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x, err := Compile(tt.source, tt.typ)
 			if err != nil {
 				t.Fatalf("Compile: %v", err)
 			}
-			got, err := x.Value(NewValues(Event{}, token, func(schema.Kind) schema.Record { return large }))
+			got, err := x.Value(NewValues(event, token, func(schema.Kind) schema.Record { return large }))
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("Value: got %.50s, %v, want %s", got, err, tt.want)
 			}

@@ -57,9 +57,9 @@ func (v *Values) ResolveName(name string) (any, bool) {
 func (v *Values) variable(name string) ref.Val {
 	switch name {
 	case eventAudience:
-		return types.NewStringList(types.DefaultTypeAdapter, v.event.Audience)
+		return texts(v.event.Audience)
 	case eventScope:
-		return types.NewStringList(types.DefaultTypeAdapter, v.event.Scope)
+		return texts(v.event.Scope)
 	case eventIP:
 		return types.String(v.event.IP)
 	case eventDomain:
@@ -72,6 +72,19 @@ func (v *Values) variable(name string) ref.Val {
 		return newObject(v.token.Members(), 0)
 	}
 	return newRecord(v.records(schema.Kind(name)))
+}
+
+// texts returns a list of the event. It is limited as a claim of the token is, because
+// it comes from one.
+func texts(list []string) ref.Val {
+	size := len(list) // for what separates them
+	for _, text := range list {
+		size += len(text)
+	}
+	if size > MaxClaimSize {
+		return types.WrapErr(errTooLarge)
+	}
+	return types.NewStringList(types.DefaultTypeAdapter, list)
 }
 
 // record is a map of properties whose keys have an order, so an expression gives the
