@@ -20,12 +20,13 @@ const (
 // the caller is, for whom the token is and how it was obtained (RFC 7519
 // section 4.1, RFC 8693, RFC 9068, OpenID Connect Core, and what Entra, Okta,
 // Auth0 and Keycloak use alike), or put claims in by reference, which no list
-// sees (OpenID Connect Core section 5.6.2, RFC 9901).
+// sees (OpenID Connect Core section 5.6.2, RFC 9901; an object in JavaScript that
+// claims are assigned to takes those it lacks from __proto__).
 var reserved = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "client_id", "cid", "appid", "sid", "act", "may_act", "cnf",
 	"gty", "scp", "scope", "authorization_details", "idtyp", "oid", "tid", "token_use", "auth_time", "acr", "amr",
 	"nonce", "at_hash", "sub_id", "events", "nameid", "actort", "typ", "azpacr", "appidacr",
-	"_claim_names", "_claim_sources", "_sd", "_sd_alg", "...",
+	"_claim_names", "_claim_sources", "_sd", "_sd_alg", "...", "__proto__",
 }
 
 // decisive are the words by which APIs decide what a caller may do. A claim
@@ -108,6 +109,11 @@ func fold(name string) string {
 		}
 		return unicode.ToLower(least)
 	}, name)
+}
+
+// ignorable reports whether r counts as a letter or a mark, but isn't shown.
+func ignorable(r rune) bool {
+	return unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r)
 }
 
 // parted is what separates the parts of a URI, a URN or a path.

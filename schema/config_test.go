@@ -311,7 +311,7 @@ func TestEveryReservedClaim(t *testing.T) {
 	// Listed once more: a name that is dropped from the product must be noticed.
 	names := "iss sub aud exp nbf iat jti azp client_id cid appid sid act may_act cnf gty scp scope authorization_details " +
 		"idtyp oid tid token_use auth_time acr amr nonce at_hash sub_id events nameid actort typ azpacr appidacr " +
-		"_claim_names _claim_sources _sd _sd_alg ..."
+		"_claim_names _claim_sources _sd _sd_alg ... __proto__"
 	for _, name := range strings.Fields(names + " " + strings.ToUpper(names)) {
 		if _, err := Parse(minimal(t, "claims", claim("name", name, "value", "x"), "allow_authorization_claims", true)); err == nil {
 			t.Errorf("%s may be set", name)

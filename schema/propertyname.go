@@ -98,7 +98,7 @@ func lettersAndDigits(name string) string {
 		switch {
 		case r >= 0x300 && r <= 0x36f: // accents that combine with a Latin letter
 			return -1
-		case unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
+		case ignorable(r):
 			return -1
 		case unicode.In(r, unicode.L, unicode.M, unicode.N):
 			return r

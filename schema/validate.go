@@ -137,7 +137,7 @@ func (c *Config) CheckClaim(name string) error {
 func (c *Config) checkClaim(name string, authorization bool) error {
 	standing := standingOf(name)
 	switch {
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }):
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) || ignorable(r) }):
 		return fmt.Errorf("%q has characters that some readers drop or stop at", name)
 	case standing == reservedClaim:
 		return fmt.Errorf("%q is reserved for the provider; choose another name", name)
