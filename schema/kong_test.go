@@ -42,6 +42,9 @@ func checkField(t *testing.T, path string, f Field) {
 	}
 	names := map[string]bool{}
 	for _, sub := range f.Fields {
+		if sub.Type == "record" && !sub.Required && slices.ContainsFunc(sub.Fields, func(in Field) bool { return in.Default != nil }) {
+			t.Errorf("%s.%s: an optional record has a field with a default, which Kong may deliver without the others", path, sub.Name)
+		}
 		if sub.Description == "" {
 			t.Errorf("%s.%s: no description", path, sub.Name)
 		}

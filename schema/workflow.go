@@ -11,7 +11,7 @@ import (
 // configuration starts. It never reads the environment of the process, only Env.
 type Workflow struct {
 	Path       string            `json:"path" required:"true" len_max:"4096" starts_with:"/" description:"The workflow's file, or a folder in which one file is a workflow for M2M tokens. Readable by the user that Kong runs as."`
-	AllowHosts []string          `json:"allow_hosts" default:"" len_max:"100" description:"Hosts, each with or without a port, that the workflow may ask over https. The provider's own is answered from the records."`
+	AllowHosts []string          `json:"allow_hosts" len_max:"100" description:"Hosts, each with or without a port, that the workflow may ask over https. The provider's own is answered from the records."`
 	Env        map[string]Secret `json:"env" len_max:"16384" description:"What the workflow reads with kinde.env.get: names, and values that may be vault references."`
 }
 
