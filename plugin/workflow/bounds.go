@@ -74,11 +74,25 @@ func (b *bounds) put(on *goja.Object, at bound) {
 	if original == nil {
 		return // goja doesn't have it
 	}
-	if bounded := at.within(b, original); bounded == nil {
-		_ = on.Delete(at.name)
-	} else if bounded != original {
-		_ = on.DefineDataProperty(at.name, bounded, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	bounded := at.within(b, original)
+	if bounded == original {
+		return
 	}
+	substitute(on, at.name, bounded)
+	if constructor, ok := original.(*goja.Object); ok && at.on == "" {
+		if prototype, ok := constructor.Get("prototype").(*goja.Object); ok && prototype.Get("constructor") == original {
+			substitute(prototype, "constructor", bounded)
+		}
+	}
+}
+
+// substitute puts a function in the place of another one. Nil removes it.
+func substitute(on *goja.Object, name string, by goja.Value) {
+	if by == nil {
+		_ = on.Delete(name)
+		return
+	}
+	_ = on.DefineDataProperty(name, by, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
 }
 
 // object returns the object at path, such as Array.prototype.

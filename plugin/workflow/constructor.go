@@ -19,6 +19,8 @@ func constructors() []bound {
 		{"", "BigInt", removed}, // a power of two of them can't be interrupted
 		{"", "SharedArrayBuffer", removed},
 		{"", "ArrayBuffer", constructor(buffer)},
+		{"DataView.prototype", "getBigInt64", removed}, // the last source of a BigInt
+		{"DataView.prototype", "getBigUint64", removed},
 	}
 	for _, of := range strings.Fields("Int8 Uint8 Uint8Clamped Int16 Uint16 Int32 Uint32 Float32 Float64") {
 		list = append(list, bound{"", of + "Array", constructor(buffer)})
@@ -32,6 +34,7 @@ func constructor(check func(b *bounds, first goja.Value)) within {
 	return func(b *bounds, original goja.Value) goja.Value {
 		call, _ := callable(original)
 		construct, _ := goja.AssertConstructor(original)
+		b.haveInstances(original.ToObject(b.vm))
 		return b.vm.ToValue(b.vm.NewProxy(original.ToObject(b.vm), &goja.ProxyTrapConfig{
 			Apply: func(_ *goja.Object, this goja.Value, args []goja.Value) goja.Value {
 				check(b, first(args))
@@ -49,6 +52,17 @@ func constructor(check func(b *bounds, first goja.Value)) within {
 	}
 }
 
+// haveInstances gives constructor its instanceof, which goja's proxies don't have.
+func (b *bounds) haveInstances(constructor *goja.Object) {
+	has, ok := callable(constructor.GetSymbol(goja.SymHasInstance))
+	if !ok {
+		return
+	}
+	_ = constructor.DefineDataPropertySymbol(goja.SymHasInstance, b.vm.ToValue(func(call goja.FunctionCall) goja.Value {
+		return has(goja.FunctionCall{This: constructor, Arguments: call.Arguments})
+	}), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+}
+
 func first(args []goja.Value) goja.Value {
 	if len(args) == 0 {
 		return goja.Undefined()
@@ -56,7 +70,7 @@ func first(args []goja.Value) goja.Value {
 	return args[0]
 }
 
-// removed removes a global name.
+// removed removes a function.
 func removed(*bounds, goja.Value) goja.Value { return nil }
 
 // buffer bounds how many bytes or elements a buffer or a typed array has.

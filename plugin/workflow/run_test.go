@@ -194,3 +194,17 @@ func TestConsole(t *testing.T) {
 		t.Errorf("the secret is printed: %.2000s", printed)
 	}
 }
+
+// TestInstancesOfBoundedConstructors: what has a bound is a constructor as any other.
+func TestInstancesOfBoundedConstructors(t *testing.T) {
+	for _, test := range []string{
+		`/x/ instanceof RegExp`, `new RegExp("x") instanceof RegExp`, `!("x" instanceof RegExp)`, `RegExp.prototype.constructor === RegExp`,
+		`new Uint8Array(1) instanceof Uint8Array`, `new Uint8Array([1, 2]).map(x => x + 1) instanceof Uint8Array`,
+		`!(new Int8Array(1) instanceof Uint8Array)`, `new Uint8Array(1).buffer instanceof ArrayBuffer`,
+		`new (class extends RegExp {})("x") instanceof RegExp`, `new Uint8Array([1, 2, 3]).subarray(1).length === 2`,
+	} {
+		if got := claimsOf(t, `kinde.m2mToken.setCustomClaim("is", `+test+`)`); got != `{"is":true}` {
+			t.Errorf("%s: got %s, want true", test, got)
+		}
+	}
+}
