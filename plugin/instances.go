@@ -93,10 +93,11 @@ func (is *instances) deliver(identity [sha256.Size]byte, config []byte) *instanc
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	i := is.withConfig(identity)
-	if i != nil {
-		is.note(i, config)
+	if i == nil {
+		return nil
 	}
-	return i
+	is.note(i, config)
+	return is.known[i.id] // unless that closed it
 }
 
 // insert adds an open instance, or returns the known one of its configuration.
@@ -197,16 +198,25 @@ func (is *instances) sweep(now time.Time) {
 	}
 	is.lastSweep = now
 	for id, i := range is.known {
-		limit := idleLimit
-		if i.notReady() || is.replaced(i) {
-			limit = replacedLimit
-		}
-		if i.busy.Load() == 0 && now.Sub(i.used) >= limit {
+		if is.useless(i, now) {
 			delete(is.known, id)
 			is.forget(i)
 			go i.close()
 		}
 	}
+}
+
+// useless reports whether i can be closed. One that can't be opened is, soon, whatever
+// events come: Kong starts it again, and what it lacked may be there, such as a file.
+func (is *instances) useless(i *instance, now time.Time) bool {
+	if i.gateway == nil {
+		return now.Sub(i.started) >= replacedLimit
+	}
+	limit := idleLimit
+	if i.notReady() || is.replaced(i) {
+		limit = replacedLimit
+	}
+	return i.busy.Load() == 0 && now.Sub(i.used) >= limit
 }
 
 // replaced reports whether a newer configuration was delivered for each plugin

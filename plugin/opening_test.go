@@ -92,3 +92,30 @@ func TestOpenFails(t *testing.T) {
 		t.Error("it stays although a reload may have fixed it")
 	}
 }
+
+// TestOpenedAgain: an instance that can't be opened doesn't stay because of its events.
+// Kong starts it again, and what it lacked may be there, such as a workflow's file.
+func TestOpenedAgain(t *testing.T) {
+	is, advance := withClock(t)
+	open, missing := is.open, true
+	is.open = func(cfg *schema.Config, o gateway.Options) (*gateway.Gateway, error) {
+		if missing {
+			return nil, errors.New("config.workflow.path: no such file")
+		}
+		return open(cfg, o)
+	}
+	failed := is.start([]byte(goodConfig))
+	missing = false
+	busy := is.use(failed.id) // an event that runs all the time
+	defer busy.busy.Add(-1)
+	for range replacedLimit/time.Second - 1 {
+		advance(time.Second)
+		if is.find(failed.id) != failed || is.start([]byte(goodConfig)) != failed {
+			t.Fatal("an instance that can't be opened is opened again at once")
+		}
+	}
+	advance(sweepInterval)
+	if again := is.start([]byte(goodConfig)); again == failed || again.gateway == nil || is.find(again.id) != again {
+		t.Error("it isn't opened again")
+	}
+}
