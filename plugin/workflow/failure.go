@@ -3,6 +3,7 @@
 package workflow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/dop251/goja"
+
+	"m2m-token-enricher/plugin/workflow/bundle"
 )
 
 // rejection is what the workflow's promise was rejected with.
@@ -90,7 +93,7 @@ func madeAt(at, stack string) string {
 	}
 	frames := frame.FindAllStringSubmatch(stack, 100)
 	for _, f := range frames {
-		if !strings.Contains(f[1], "node_modules/") {
+		if ownCode(f[1]) {
 			return fileOf(f[1]) + ":" + f[2] + ":" + f[3]
 		}
 	}
@@ -100,14 +103,28 @@ func madeAt(at, stack string) string {
 	return at
 }
 
-// place returns file:line:column of the first frame that has one, or file.
+// ownCode reports whether source, which a frame names, is a file of the workflow's
+// author, and not a package or the plugin's own library.
+func ownCode(source string) bool {
+	return !strings.Contains(source, "node_modules/") && !strings.HasSuffix(source, bundle.Library)
+}
+
+// place returns file:line:column of the first frame in the workflow's own code, or of
+// the first one, or file.
 func place(file string, stack []goja.StackFrame) string {
+	first := ""
 	for _, frame := range stack {
-		if p := frame.Position(); p.Line > 0 && p.Filename != "" {
-			return fmt.Sprintf("%s:%d:%d", fileOf(p.Filename), p.Line, p.Column)
+		p := frame.Position()
+		if p.Line == 0 || p.Filename == "" {
+			continue
 		}
+		at := fmt.Sprintf("%s:%d:%d", fileOf(p.Filename), p.Line, p.Column)
+		if ownCode(p.Filename) {
+			return at
+		}
+		first = cmp.Or(first, at)
 	}
-	return file
+	return cmp.Or(first, file)
 }
 
 // fileOf returns the file of a frame. A source map names its sources by URLs.

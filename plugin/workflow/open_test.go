@@ -152,3 +152,31 @@ func TestFailureNamesTheFile(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// TestFailureNamesTheOwnCode: an error in a function of the library is placed where the
+// workflow's file calls it. So is one that ends the event there.
+func TestFailureNamesTheOwnCode(t *testing.T) {
+	const file = `import { createKindeAPI, m2mTokenClaims } from "@kinde/infrastructure";
+export const workflowSettings = {id: "own", trigger: "m2m:token_generation", bindings: {"kinde.m2mToken": {}, "kinde.env": {}, "kinde.fetch": {}, url: {}}};
+export default async function own(event) {
+	const api = await createKindeAPI(event);
+	const {data} = await api.get({endpoint: "applications/app_1"});
+	BODY
+}
+`
+	for body, want := range map[string]string{
+		`await api.get({endpoint: "organizations/other/properties"})`: "6:15: kinde.fetch: ",
+		`m2mTokenClaims().plan = () => 1`:                             `6:18: setCustomClaim: the claim "plan"`,
+		`m2mTokenClaims().plan = {toJSON() { for (;;); }}`:            "6:",
+	} {
+		path := filepath.Join(repository(t, map[string]string{"ownWorkflow.ts": strings.Replace(file, "BODY", body, 1)}), "ownWorkflow.ts")
+		w, err := Open(options(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := run(t, w); err == nil || !strings.HasPrefix(err.Error(), path+":"+want) {
+			t.Errorf("%s: got %v, want %s:%s…", body, err, path, want)
+		}
+		w.Close()
+	}
+}

@@ -27,8 +27,8 @@ var nodeModules = strings.Fields(`assert async_hooks buffer child_process cluste
 
 // insteadOf is what a workflow uses for one of Node's modules.
 var insteadOf = map[string]string{
-	"fs": "import a .json file of the repository", "process": "use getEnvironmentVariable of " + library,
-	"http": "use fetch of " + library, "https": "use fetch of " + library, "http2": "use fetch of " + library, "net": "use fetch of " + library,
+	"fs": "import a .json file of the repository", "process": "use getEnvironmentVariable of " + Library,
+	"http": "use fetch of " + Library, "https": "use fetch of " + Library, "http2": "use fetch of " + Library, "net": "use fetch of " + Library,
 	"querystring": `use URLSearchParams`,
 }
 
@@ -63,7 +63,7 @@ func (r repository) explainImport(name string) string {
 		}
 		return text
 	}
-	if near := schema.DidYouMean(name, []string{library}); near != "" {
+	if near := schema.DidYouMean(name, []string{Library}); near != "" {
 		return fmt.Sprintf("there is no package %q%s", name, near)
 	}
 	return fmt.Sprintf("the package %q isn't installed: run npm install in %s", packageOf(name), r.shown)
@@ -81,8 +81,8 @@ func packageOf(name string) string {
 // explainName says that a file or a package doesn't export a name.
 func (r repository) explainName(source, name string) string {
 	namespace, path := namespaceOf(source)
-	if namespace == libraryNamespace || strings.Contains(source, "node_modules/"+library+"/") {
-		return fmt.Sprintf("%s has no %q%s", library, name, schema.DidYouMean(name, libraryNames))
+	if namespace == libraryNamespace || strings.Contains(source, "node_modules/"+Library+"/") {
+		return fmt.Sprintf("%s has no %q%s", Library, name, schema.DidYouMean(name, libraryNames))
 	}
 	return fmt.Sprintf("%s exports no %q", r.shownSource(namespace, path), name)
 }

@@ -52,7 +52,7 @@ func (l *loading) plugin() api.Plugin {
 		})
 		build.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: libraryNamespace}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
 			text := standIn
-			if args.Path != library {
+			if args.Path != Library {
 				text = fmt.Sprintf(withAliases, args.Path)
 			}
 			return api.OnLoadResult{Contents: &text, ResolveDir: l.root, Loader: api.LoaderJS}, nil
@@ -84,12 +84,12 @@ func (l *loading) resolve(build api.PluginBuild, args api.OnResolveArgs) (none a
 	if l.alone && args.Kind != api.ResolveEntryPoint && !isPath(args.Path) {
 		return api.OnResolveResult{Path: args.Path, External: true}, nil
 	}
-	if args.Path != library {
+	if args.Path != Library {
 		return none, nil
 	}
-	found := build.Resolve(library, api.ResolveOptions{Importer: args.Importer, Namespace: args.Namespace, ResolveDir: args.ResolveDir, Kind: args.Kind, PluginData: again{}})
+	found := build.Resolve(Library, api.ResolveOptions{Importer: args.Importer, Namespace: args.Namespace, ResolveDir: args.ResolveDir, Kind: args.Kind, PluginData: again{}})
 	if len(found.Errors) > 0 || found.Namespace != "file" {
-		return api.OnResolveResult{Path: library, Namespace: libraryNamespace}, nil
+		return api.OnResolveResult{Path: Library, Namespace: libraryNamespace}, nil
 	}
 	return api.OnResolveResult{Path: found.Path, Namespace: libraryNamespace}, nil
 }

@@ -193,7 +193,7 @@ func (r *reader) returned(call *ast.CallExpression) string {
 		case "__toESM": // of esbuild
 			return r.meaning(call.ArgumentList[0])
 		case "require":
-			if path, ok := r.literal(call.ArgumentList[0]); ok && path == library {
+			if path, ok := r.literal(call.ArgumentList[0]); ok && path == Library {
 				return "library"
 			}
 		}

@@ -7,7 +7,7 @@ import (
 
 // What a bundle is made of beside files, as esbuild names it: NAMESPACE:PATH.
 const (
-	library          = "@kinde/infrastructure"
+	Library          = "@kinde/infrastructure"
 	libraryNamespace = "kinde-library"
 	nativeNamespace  = "native"
 )
@@ -32,7 +32,7 @@ func namespaceOf(source string) (namespace, path string) {
 func (r repository) shownSource(namespace, path string) string {
 	switch namespace {
 	case libraryNamespace:
-		return library
+		return Library
 	case nativeNamespace:
 		return path
 	}
