@@ -136,6 +136,11 @@ func TestWorkflow(t *testing.T) {
 			t.Errorf("All(%s) = %t, Uses(%s) = %t, want true, and false before it is asked for", kind, names.All(kind), kind, cfg.Uses(kind))
 		}
 	}
+	for _, issuer := range []string{"http://fs.example.com/adfs/services/trust", "https://192.0.2.1:8443/realms/a"} { // plain http is fine: no request leaves
+		if _, err := Parse(minimal(t, "workflow.path", "/w", "issuer", issuer, "jwks_uri", "https://a.example/k", "management_audiences", []any{})); err != nil {
+			t.Errorf("issuer %s with a workflow: got %v, want no error", issuer, err)
+		}
+	}
 	cfg, err = Parse(minimal(t, "workflow", map[string]any{"path": "/w", "env": map[string]any{}}))
 	if err != nil || len(cfg.Workflow.AllowHosts) != 0 || len(cfg.Workflow.Env) != 0 {
 		t.Errorf("got %#v, %v, want no host and no value", cfg.Workflow, err)
@@ -204,6 +209,12 @@ func TestFieldErrors(t *testing.T) {
 		{"env name", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"A-B": "x"}}}, `config.workflow.env: "A-B" is not a name`},
 		{"env name begins with a digit", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"1A": "x"}}}, `config.workflow.env: "1A" is not a name`},
 		{"no env name", []any{"workflow", map[string]any{"path": "/w", "env": map[string]any{"": "x"}}}, `config.workflow.env: "" is not a name`},
+		{"a workflow for an issuer that is no URL", []any{"workflow.path", "/w", "issuer", "acme.com", "prefix", "m2m:a:", "jwks_uri", "https://a.example/k", "management_audiences", []any{}},
+			`config.issuer: "acme.com" isn't an https or http URL, and a workflow asks for its records there; let the provider write a URL as issuer, or use claims with expr instead`},
+		{"a workflow for an issuer of another scheme", []any{"workflow.path", "/w", "issuer", "urn:a", "prefix", "m2m:a:", "jwks_uri", "https://a.example/k", "management_audiences", []any{}},
+			`config.issuer: "urn:a" isn't an https or http URL`},
+		{"a workflow for an issuer whose host has two spellings", []any{"workflow.path", "/w", "issuer", "https://bücher.example", "jwks_uri", "https://a.example/k", "management_audiences", []any{}},
+			`config.issuer: "https://bücher.example" isn't an https or http URL`},
 		{"allowed URL", []any{"workflow", map[string]any{"path": "/w", "allow_hosts": []any{"a.example", "https://a.example"}}}, "config.workflow.allow_hosts[1]: not a host"},
 		{"allowed issuer's host", []any{"workflow", map[string]any{"path": "/w", "allow_hosts": []any{"EXAMPLE.kinde.com"}}}, "config.workflow.allow_hosts[0]: the issuer's own host"},
 		{"null element", []any{"claims", []any{nil}}, "config.claims[0]: expected a record"},

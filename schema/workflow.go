@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"regexp"
 	"slices"
 )
@@ -24,6 +25,11 @@ const maxEnv = 100
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 func (c *Config) validateWorkflow(r *report) {
+	if c.HasWorkflow() && c.Issuer != "" {
+		if err := CheckTenant(c.Issuer); err != nil {
+			r.addRule("config.issuer", "%v", err)
+		}
+	}
 	for i, host := range c.Workflow.AllowHosts {
 		if err := CheckAllowHost(c.Issuer, host); err != nil {
 			r.addRule(fmt.Sprintf("config.workflow.allow_hosts[%d]", i), "%v", err)
@@ -37,4 +43,16 @@ func (c *Config) validateWorkflow(r *report) {
 			r.addRule("config.workflow.env", "%.200q is not a name of 1 to 128 letters, digits and underscores that begins with no digit", name)
 		}
 	}
+}
+
+// CheckTenant returns an error unless a workflow can ask for its records at issuer.
+func CheckTenant(issuer string) error {
+	u, err := url.Parse(issuer)
+	if err == nil && (u.Scheme == "https" || u.Scheme == "http") {
+		if _, _, err := HostPort(u.Host); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%.200q isn't an https or http URL, and a workflow asks for its records there; "+
+		"let the provider write a URL as issuer, or use claims with expr instead of a workflow", issuer)
 }

@@ -17,9 +17,9 @@ import (
 // flags are those of run, without the target's.
 func (r *workflowRun) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "client", Destination: &r.client, Usage: "Make a token of this `CLIENT_ID`"},
+		&cli.StringFlag{Name: "client", Destination: &r.client, Usage: "Run it for a token of this `CLIENT_ID`"},
 		audienceFlag(&r.audience),
-		&cli.StringFlag{Name: "event", Destination: &r.event, Usage: "Make a token from Kinde's event in this JSON `FILE`, - for standard input"},
+		&cli.StringFlag{Name: "event", Destination: &r.event, Usage: "Run it on Kinde's event in this JSON `FILE`, - for standard input"},
 		&cli.StringFlag{Name: "records", Destination: &r.records, Usage: "Read the records from this `DIRECTORY`, in the form of \"sync file\", instead of Redis"},
 		jsonFlag(&r.print, "Print JSON"),
 	}
@@ -92,6 +92,9 @@ func (r *workflowRun) config(path, issuer string) (*schema.Config, error) {
 	}
 	cfg := *withWorkflow(configs)
 	cfg.Workflow.Path, cfg.Issuer = path, cmp.Or(issuer, cfg.Issuer)
+	if err := schema.CheckTenant(cfg.Issuer); cfg.Issuer != "" && err != nil { // the file may have no workflow, and check reads no issuer
+		return nil, &schema.FieldError{Path: "config.issuer", Problem: err.Error()}
+	}
 	return &cfg, nil
 }
 
