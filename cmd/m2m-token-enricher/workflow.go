@@ -42,13 +42,14 @@ func onWorkflow(stdout, stderr io.Writer) *cli.Command {
 				Description: described("PATH is the folder of a repository, the current one if it is missing, or a file whose name ends in Workflow.ts.\nNothing is overwritten.", "workflow new"),
 				Action:      supported(write.new)},
 			{Name: "check", ArgsUsage: "PATH", Usage: "Check a workflow without running it",
-				Description: described("It reports every error with its place, and exits with 1 if there is one. The rules of claims depend on\n"+
-					"allow_authorization_claims and client_id_claim, which -c gives.", "workflow check -c kong.yml ."),
+				Description: described("It reports every error with its place, and exits with 1 if there is one. Which claims a workflow may set depends\n"+
+					"on allow_authorization_claims and client_id_claim. Without -c, their defaults count.", "workflow check -c kong.yml ."),
 				Flags:  check.target.fileFlags(),
 				Action: supported(check.check)},
 			{Name: "run", ArgsUsage: "PATH", Usage: "Run a workflow on real records, and show the claims",
-				Description: described("It decides as the gateway does, also about a workflow that isn't configured yet. It exits with 1 if the workflow\n"+
-					"fails, with 3 if the gateway would refuse the token or pass it unchanged, and with 4 if the answer is unknown now.",
+				Description: described("It decides as the gateway does. The workflow needn't be in the configuration yet. Give --client or --event, and -c\n"+
+					"or --records. It exits with 1 if the workflow fails, with 3 if the gateway would refuse the token or pass it\n"+
+					"unchanged, and with 4 if the answer is unknown, such as when Redis doesn't answer.",
 					"workflow run . -c kong.yml --client CLIENT_ID\n  m2m-token-enricher workflow run . --event event.json --records records"),
 				Flags:  append(try.flags(), try.target.flags()...),
 				Action: supported(interruptible(try.run))},
