@@ -16,7 +16,7 @@ import (
 // decode returns JSON as a value of vm, as JSON.parse does, whatever the script made
 // of JSON.parse. Errors show no part of text.
 func decode(vm *goja.Runtime, text []byte) (goja.Value, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	v, err := decodeValue(vm, d)
 	if err != nil {
 		return nil, errors.New("it isn't JSON")
