@@ -48,8 +48,9 @@ func onWorkflow(stdout, stderr io.Writer) *cli.Command {
 				Action: supported(check.check)},
 			{Name: "run", ArgsUsage: "PATH", Usage: "Run a workflow on real records, and show the claims",
 				Description: described("It decides as the gateway does. The workflow needn't be in the configuration yet. Give --client or --event, and -c\n"+
-					"or --records. It exits with 1 if the workflow fails, with 3 if the gateway would refuse the token or pass it\n"+
-					"unchanged, and with 4 if the answer is unknown, such as when Redis doesn't answer.",
+					"or --records. The workflow's env and allow_hosts come from -c. It exits with 1 if the workflow fails, with 3 if the\n"+
+					"gateway would refuse the token or pass it unchanged, and with 4 if the answer is unknown, such as when Redis\n"+
+					"doesn't answer.",
 					"workflow run . -c kong.yml --client CLIENT_ID\n  m2m-token-enricher workflow run . --event event.json --records records"),
 				Flags:  append(try.flags(), try.target.flags()...),
 				Action: supported(interruptible(try.run))},
