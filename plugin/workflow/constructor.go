@@ -100,9 +100,14 @@ func (b *bounds) proxies(target goja.Value) {
 var literals = goja.MustCompile("", "[function () {}, async function () {}, function* () {}]", true)
 
 // noCompiler replaces the constructor of every function. It would compile a text
-// while an event waits, and the parser can be driven out of Go's stack.
+// while an event waits, and the parser can be driven out of Go's stack. Packages ask
+// for the global object by one text, which needs no compiler.
 func noCompiler(b *bounds, original goja.Value) goja.Value {
-	refused := b.vm.ToValue(func(goja.ConstructorCall) *goja.Object {
+	global := b.vm.ToValue(func(goja.FunctionCall) goja.Value { return b.vm.GlobalObject() }).ToObject(b.vm)
+	refused := b.vm.ToValue(func(call goja.ConstructorCall) *goja.Object {
+		if text, ok := call.Argument(0).(goja.String); ok && text.Length() < 20 && text.String() == "return this" {
+			return global
+		}
 		panic(b.vm.NewTypeError("a workflow can't make functions of texts"))
 	}).ToObject(b.vm)
 	functions, err := b.vm.RunProgram(literals)

@@ -104,9 +104,9 @@ func madeAt(at, stack string) string {
 }
 
 // ownCode reports whether source, which a frame names, is a file of the workflow's
-// author, and not a package or the plugin's own library.
+// author, and not a package, the plugin's own library or what esbuild adds.
 func ownCode(source string) bool {
-	return !strings.Contains(source, "node_modules/") && !strings.HasSuffix(source, bundle.Library)
+	return !strings.Contains(source, "node_modules/") && !strings.HasSuffix(source, bundle.Library) && strings.TrimPrefix(source, "/") != "workflow.js"
 }
 
 // place returns file:line:column of the first frame in the workflow's own code, or of

@@ -23,7 +23,7 @@ const (
 	maxTexts  = 64 << 10  // bytes that a printed line, an error or all claims have
 	maxBody   = 256 << 10 // bytes of a request's body, header or URL
 
-	maxPattern    = 1000 // units of a regular expression made of a text
+	maxPattern    = 2500 // units of a regular expression made of a text; lodash has one of 2000
 	maxClaimDepth = 64   // levels of a claim's value
 )
 

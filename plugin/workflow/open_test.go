@@ -180,3 +180,22 @@ export default async function own(event) {
 		w.Close()
 	}
 }
+
+// TestTopLevelFailureOfPackageIsPlaced: where the workflow imports it, not in what
+// esbuild puts around it. Patterns as long as lodash's are fine.
+func TestTopLevelFailureOfPackageIsPlaced(t *testing.T) {
+	for n, want := range map[string]string{"2000": "", "9000": "claimsWorkflow.ts:9:"} {
+		top := repository(t, map[string]string{
+			"package.json":                   "{}",
+			"claimsWorkflow.ts":              strings.Replace(typescript, "type Answer", "import \"patterns\"\ntype Answer", 1),
+			"node_modules/patterns/index.js": "\nmodule.exports = RegExp('x'.repeat(" + n + "));",
+		})
+		w, err := Open(options(top))
+		if err == nil {
+			w.Close()
+		}
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("a pattern of %s characters: got %v, want %q", n, err, want)
+		}
+	}
+}

@@ -208,3 +208,12 @@ func TestInstancesOfBoundedConstructors(t *testing.T) {
 		}
 	}
 }
+
+// TestGlobalObjectByText: many packages find the global object so.
+func TestGlobalObjectByText(t *testing.T) {
+	for _, test := range []string{`Function("return this")() === globalThis`, `new Function("return this")() === globalThis`, `(() => {}).constructor("return this")() === globalThis`} {
+		if got := claimsOf(t, `kinde.m2mToken.setCustomClaim("is", `+test+`)`); got != `{"is":true}` {
+			t.Errorf("%s: got %s, want true", test, got)
+		}
+	}
+}

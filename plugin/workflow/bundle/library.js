@@ -31,8 +31,7 @@ const binding = (name) => {
 const claimsOf = (token) => new Proxy(token.getCustomClaims(), {
   set(claims, name, value) {
     token.setCustomClaim(name, value)
-    claims[name] = value
-    return true
+    return Reflect.set(claims, name, value)
   },
 })
 export const m2mTokenClaims = () => claimsOf(binding("m2mToken"))
