@@ -96,7 +96,8 @@ const requestToken = ({ domain, clientId, clientSecret, audience = [], scopes = 
   }
   return token
 }
-export const getM2MToken = async (name, options) => {
+// The bindings return values, not promises. Awaiting them would only take time.
+const tokenOf = (name, options) => {
   const { domain, clientId, clientSecret, skipCache } = options
   const request = () => {
     if (!domain || !clientId || !clientSecret) {
@@ -108,8 +109,9 @@ export const getM2MToken = async (name, options) => {
     return request()
   }
   const validation = { key: { type: "jwks", jwks: { url: `${domain}/.well-known/jwks.json` } } }
-  return await kinde.cache.jwtToken(name, { validation, onMissingOrExpired: request })
+  return kinde.cache.jwtToken(name, { validation, onMissingOrExpired: request })
 }
+export const getM2MToken = async (name, options) => tokenOf(name, options)
 
 const credentials = ({ clientId, clientSecret, clientIdKey, clientSecretKey }) => {
   if (clientId && clientSecret) {
@@ -128,13 +130,13 @@ const credentials = ({ clientId, clientSecret, clientIdKey, clientSecretKey }) =
 }
 export const createKindeAPI = async (event, options = {}) => {
   const domain = event.context.domains.kindeDomain
-  const token = await getM2MToken("internal_m2m_access_token", {
+  const token = tokenOf("internal_m2m_access_token", {
     domain, ...credentials(options), audience: [`${domain}/api`], skipCache: options.skipCache ?? false,
   })
   const authorization = `Bearer ${String(token).replaceAll('"', "")}`
   const call = (method) => async ({ endpoint, params, contentType = "application/json" }) => {
     const body = params && method === "GET" ? new URLSearchParams(params).toString() : params
-    const answer = await kinde.fetch(`${domain}/api/v1/${endpoint}`, {
+    const answer = kinde.fetch(`${domain}/api/v1/${endpoint}`, {
       method, responseFormat: "json", headers: { authorization, "Content-Type": contentType, accept: "application/json" }, body: body ?? undefined,
     })
     return { data: answer.json }
