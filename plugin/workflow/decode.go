@@ -16,7 +16,7 @@ import (
 // decode returns JSON as a value of vm, as JSON.parse does, whatever the script made
 // of JSON.parse. Errors show no part of text.
 func decode(vm *goja.Runtime, text []byte) (goja.Value, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	v, err := decodeValue(vm, d)
 	if err != nil {
 		return nil, errors.New("it isn't JSON")
@@ -69,7 +69,9 @@ func decodeList(vm *goja.Runtime, d *jsontext.Decoder) (goja.Value, error) {
 }
 
 func decodeObject(vm *goja.Runtime, d *jsontext.Decoder) (goja.Value, error) {
-	o := vm.NewObject()
+	// Without a prototype, no setter of the script's and no __proto__ is in the way.
+	prototype := vm.NewObject().Prototype()
+	o := vm.CreateObject(nil)
 	for d.PeekKind() != '}' {
 		name, err := d.ReadToken()
 		if err != nil {
@@ -80,9 +82,9 @@ func decodeObject(vm *goja.Runtime, d *jsontext.Decoder) (goja.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Not Set, which would make a prototype of a member called __proto__.
-		_ = o.DefineDataProperty(text, v, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
+		_ = o.Set(text, v)
 	}
+	_ = o.SetPrototype(prototype)
 	_, err := d.ReadToken()
 	return o, err
 }

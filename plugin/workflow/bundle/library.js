@@ -31,7 +31,8 @@ const binding = (name) => {
 const claimsOf = (token) => new Proxy(token.getCustomClaims(), {
   set(claims, name, value) {
     token.setCustomClaim(name, value)
-    return Reflect.set(claims, name, value)
+    claims[name] = value
+    return true
   },
 })
 export const m2mTokenClaims = () => claimsOf(binding("m2mToken"))
