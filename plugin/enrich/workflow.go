@@ -63,7 +63,7 @@ func accept(cfg *schema.Config, computed, mapped []splice.Member) (accepted []sp
 		case other.Name != claim.Name:
 			return nil, fmt.Errorf("it sets the claim %q, which may be taken for %q", claim.Name, other.Name)
 		case !same(other.Value, claim.Value):
-			return nil, fmt.Errorf("it sets the claim %q, which has another value by config.claims", claim.Name)
+			return nil, fmt.Errorf("it sets the claim %q, which has another value in config.claims", claim.Name)
 		}
 	}
 	return accepted, nil

@@ -50,7 +50,7 @@ func (c *claims) put(name string, v goja.Value) error {
 		case other.Name == name && c.same(other.Value, value):
 			return nil
 		case other.Name == name:
-			return fmt.Errorf("the claim %q has another value by config.claims; remove it from one of them", name)
+			return fmt.Errorf("the claim %q has another value in config.claims; remove it from one of them", name)
 		case strings.EqualFold(other.Name, name):
 			return fmt.Errorf("the claim %q may be taken for %q of config.claims", name, other.Name)
 		}
