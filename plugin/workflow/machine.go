@@ -27,7 +27,7 @@ func newMachine(vm *goja.Runtime, p *program, t *turn) *machine {
 	_ = m.module.Set("exports", m.exports)
 	_ = vm.Set("module", m.module)
 	_ = vm.Set("exports", m.exports)
-	if p.names("url") || p.names("URL") {
+	if p.named["url"] || p.named["URL"] {
 		module := newURL(b, p.url, p.params)
 		_ = vm.Set("url", module)
 		for _, name := range module.Keys() {
@@ -36,7 +36,7 @@ func newMachine(vm *goja.Runtime, p *program, t *turn) *machine {
 			}
 		}
 	}
-	if p.names("util") {
+	if p.named["util"] {
 		_ = vm.Set("util", load(vm, util.Require))
 	}
 	return m
@@ -82,17 +82,19 @@ type program struct {
 	text     string
 	compiled *goja.Program
 	bounds   []bound
-	params   []string // methods of URLSearchParams that it can name
-	url      bool     // it can name URL
+	params   []string        // methods of URLSearchParams that it can name
+	url      bool            // it can name URL
+	named    map[string]bool // what of the runtime it can name
 }
 
 // newProgram returns a bundle with what its text can name.
 func newProgram(file, text string, compiled *goja.Program) *program {
+	named := map[string]bool{}
+	for _, name := range []string{"console", "url", "URL", "util"} {
+		named[name] = strings.Contains(text, name)
+	}
 	return &program{
-		file: file, text: text, compiled: compiled,
+		file: file, text: text, compiled: compiled, named: named,
 		bounds: needed(text), params: neededParams(text), url: wholeURL.MatchString(text),
 	}
 }
-
-// names reports whether the bundle's text can name a thing.
-func (p *program) names(name string) bool { return strings.Contains(p.text, name) }

@@ -80,7 +80,7 @@ const noHandler = "it must export a function as its default, such as: export def
 // console prints.
 func (w *Workflow) surround(m *machine, set *claims, fetch native) *console {
 	out := &console{vm: m.vm, veil: w.veil}
-	if w.program.names("console") {
+	if w.program.named["console"] {
 		out.install()
 	}
 	(&kinde{vm: m.vm, env: w.env, claims: set, fetch: fetch}).install(w.settings.bindings)
