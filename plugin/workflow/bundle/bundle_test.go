@@ -107,6 +107,7 @@ func TestBuildErrors(t *testing.T) {
 		"syntax of an import":    {"-- w.ts --\nimport './a'\n-- a.ts --\nx y", "DIR/a.ts:1:3: expected \";\" but found \"y\""},
 		"after a wide character": {"-- w.ts --\nconst x = 'öä'; y z", "DIR/w.ts:1:19: expected \";\" but found \"z\""},
 		"unknown package":        {"-- w.ts --\nimport x from 'acme/x'\nx()", `DIR/w.ts:1:15: the package "acme" isn't installed: run npm install in DIR`},
+		"alias of a tsconfig":    {"-- w.ts --\nimport x from '@/lib/x'\nx()", `DIR/w.ts:1:15: "@/lib/x" is no package, and aliases of a tsconfig.json aren't read: write the file's path, such as "../lib/plans"`},
 		"unknown scoped package": {"-- w.ts --\nimport x from '@acme/x/y'\nx()", `DIR/w.ts:1:15: the package "@acme/x" isn't installed: run npm install in DIR`},
 		"misspelt library":       {"-- w.ts --\nimport x from '@kinde/infrastucture'\nx()", `DIR/w.ts:1:15: there is no package "@kinde/infrastucture"; did you mean "@kinde/infrastructure"?`},
 		"Node's fs":              {"-- w.ts --\nimport x from 'fs/promises'\nx()", `DIR/w.ts:1:15: "fs/promises" is a module of Node, which a workflow doesn't have; import a .json file of the repository`},

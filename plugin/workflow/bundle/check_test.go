@@ -150,6 +150,7 @@ func TestCheckGlobals(t *testing.T) {
 		"process, short":    {"export default () => ({ process })", "w.js:1:25: process doesn't exist in a workflow: use getEnvironmentVariable of @kinde/infrastructure"},
 		"the mode":          {"export default () => process.env.NODE_ENV", ""},
 		"asked for":         {"export default () => typeof process == 'undefined' ? 1 : process.env.A", ""},
+		"structuredClone":   {"export default () => structuredClone({})", "w.js:1:22: structuredClone doesn't exist in a workflow: use JSON.parse(JSON.stringify(value))"},
 		"of the global":     {"export default () => globalThis.setTimeout(1)", "w.js:1:22: setTimeout doesn't exist in a workflow: a workflow can't wait"},
 		"require of a name": {"export default (name) => require(name)", "w.js:1:26: require doesn't exist in a workflow: name the file or the package as a plain text, so that it can be bundled"},
 		"a misspelling":     {"export default () => consol.log(1)", `w.js:1:22: consol is not defined; did you mean "console"?`},

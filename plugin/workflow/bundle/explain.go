@@ -55,6 +55,9 @@ func (r repository) explainImport(name string) string {
 	if isPath(name) {
 		return fmt.Sprintf("there is no file %q", name)
 	}
+	if alias.MatchString(name) {
+		return fmt.Sprintf("%q is no package, and aliases of a tsconfig.json aren't read: write the file's path, such as \"../lib/plans\"", name)
+	}
 	top, _, _ := strings.Cut(strings.TrimPrefix(name, "node:"), "/")
 	if slices.Contains(nodeModules, top) || strings.HasPrefix(name, "node:") {
 		text := fmt.Sprintf("%q is a module of Node, which a workflow doesn't have", name)
@@ -68,6 +71,10 @@ func (r repository) explainImport(name string) string {
 	}
 	return fmt.Sprintf("the package %q isn't installed: run npm install in %s", packageOf(name), r.shown)
 }
+
+// alias matches a name that no package of npm can have, and that people give to
+// folders of their repository.
+var alias = regexp.MustCompile(`^(@|~|#|\$)/|^[~#$]`)
 
 // packageOf returns the package of an import such as "lodash/get" or "@acme/claims/m2m".
 func packageOf(name string) string {

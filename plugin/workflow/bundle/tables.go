@@ -49,4 +49,14 @@ var insteadOfGlobal = map[string]string{
 	"window":         "use globalThis",
 	"self":           "use globalThis",
 	"Buffer":         "a workflow has none of Node's globals",
+
+	"structuredClone": "use JSON.parse(JSON.stringify(value))",
+	"crypto":          "the runtime has no random bytes and no hashes",
+	"Intl":            "the runtime has no data on languages; format values where the claim is read",
+	"atob":            "the runtime has none of a browser's globals",
+	"btoa":            "the runtime has none of a browser's globals",
+	"TextEncoder":     "the runtime has none of a browser's globals",
+	"TextDecoder":     "the runtime has none of a browser's globals",
+	"Headers":         "give fetch of " + Library + " a plain object",
+	"Request":         "use fetch of " + Library,
 }
