@@ -1,6 +1,6 @@
 GO      ?= go
 BINARY  := bin/m2m-token-enricher
-FUZZ    ?= 5s
+FUZZ    ?= 2s
 SOAK    ?= 10m
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
