@@ -16,6 +16,28 @@ import (
 	"m2m-token-enricher/test/redistest"
 )
 
+// expectedLookup is one lookup and what it must return.
+type expectedLookup struct {
+	kind schema.Kind
+	id   string
+	want schema.Record
+	err  error
+}
+
+// checkLookups compares lookups with what they must return. No error shows a property.
+func checkLookups(t *testing.T, r *Records, lookups []expectedLookup) {
+	t.Helper()
+	for _, tt := range lookups {
+		got, err := r.Record(t.Context(), tt.kind, tt.id)
+		if !errors.Is(err, tt.err) || !maps.Equal(got, tt.want) {
+			t.Errorf("%s %s: got %v, %v, want %v, %v", tt.kind, tt.id, got, err, tt.want, tt.err)
+		}
+		if err != nil && strings.Contains(err.Error(), "aaaa") {
+			t.Errorf("%s %s: the error shows a property", tt.kind, tt.id)
+		}
+	}
+}
+
 func TestRedisAnswers(t *testing.T) {
 	server := redistest.Start(t)
 	r := lookups(t, server)
@@ -29,12 +51,7 @@ func TestRedisAnswers(t *testing.T) {
 	if err := server.Client().Set(t.Context(), prefix+"app:text", "x", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct {
-		kind schema.Kind
-		id   string
-		want schema.Record
-		err  error
-	}{
+	checkLookups(t, r, []expectedLookup{
 		{schema.Application, "full", schema.Record{"org_code": "org_a", "user_id": "kp_1", "region": "eu"}, nil},
 		{schema.Application, "bare", schema.Record{}, nil},
 		{schema.Application, "empty", schema.Record{"region": "eu"}, nil},
@@ -45,15 +62,7 @@ func TestRedisAnswers(t *testing.T) {
 		{schema.Organization, "org_a", schema.Record{"code": "org_a", "name": "A", "is_suspended": "false"}, nil},
 		{schema.User, "kp_1", schema.Record{"id": "kp_1", "email": "a@b"}, nil},
 		{schema.User, "full", nil, schema.ErrNoRecord},
-	} {
-		got, err := r.Record(t.Context(), tt.kind, tt.id)
-		if !errors.Is(err, tt.err) || !maps.Equal(got, tt.want) {
-			t.Errorf("%s %s: got %v, %v, want %v, %v", tt.kind, tt.id, got, err, tt.want, tt.err)
-		}
-		if err != nil && strings.Contains(err.Error(), "aaaa") {
-			t.Errorf("%s %s: the error shows a property", tt.kind, tt.id)
-		}
-	}
+	})
 }
 
 // TestWholeRecords: code that chooses properties while it runs gets all that a record
@@ -72,12 +81,7 @@ func TestWholeRecords(t *testing.T) {
 	if err := server.Client().Set(t.Context(), prefix+"app:text", "x", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct {
-		kind schema.Kind
-		id   string
-		want schema.Record
-		err  error
-	}{
+	checkLookups(t, r, []expectedLookup{
 		{schema.Application, "full", schema.Record{"org_code": "org_a", "undeclared": "x"}, nil},
 		{schema.Application, "bare", schema.Record{}, nil},
 		{schema.Application, "large", nil, schema.ErrInvalidRecord},
@@ -86,15 +90,7 @@ func TestWholeRecords(t *testing.T) {
 		{schema.Application, "text", nil, schema.ErrInvalidRecord},
 		{schema.Application, "absent", nil, schema.ErrNoRecord},
 		{schema.Organization, "org_a", schema.Record{"code": "org_a", "name": "A"}, nil}, // only its names are declared
-	} {
-		got, err := r.Record(t.Context(), tt.kind, tt.id)
-		if !errors.Is(err, tt.err) || !maps.Equal(got, tt.want) {
-			t.Errorf("%s %s: got %v, %v, want %v, %v", tt.kind, tt.id, got, err, tt.want, tt.err)
-		}
-		if err != nil && strings.Contains(err.Error(), "aaaa") {
-			t.Errorf("%s %s: the error shows a property", tt.kind, tt.id)
-		}
-	}
+	})
 }
 
 // TestNoProperty: a configuration that names no property of applications still asks

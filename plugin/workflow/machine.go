@@ -17,8 +17,8 @@ type machine struct {
 	module  *goja.Object
 }
 
-// newMachine makes a machine of a new virtual one, with what every workflow has. Its bounds and names
-// are those that program's text can name.
+// newMachine makes a machine of a new virtual one, with what every workflow has. Its
+// bounds and names are those that program's text can name.
 func newMachine(vm *goja.Runtime, p *program, t *turn) *machine {
 	vm.SetMaxCallStackSize(maxCalls)
 	b := &bounds{vm: vm, stopped: t.stopped}

@@ -18,7 +18,7 @@ func Open(Options) (*Workflow, error) { return nil, Supported() }
 
 // Supported says that this binary has no workflows.
 func Supported() error {
-	return errors.New("this binary was built without workflows (-tags noworkflow); install one with them, or remove config.workflow")
+	return errors.New("this binary was built without workflows (-tags noworkflow); install one with them, or use none in the configuration")
 }
 
 // Run implements [enrich.Workflow].
