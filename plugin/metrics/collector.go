@@ -29,6 +29,10 @@ var (
 	setAge    = describe("provider_keys_age_seconds", "Time since the provider's keys were fetched.", "config")
 	setFailed = describe("provider_keys_failures_total", "Fetches of the provider's keys that failed.", "config")
 	setFaulty = describe("provider_keys_skipped", "Keys of the provider's set that can't be used. Keys for encryption don't count.", "config")
+	calls     = describe("provider_calls_total", "Calls to the provider for tokens: made, or saved by giving an answer again.", "config", "call")
+	held      = describe("reuse_entries", "Answers that may be given again.", "config")
+	heldSize  = describe("reuse_bytes", "Memory of the answers that may be given again, in bytes.", "config")
+	unshared  = describe("reuse_shared_errors_total", "Answers that couldn't be read from Redis or written to it.", "config")
 	ringKey   = describe("signing_key", "The gateway's keys; always 1.", "config", "kid", "alg", "role")
 	ringAge   = describe("key_file_age_seconds", "Time since the file of the key ring was changed.", "config")
 )
@@ -72,12 +76,23 @@ func (s State) collect(out chan<- prometheus.Metric, now time.Time) {
 	}
 	counter(out, setFailed, s.ProviderFailed, s.Config)
 	gauge(out, setFaulty, float64(s.ProviderFaulty), s.Config)
+	if s.Reuse != nil {
+		s.Reuse.collect(out, s.Config)
+	}
 	for _, k := range s.Keys {
 		gauge(out, ringKey, 1, s.Config, k.ID, k.Algorithm, k.Role)
 	}
 	if !s.KeyFile.IsZero() {
 		gauge(out, ringAge, now.Sub(s.KeyFile).Seconds(), s.Config)
 	}
+}
+
+func (r *Reuse) collect(out chan<- prometheus.Metric, config string) {
+	counter(out, calls, r.Made, config, "made")
+	counter(out, calls, r.Saved, config, "saved")
+	gauge(out, held, float64(r.Entries), config)
+	gauge(out, heldSize, float64(r.Bytes), config)
+	counter(out, unshared, r.SharedErrors, config)
 }
 
 func gauge(out chan<- prometheus.Metric, desc *prometheus.Desc, value float64, labels ...string) {

@@ -28,6 +28,7 @@ var running = State{
 	Keys:         []Key{{"kid-1", "RS256", "signing"}, {"kid-2", "ES256", "published"}},
 	KeyFile:      time.Now().Add(-time.Hour),
 	ProviderKeys: time.Now().Add(-time.Minute), ProviderFailed: 5, ProviderFaulty: 2,
+	Reuse: &Reuse{Made: 30, Saved: 70, SharedErrors: 8, Entries: 9, Bytes: 2100},
 }
 
 // scrape returns what a scrape says.
@@ -66,12 +67,26 @@ func TestScrape(t *testing.T) {
 		`m2m_cache_stale_total{config="0a1b2c3d"} 1`, `m2m_cache_entries{config="0a1b2c3d"} 2`, `m2m_cache_bytes{config="0a1b2c3d"} 1400`,
 		`m2m_redis_errors_total{config="0a1b2c3d",kind="timeout"} 4`, `m2m_provider_keys_failures_total{config="0a1b2c3d"} 5`,
 		`m2m_provider_keys_skipped{config="0a1b2c3d"} 2`,
+		`m2m_provider_calls_total{call="made",config="0a1b2c3d"} 30`, `m2m_provider_calls_total{call="saved",config="0a1b2c3d"} 70`,
+		`m2m_reuse_entries{config="0a1b2c3d"} 9`, `m2m_reuse_bytes{config="0a1b2c3d"} 2100`, `m2m_reuse_shared_errors_total{config="0a1b2c3d"} 8`,
 		`m2m_signing_key{alg="RS256",config="0a1b2c3d",kid="kid-1",role="signing"} 1`,
 		`m2m_provider_keys_age_seconds{config="0a1b2c3d"} 6`, `m2m_key_file_age_seconds{config="0a1b2c3d"} 36`,
 		"go_goroutines ", "process_resident_memory_bytes ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("not in the scrape: %s", want)
+		}
+	}
+}
+
+// TestWithoutReuse: a configuration that reuses no answers has no series about them.
+func TestWithoutReuse(t *testing.T) {
+	without := running
+	without.Reuse = nil
+	text := scrape(t, New(Build{}, stub{without}), "text/plain")
+	for _, never := range []string{"m2m_reuse_", "m2m_provider_calls_total"} {
+		if strings.Contains(text, never) {
+			t.Errorf("%s is in the scrape of a configuration without reuse", never)
 		}
 	}
 }
@@ -229,6 +244,16 @@ func TestJoin(t *testing.T) {
 	ended := running.Join(other.Counts())
 	if ended.Cache.Hits != 14 || ended.Cache.Entries != 2 || len(ended.Keys) != 2 || ended.NotReady != nil {
 		t.Errorf("after one has ended: %+v", ended)
+	}
+	if got.Reuse == running.Reuse || *got.Reuse != (Reuse{Made: 60, Saved: 140, SharedErrors: 16, Entries: 18, Bytes: 4200}) {
+		t.Errorf("got the reuse %+v, want the sums", got.Reuse)
+	}
+	if want := (Reuse{Made: 60, Saved: 140, SharedErrors: 16, Entries: 9, Bytes: 2100}); *ended.Reuse != want {
+		t.Errorf("after one has ended: got the reuse %+v, want %+v", *ended.Reuse, want)
+	}
+	other.Reuse = nil
+	if one := other.Join(running); *one.Reuse != *running.Reuse || *running.Join(other).Reuse != *running.Reuse || other.Join(other).Counts().Reuse != nil {
+		t.Errorf("got the reuse %+v with a configuration that has none, want %+v", one.Reuse, running.Reuse)
 	}
 	if first := (State{}).Join(running); first.Config != running.Config {
 		t.Errorf("with nothing: %+v", first)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ type State struct {
 	Config string // a short name that is the same in every process
 	Issuer string
 	Cache  Cache
+	Reuse  *Reuse // nil if no answer is given again
 
 	Keys    []Key     // of the gateway's ring; none if there is no usable one
 	KeyFile time.Time // when the ring's file was changed; zero if it never was read
@@ -33,6 +35,13 @@ type Cache struct {
 	Errors              map[string]uint64 // by kind
 }
 
+// Reuse is what giving answers again did and has.
+type Reuse struct {
+	Made, Saved    uint64 // calls to the provider
+	Entries, Bytes int
+	SharedErrors   uint64
+}
+
 // Join returns the state of two configurations with one name: the sum of their
 // counts, all keys and the oldest times. It is ready if both are.
 func (s State) Join(other State) State {
@@ -40,6 +49,7 @@ func (s State) Join(other State) State {
 		return other
 	}
 	s.Cache = s.Cache.join(other.Cache)
+	s.Reuse = s.Reuse.join(other.Reuse)
 	s.Keys = slices.Clone(s.Keys)
 	for _, key := range other.Keys {
 		if !slices.Contains(s.Keys, key) {
@@ -57,7 +67,7 @@ func (s State) Join(other State) State {
 // Counts returns what remains of a configuration that was closed.
 func (s State) Counts() State {
 	s.Cache.Entries, s.Cache.Bytes = 0, 0
-	return State{Config: s.Config, Issuer: s.Issuer, Cache: s.Cache, ProviderFailed: s.ProviderFailed}
+	return State{Config: s.Config, Issuer: s.Issuer, Cache: s.Cache, Reuse: s.Reuse.counts(), ProviderFailed: s.ProviderFailed}
 }
 
 func (c Cache) join(other Cache) Cache {
@@ -70,6 +80,23 @@ func (c Cache) join(other Cache) Cache {
 	}
 	c.Errors = errs
 	return c
+}
+
+func (r *Reuse) join(other *Reuse) *Reuse {
+	if r == nil || other == nil {
+		return cmp.Or(r, other)
+	}
+	return &Reuse{
+		Made: r.Made + other.Made, Saved: r.Saved + other.Saved, SharedErrors: r.SharedErrors + other.SharedErrors,
+		Entries: r.Entries + other.Entries, Bytes: r.Bytes + other.Bytes,
+	}
+}
+
+func (r *Reuse) counts() *Reuse {
+	if r == nil {
+		return nil
+	}
+	return &Reuse{Made: r.Made, Saved: r.Saved, SharedErrors: r.SharedErrors}
 }
 
 // earlier returns the earlier of two times; zero is none.
