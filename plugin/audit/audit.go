@@ -21,7 +21,7 @@ const (
 	closeTime  = 5 * time.Second        // that Close waits
 )
 
-// Entry is an issued token.
+// Entry is a token that was handed out.
 type Entry struct {
 	Time         time.Time `json:"time"`
 	TokenID      string    `json:"jti,omitempty"`
@@ -30,6 +30,7 @@ type Entry struct {
 	Organization string    `json:"organization,omitempty"`
 	Claims       []string  `json:"claims"` // names of those that were added
 	KeyID        string    `json:"kid"`
+	Reused       bool      `json:"reused,omitempty"` // a line before, perhaps of another gateway, has the same token
 }
 
 // gap is the line in place of those that are missing.

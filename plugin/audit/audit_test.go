@@ -52,11 +52,13 @@ func TestIssued(t *testing.T) {
 	l.Issued(issued)
 	l.Issued(Entry{Time: issued.Time, Issuer: "i", Client: "c", Claims: []string{}, KeyID: "k"})
 	l.Issued(Entry{Time: issued.Time, TokenID: "\n\u009b31m\u202e", Issuer: "i", Client: "c", Claims: []string{}, KeyID: "k"})
+	l.Issued(Entry{Time: issued.Time, TokenID: "t-1", Issuer: "i", Client: "c", Claims: []string{}, KeyID: "k", Reused: true})
 	closed(t, l)
 	want := []string{
 		`{"time":"2026-11-24T09:30:00Z","jti":"t-1","issuer":"https://example.kinde.com","client":"app-1","organization":"org_1","claims":["org_code","org_name"],"kid":"kid-1"}`,
 		`{"time":"2026-11-24T09:30:00Z","issuer":"i","client":"c","claims":[],"kid":"k"}`,
 		`{"time":"2026-11-24T09:30:00Z","jti":"\n\u009b31m\u202e","issuer":"i","client":"c","claims":[],"kid":"k"}`,
+		`{"time":"2026-11-24T09:30:00Z","jti":"t-1","issuer":"i","client":"c","claims":[],"kid":"k","reused":true}`,
 	}
 	if got := lines(t, path); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
