@@ -31,9 +31,12 @@ type routeSpec struct {
 	ID        string       `json:"id"`
 	Name      string       `json:"name"`
 	Paths     []string     `json:"paths"`
+	Headers   routeHeaders `json:"headers"`    // values by name; the request has one of each
 	StripPath *bool        `json:"strip_path"` // nil means true
 	Plugins   []pluginSpec `json:"plugins"`
 }
+
+type routeHeaders map[string][]string
 
 type pluginSpec struct {
 	ID     string         `json:"id"`

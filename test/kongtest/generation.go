@@ -53,8 +53,8 @@ func (s *StandIn) newGeneration(config []byte) (*generation, error) {
 func (b *builder) service(spec serviceSpec) *service {
 	u, err := spec.complete()
 	b.errs = append(b.errs, err)
-	svc := &service{url: u, readTimeout: milliseconds(spec.ReadTimeout), transport: newTransport(spec)}
 	id := entityID("services", cmp.Or(spec.Name, spec.URL))
+	svc := &service{id: id, url: u, readTimeout: milliseconds(spec.ReadTimeout), transport: newTransport(spec)}
 	shared := b.plugin(spec.Plugins, "service_id", id)
 	for _, r := range spec.Routes {
 		b.route(r, svc, shared)
@@ -69,7 +69,7 @@ func (b *builder) route(spec routeSpec, svc *service, shared *pluginConfig) {
 	}
 	id := cmp.Or(spec.ID, entityID("routes", cmp.Or(spec.Name, fmt.Sprint(len(b.routes)))))
 	own := b.plugin(spec.Plugins, "route_id", id)
-	b.routes = append(b.routes, &route{routeSpec: spec, service: svc, plugin: cmp.Or(own, shared)})
+	b.routes = append(b.routes, &route{routeSpec: spec, id: id, service: svc, plugin: cmp.Or(own, shared)})
 }
 
 // plugin checks the one plugin of the entity called owner and fills in its
@@ -108,6 +108,7 @@ func completeConfig(f schema.Field, given map[string]any) (map[string]any, error
 
 // service is an upstream.
 type service struct {
+	id          string
 	url         *url.URL
 	readTimeout time.Duration
 	transport   *http.Transport

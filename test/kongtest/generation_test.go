@@ -64,7 +64,7 @@ services:
 `)}, strict(), "none")
 	for path, want := range map[string]string{"/own": "route", "/services": "service"} {
 		var config struct{ Key string }
-		r := s.generation.Load().router.match(path)
+		r := s.generation.Load().router.match(path, nil)
 		if err := json.Unmarshal(r.plugin.instances[0].config, &config); err != nil || config.Key != want {
 			t.Errorf("%s: got %s, %v, want %s", path, config.Key, err, want)
 		}

@@ -110,9 +110,12 @@ var generalMethods = map[string]method{
 		return &structpb.Value{}, nil
 	}),
 	"nginx.get_var": textOf((*exchange).nginxVar),
-	"log.err":       logAt("error"),
-	"log.warn":      logAt("warn"),
-	"log.notice":    logAt("notice"),
+	"router.get_route": method{run: func(x *exchange, _ []byte) (proto.Message, error) {
+		return x.route.message(), nil
+	}}.in("access", "response", "log"),
+	"log.err":    logAt("error"),
+	"log.warn":   logAt("warn"),
+	"log.notice": logAt("notice"),
 }
 
 // logAt makes a method that logs its arguments, concatenated.

@@ -9,7 +9,7 @@ import (
 // proxy takes a request through the gateway's phases.
 func (s *StandIn) proxy(w http.ResponseWriter, r *http.Request) {
 	x := s.newExchange(r)
-	if x.route = s.generation.Load().router.match(x.path); x.route == nil {
+	if x.route = s.generation.Load().router.match(x.path, x.requestHeader); x.route == nil {
 		x.fail(http.StatusNotFound, "no Route matched with those values")
 		x.send(w)
 		return

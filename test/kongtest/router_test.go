@@ -1,6 +1,9 @@
 package kongtest
 
-import "testing"
+import (
+	"net/http"
+	"testing"
+)
 
 func TestRouter(t *testing.T) {
 	var routes []*route
@@ -20,11 +23,31 @@ func TestRouter(t *testing.T) {
 		"/r/1":   "~/r/", "/": "",
 	} {
 		got := ""
-		if r := rt.match(path); r != nil {
+		if r := rt.match(path, nil); r != nil {
 			got = r.Name
 		}
 		if got != want {
 			t.Errorf("match(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
+
+// TestRouterHeaders: a route with rules on headers takes the requests that keep
+// them all, before a route without.
+func TestRouterHeaders(t *testing.T) {
+	rt, err := newRouter([]*route{
+		{routeSpec: routeSpec{Name: "all", Paths: []string{"~/token$"}}},
+		{routeSpec: routeSpec{Name: "eu", Paths: []string{"/token"}, Headers: routeHeaders{"x-region": {"eu", "uk"}}}},
+		{routeSpec: routeSpec{Name: "eu-gold", Paths: []string{"/token"}, Headers: routeHeaders{"x-region": {"eu"}, "x-plan": {"gold"}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, header := range map[string]http.Header{
+		"all": {"X-Region": {"us"}}, "eu": {"X-Region": {"EU"}, "X-Plan": {"free"}}, "eu-gold": {"X-Region": {"eu"}, "X-Plan": {"gold"}},
+	} {
+		if got := rt.match("/token", header); got.Name != want {
+			t.Errorf("match with %v = %q, want %q", header, got.Name, want)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // StandIn is a gateway that behaves as Kong 3.9 does towards clients,
 // upstreams and one external plugin. Where it can't or doesn't:
 //
-//   - It has services with routes by path, and the plugin under test; anything
+//   - It has services with routes by path and headers, and the plugin under test; anything
 //     else in a configuration is an error. So is a call of the PDK that neither
 //     the plugin makes nor a recording has.
 //   - It takes every answer in whole before it sends any of it, and has no
