@@ -43,8 +43,8 @@ func (r *report) field(f Field, path string, value any) any {
 		return r.table(f, path, value)
 	case "string":
 		return r.text(f, path, value)
-	case "integer":
-		return r.integer(f, path, value)
+	case "integer", "number":
+		return r.number(f, path, value)
 	case "boolean":
 		if _, ok := value.(bool); !ok {
 			return r.addUnreadable(path, "expected a boolean%s", reference(value))
@@ -186,7 +186,8 @@ func (r *report) text(f Field, path string, value any) any {
 	return s
 }
 
-func (r *report) integer(f Field, path string, value any) any {
+// number checks an integer or another number.
+func (r *report) number(f Field, path string, value any) any {
 	n := math.NaN()
 	switch v := value.(type) {
 	case float64:
@@ -195,13 +196,16 @@ func (r *report) integer(f Field, path string, value any) any {
 		n = float64(v)
 	}
 	switch {
-	case n != math.Trunc(n) || math.IsInf(n, 0): // NaN is unequal to itself
-		return r.addUnreadable(path, "expected an integer%s", reference(value))
-	case f.Between != nil && (n < float64(f.Between[0]) || n > float64(f.Between[1])):
-		return r.addUnreadable(path, "value should be between %d and %d", f.Between[0], f.Between[1])
+	case math.IsNaN(n) || math.IsInf(n, 0), f.Type == "integer" && n != math.Trunc(n):
+		return r.addUnreadable(path, "expected %s%s", numberKinds[f.Type], reference(value))
+	case f.Between != nil && (n < f.Between[0] || n > f.Between[1]):
+		return r.addUnreadable(path, "value should be between %.0f and %.0f", f.Between[0], f.Between[1])
 	}
 	return value
 }
+
+// numberKinds are the types of numbers as Kong's messages call them.
+var numberKinds = map[string]string{"integer": "an integer", "number": "a number"}
 
 // unresolved is said of a vault reference in a field without Referenceable.
 const unresolved = "Kong resolves no vault reference in this field; write the value itself"

@@ -35,13 +35,14 @@ type Config struct {
 
 	Signing                  Signing  `json:"signing" required:"true" description:"The gateway's own keys and how they are published."`
 	Redis                    Redis    `json:"redis" required:"true" description:"The Redis that has the records: one server, a master that Sentinel names, or a cluster."`
-	Prefix                   string   `json:"prefix" len_max:"256" description:"Start of every key in Redis. Ends in a separator such as a colon; no part before a colon is app, org, user or written. Unset: m2m:, the issuer's host and a colon."`
+	Prefix                   string   `json:"prefix" len_max:"256" description:"Start of every key in Redis. Ends in a separator such as a colon; no part before a colon is app, org, user, written or reuse. Unset: m2m:, the issuer's host and a colon."`
 	Cache                    Cache    `json:"cache" required:"true" description:"The cache of records in the plugin's process."`
 	Organization             Relation `json:"organization" required:"true" from:"application.org_code,token.org_code" token_claim:"org_code" description:"Which property of the application or claim of the token names the organization, and which claim must agree."`
 	User                     Relation `json:"user" required:"true" from:"application.user_id" token_claim:"" description:"Which property of the application or claim of the token names the user, and which claim must agree."`
 	AllowAuthorizationClaims bool     `json:"allow_authorization_claims" default:"false" description:"Allow claims such as roles, groups or permissions, by which many APIs decide what a caller may do."`
 	Claims                   []Claim  `json:"claims" len_min:"1" len_max:"100" description:"The claims to add."`
 	Workflow                 Workflow `json:"workflow" description:"Code that computes further claims, in the form of a Kinde workflow for M2M tokens. Unset: none."`
+	Reuse                    Reuse    `json:"reuse" required:"true" description:"Answer a repeated request with the enriched token that the gateway issued for it, without asking the provider."`
 
 	// Fingerprint names the configuration in public. It covers no field that may have
 	// a secret, because one could guess the secret by it. Two configurations that

@@ -65,8 +65,10 @@ func TestDefaults(t *testing.T) {
 		Organization: Relation{From: []string{"application.org_code", "token.org_code"}, TokenClaim: []string{"org_code"}},
 		User:         Relation{From: []string{"application.user_id"}, TokenClaim: []string{}},
 		Claims:       []Claim{{Name: "org_code", From: "organization.code", Type: "string"}},
-		Fingerprint:  cfg.Fingerprint,
-		Identity:     cfg.Identity,
+		Reuse: Reuse{MaxAge: 300, ShareOfLife: 0.75, MinRemaining: 60, MaxEntries: 10000, MaxBytes: 32 << 20, Coalesce: true,
+			BypassHeaders: []string{"dpop", "client-cert", "x-client-cert", "x-ssl-client-cert", "ssl-client-cert", "x-forwarded-client-cert"}},
+		Fingerprint: cfg.Fingerprint,
+		Identity:    cfg.Identity,
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)

@@ -18,7 +18,7 @@ type Field struct {
 	Required      bool          `json:"required,omitempty"`
 	Default       any           `json:"default,omitempty"`
 	OneOf         []string      `json:"one_of,omitempty"`
-	Between       []int         `json:"between,omitempty"`
+	Between       []float64     `json:"between,omitempty"`
 	LenMin        *int          `json:"len_min,omitempty"` // nil refuses the empty string
 	LenMax        int           `json:"len_max,omitempty"`
 	StartsWith    string        `json:"starts_with,omitempty"`

@@ -46,7 +46,7 @@ var entityChecks = map[reflect.Type][]EntityCheck{
 }
 
 var kongTypes = map[reflect.Kind]string{
-	reflect.Struct: "record", reflect.Slice: "array", reflect.Map: "map", reflect.String: "string", reflect.Int: "integer", reflect.Bool: "boolean",
+	reflect.Struct: "record", reflect.Slice: "array", reflect.Map: "map", reflect.String: "string", reflect.Int: "integer", reflect.Float64: "number", reflect.Bool: "boolean",
 }
 
 // fieldOf returns the field called name of a Go type, with the rules in its tag.
@@ -61,10 +61,11 @@ func fieldOf(name string, typ reflect.Type, tag reflect.StructTag) Field {
 	}
 	f.Referenceable = f.Encrypted || tag.Get("referenceable") == "true"
 	for _, n := range numbers(tag.Get("len_min")) {
-		f.LenMin = &n
+		least := int(n)
+		f.LenMin = &least
 	}
 	for _, n := range numbers(tag.Get("len_max")) {
-		f.LenMax = n
+		f.LenMax = int(n)
 	}
 	switch f.Type {
 	case "record":
@@ -106,6 +107,8 @@ func fieldsOf(name string, record reflect.Type, tag reflect.StructTag) (fields F
 func (f Field) parse(text string) any {
 	switch f.Type {
 	case "integer":
+		return int(numbers(text)[0])
+	case "number":
 		return numbers(text)[0]
 	case "boolean":
 		return text == "true"
@@ -127,9 +130,9 @@ func list(text string) []string {
 	return strings.Split(text, ",")
 }
 
-func numbers(text string) (all []int) {
+func numbers(text string) (all []float64) {
 	for _, s := range list(text) {
-		n, err := strconv.Atoi(s)
+		n, err := strconv.ParseFloat(s, 64)
 		if err != nil {
 			panic(err) // a tag in this package is wrong
 		}

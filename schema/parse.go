@@ -74,6 +74,7 @@ func DefaultRedis() Redis {
 // derive fills the defaults that depend on another field.
 func (c *Config) derive() {
 	c.Redis.derive()
+	c.Reuse.derive()
 	u, err := url.Parse(c.Issuer)
 	if err != nil || u.Host == "" {
 		return

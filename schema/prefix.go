@@ -8,8 +8,8 @@ import (
 )
 
 // segments are what may follow a prefix in a key, up to the first colon: one for
-// each kind of records, and one for synchronizations.
-var segments = []string{Application.Short(), Organization.Short(), User.Short(), "written"}
+// each kind of records, one for synchronizations, and one for reuse.
+var segments = []string{Application.Short(), Organization.Short(), User.Short(), "written", reuseSegment}
 
 var errPrefixEnd = errors.New("must end in a separator, such as a colon: any character except letters, digits, '-', '.' and '_'")
 

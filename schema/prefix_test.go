@@ -2,6 +2,7 @@ package schema
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,7 +12,7 @@ func TestValidPrefix(t *testing.T) {
 		"m2m:": true, "m2m:kc.example.com:": true, "{m2m}:": true, "{m2m}": true, "m2m/kc/": true, "m2m:a:b:": true,
 		"m2m:my-app:": true, "m2m:my.app:": true, "m2m:my_app:": true, "m2m:apple:": true, "m2m:App:": true, "app/": true, "m2m:app/": true,
 		"": false, "m2m": false, "m2m:kc": false, "m2m-": false, "m2m.": false, "m2m_": false, "m2m:ü": false,
-		"m2m:app:": false, "m2m:kc:org:": false, "m2m:user:kc:": false, "m2m/written:": false, "m2m:kc:app:x:": false, "app:": false,
+		"m2m:app:": false, "m2m:kc:org:": false, "m2m:user:kc:": false, "m2m/written:": false, "m2m:kc:app:x:": false, "app:": false, "m2m:reuse:": false, "m2m:reused:": true,
 	} {
 		if err := ValidPrefix(prefix); (err == nil) != valid {
 			t.Errorf("ValidPrefix(%q) = %v, want valid: %t", prefix, err, valid)
@@ -28,6 +29,7 @@ func TestDerivedPrefix(t *testing.T) {
 		"http://org":                    "m2m:org.:",
 		"http://user/realms/a":          "m2m:user.:",
 		"http://written":                "m2m:written.:",
+		"http://reuse":                  "m2m:reuse.:",
 		"http://app.:8080":              "m2m:app.:",
 		"http://my-app:8080":            "m2m:my-app:",
 		"http://my_app":                 "m2m:my_app:",
@@ -85,6 +87,11 @@ func TestKeysAreUnambiguous(t *testing.T) {
 	for _, kind := range []Kind{Application, Organization, User} { // the segments are those of the keys
 		if _, ok := strings.CutSuffix(kind.Key("p:", ""), ":"); !ok || ValidPrefix(kind.Key("p:", "")) == nil {
 			t.Errorf("the key of %s has another segment", kind)
+		}
+	}
+	for _, key := range []string{PurgeMarksKey("p:"), SharedAnswerKey("p:", "name")} {
+		if segment, _, _ := strings.Cut(strings.TrimPrefix(key, "p:"), ":"); !slices.Contains(segments, segment) {
+			t.Errorf("the key %s has another segment", key)
 		}
 	}
 }
