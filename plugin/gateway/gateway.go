@@ -168,6 +168,9 @@ func (g *Gateway) News() string {
 	if w, ok := g.Workflow(); ok {
 		line += fmt.Sprintf(" workflow=%q workflow_id=%q", w.File, w.ID)
 	}
+	if r := cfg.Reuse; r.Enabled {
+		line += fmt.Sprintf(" reuse_max_age=%d reuse_shared=%t reuse_if_provider_fails=%t", r.MaxAge, r.Shared, r.IfProviderFails)
+	}
 	return line
 }
 

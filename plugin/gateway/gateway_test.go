@@ -84,6 +84,22 @@ func TestNews(t *testing.T) {
 	if again := g.News(); again != "" {
 		t.Errorf("said again: %s", again)
 	}
+	if strings.Contains(news, "reuse") {
+		t.Errorf("reuse is off, but is in %s", news)
+	}
+}
+
+// TestNewsOfReuse: the log says what may be given again.
+func TestNewsOfReuse(t *testing.T) {
+	cfg := config(t, keyFile(t, generated(t)))
+	cfg.Reuse.Enabled, cfg.Reuse.IfProviderFails = true, true
+	g := open(t, cfg, Options{})
+	if _, err := g.Keys.Ring(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if news := g.News(); !strings.HasSuffix(news, " reuse_max_age=300 reuse_shared=false reuse_if_provider_fails=true") {
+		t.Errorf("got %s, want the settings of reuse at its end", news)
+	}
 }
 
 // TestState: a gateway without a ring or the provider's keys isn't ready, and
