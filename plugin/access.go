@@ -58,9 +58,7 @@ func entityTag(body []byte) string {
 // phase then needs no header of the request.
 func refuseAccess(e *event, r pdk.Request) error {
 	switch {
-	case r.Headers.Lines >= pdk.MaxHeaders:
-		answer(e, enrich.Refusal(enrich.BadRequest, 0, errors.New("too many headers")))
-	case namesWebsocket(r.Headers.Upgrade):
+	case namesWebsocket(r.Upgrade):
 		answer(e, enrich.Refusal(enrich.BadRequest, 0, errors.New("the request asks for an upgrade to websocket")))
 	case r.Method != http.MethodPost && r.Method != http.MethodOptions:
 		answer(e, enrich.Refusal(enrich.BadRequest, http.StatusMethodNotAllowed, errors.New("the method is not POST")))
@@ -75,19 +73,18 @@ func refuseAccess(e *event, r pdk.Request) error {
 // without media type and body (Fetch standard, CORS-preflight fetch) isn't a token
 // request.
 func refuseAmbiguous(e *event, r pdk.Request) error {
-	contentType := r.Headers.ContentType
-	if r.Method == http.MethodOptions && len(contentType) == 0 {
+	contentType := r.ContentType
+	if r.Method == http.MethodOptions && contentType == "" {
 		empty, err := e.kong.BodyIsEmpty()
 		if err != nil {
 			return err
 		}
 		if empty {
-			contentType = []string{enrich.FormMediaType}
+			contentType = enrich.FormMediaType
 		}
 	}
 	headers := enrich.Headers{
-		ContentType: contentType, ContentEncoding: r.Headers.ContentEncoding,
-		Authorization: r.Headers.Authorization, Cookie: r.Headers.Cookie,
+		ContentType: contentType, ContentEncoding: r.ContentEncoding, Authorization: r.Authorization, Cookie: r.Cookie,
 	}
 	if err := enrich.CheckRequest(r.Query, headers); err != nil {
 		answer(e, enrich.Refusal(enrich.AmbiguousRequest, 0, err))
@@ -99,13 +96,11 @@ func refuseAmbiguous(e *event, r pdk.Request) error {
 // (RFC 9110, section 7.8) in any of its lines. Kong streams the answer to such a
 // request, and the response phase doesn't run. Other protocols change nothing;
 // clients offer TLS/1.2 (RFC 2817) or h2c with ordinary requests.
-func namesWebsocket(lines []string) bool {
-	for _, line := range lines {
-		for offer := range strings.SplitSeq(line, ",") {
-			protocol, _, _ := strings.Cut(offer, "/")
-			if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
-				return true
-			}
+func namesWebsocket(upgrade string) bool {
+	for offer := range strings.SplitSeq(upgrade, ",") {
+		protocol, _, _ := strings.Cut(offer, "/")
+		if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
+			return true
 		}
 	}
 	return false

@@ -89,23 +89,23 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
-// TestFewQuestions: an enriched token costs two getters in access, four and an
-// exit in response, in one batch each and one write for the end of the event. What
-// a decision doesn't need isn't asked.
+// TestFewQuestions: an enriched token costs six variables in access, four getters
+// and an exit in response, in one batch each and one write for the end of the event.
+// What a decision doesn't need isn't asked.
 func TestFewQuestions(t *testing.T) {
 	i := start(t, goodConfig)
 	const form = "grant_type=client_credentials&client_id=a&client_secret=b"
 	answers := pdktest.Replies{
-		"kong.nginx.get_var":                 pdktest.Text("POST /oauth2/token HTTP/1.1"),
-		"kong.request.get_headers":           pdktest.Headers(t, map[string]any{"content-type": "application/x-www-form-urlencoded"}),
-		"kong.service.response.get_status":   pdktest.Number(200),
-		"kong.service.response.get_raw_body": pdktest.Text(`{"access_token":"x"}`),
-		"kong.request.get_raw_body":          pdktest.Body(form),
+		pdktest.Variable("request"):           pdktest.Text("POST /oauth2/token HTTP/1.1"),
+		pdktest.Variable("http_content_type"): pdktest.Text("application/x-www-form-urlencoded"),
+		"kong.service.response.get_status":    pdktest.Number(200),
+		"kong.service.response.get_raw_body":  pdktest.Text(`{"access_token":"x"}`),
+		"kong.request.get_raw_body":           pdktest.Body(form),
 	}
 	access := &pdktest.Kong{Replies: answers}
 	handle(t, access, "access", i.handleEvent)
-	if len(access.Calls) != 2 || access.Writes != 2 {
-		t.Errorf("access: %v in %d writes", access.Calls, access.Writes)
+	if len(access.Calls) != 6 || access.Writes != 2 || access.Exit != nil {
+		t.Errorf("access: %v in %d writes, exit %v", access.Calls, access.Writes, access.Exit)
 	}
 	response := &pdktest.Kong{Replies: answers}
 	handle(t, response, "response", func(k *pdk.Event) {
@@ -159,7 +159,7 @@ func TestAccess(t *testing.T) {
 	for line, want := range map[string]int32{
 		"GET /m2m/jwks.json HTTP/1.1": 200, "HEAD /m2m/jwks.json HTTP/1.1": 200, "GET /oauth2/token HTTP/1.1": 405, "PUT /m2m/jwks.json HTTP/1.1": 405,
 	} {
-		k := &pdktest.Kong{Replies: pdktest.Replies{"kong.nginx.get_var": pdktest.Text(line)}}
+		k := &pdktest.Kong{Replies: pdktest.Replies{pdktest.Variable("request"): pdktest.Text(line)}}
 		handle(t, k, "access", i.handleEvent)
 		if k.Exit == nil || k.Exit.Status != want {
 			t.Errorf("%s: exit %v, want status %d", line, k.Exit, want)

@@ -77,7 +77,7 @@ type rule struct {
 // matches.
 var rules = []rule{
 	{BadRequest, stop, http.StatusBadRequest, "invalid_request", byClient,
-		"the request asks for `websocket` in an `Upgrade` header, has 1000 header lines, or has a method other than POST and OPTIONS (405)",
+		"the request asks for `websocket` in an `Upgrade` header, or has a method other than POST and OPTIONS (405)",
 		"send the token request as RFC 6749 says"},
 	{UpstreamError, pass, 0, "", byProvider,
 		"the provider answered 4xx or 5xx",

@@ -27,7 +27,7 @@ func readRequest(x *Exchange) (tokenRequest, error) {
 	r := x.Request
 	query, queryErr := readQuery(r.Query)
 	body, err := readParameters(r)
-	if err := cmp.Or(queryErr, checkCookie(r.Cookie), err); err != nil {
+	if err := cmp.Or(queryErr, checkAuthorization(r.Authorization), checkCookie(r.Cookie), err); err != nil {
 		return tokenRequest{}, &verdict{AmbiguousRequest, err}
 	}
 	switch grant, err := body.grant(); {
@@ -60,23 +60,32 @@ func readParameters(r Request) (parameters, error) {
 	return body, err
 }
 
-// Headers are the lines of a request's headers that CheckRequest looks at.
-type Headers struct{ ContentType, ContentEncoding, Authorization, Cookie []string }
+// Headers are the headers of a request that CheckRequest looks at. Several lines of
+// one are joined by commas or, for cookies, by semicolons.
+type Headers struct{ ContentType, ContentEncoding, Authorization, Cookie string }
 
 // CheckRequest returns why two readers may understand a request differently. It
 // looks at what is known before the body: the raw query and the headers.
 func CheckRequest(query string, h Headers) error {
-	if _, err := readQuery(query); err != nil {
-		return err
+	_, queryErr := readQuery(query)
+	_, _, mediaErr := media(h.ContentType, h.ContentEncoding)
+	return cmp.Or(queryErr, checkAuthorization(h.Authorization), checkCookie(h.Cookie), mediaErr)
+}
+
+// oneScheme matches a header with one scheme and parameters (RFC 9110, section
+// 11.4), without a space before =.
+var oneScheme = func() *regexp.Regexp {
+	const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+	return regexp.MustCompile(`^` + token + ` +` + token + `=[^,]*(,[ \t]*` + token + `=[^,]*)*$`)
+}()
+
+// checkAuthorization refuses a header that may be several. A comma joins its lines,
+// and otherwise only stands between the parameters of one scheme.
+func checkAuthorization(authorization string) error {
+	if strings.Contains(authorization, ",") && !oneScheme.MatchString(authorization) {
+		return errors.New("an Authorization header that may be taken for several")
 	}
-	if len(h.Authorization) > 1 {
-		return errors.New("several Authorization headers")
-	}
-	if err := checkCookie(strings.Join(h.Cookie, "; ")); err != nil {
-		return err
-	}
-	_, _, err := media(strings.Join(h.ContentType, ", "), strings.Join(h.ContentEncoding, ", "))
-	return err
+	return nil
 }
 
 // readQuery refuses a query with a grant in it, because some readers merge the

@@ -157,9 +157,46 @@ func TestCookie(t *testing.T) {
 		"a=b;client_id=other":          AmbiguousRequest,
 	}, func(f *fixture, cookie string) {
 		f.exchange.Request.Cookie = cookie
-		err := CheckRequest("", Headers{ContentType: []string{form}, Cookie: []string{"x=y", cookie}})
+		err := CheckRequest("", Headers{ContentType: form, Cookie: "x=y; " + cookie})
 		if r := f.run(context.Background()); (err == nil) != (r.Outcome == Enriched) {
 			t.Errorf("CheckRequest with the cookie %q = %v, but the outcome is %s", cookie, err, r.Outcome)
+		}
+	})
+}
+
+// TestSeveralAuthorizations: readers take different lines of a header, which nginx
+// joins. A comma between the parameters of one scheme is no second header.
+func TestSeveralAuthorizations(t *testing.T) {
+	const basic = "Basic dGVzdC1jbGllbnQ6cw=="
+	wantOutcomes(t, map[string]Outcome{
+		"":            Enriched,
+		"Bearer abc":  Enriched,
+		"Bearer a.b_": Enriched,
+		"AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-west-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, Signature=0f": Enriched,
+		`Signature keyId="a b",algorithm="rsa-sha256",headers="(request-target) host"`:                                              Enriched,
+		`Digest username="a", realm="b", nc=00000001`:                                                                               Enriched,
+		"Bearer a, Basic b3RoZXI6cw==":                AmbiguousRequest,
+		basic + ", Basic b3RoZXI6cw==":                AmbiguousRequest,
+		basic + ", " + basic:                          AmbiguousRequest,
+		basic + ", ":                                  AmbiguousRequest,
+		", " + basic:                                  AmbiguousRequest,
+		", ":                                          AmbiguousRequest,
+		basic + ",Bearer a":                           AmbiguousRequest,
+		basic + ", b3RoZXI6cw":                        AmbiguousRequest,
+		basic + ", Negotiate":                         AmbiguousRequest,
+		"Negotiate, " + basic:                         AmbiguousRequest,
+		`Digest username="a, Basic b3RoZXI6cw"`:       AmbiguousRequest,
+		`Digest username="a", Basic b3RoZXI6cw==`:     AmbiguousRequest,
+		`Digest username="a", Basic =b3RoZXI6cw==`:    AmbiguousRequest,
+		`Digest username="a", Basic  b3RoZXI6c=, x=y`: AmbiguousRequest,
+		"Digest username=a, \tBasic b3RoZXI6cw==":     AmbiguousRequest,
+		"Digest username=a,\u00a0Basic b3RoZXI6cw==":  AmbiguousRequest,
+	}, func(f *fixture, authorization string) {
+		f.exchange.Request.Body = []byte("grant_type=client_credentials")
+		f.exchange.Request.Authorization = authorization
+		err := CheckRequest("", Headers{ContentType: form, Authorization: authorization})
+		if r := f.run(context.Background()); (err == nil) != (r.Outcome == Enriched) {
+			t.Errorf("CheckRequest with Authorization %q = %v, but the outcome is %s", authorization, err, r.Outcome)
 		}
 	})
 }

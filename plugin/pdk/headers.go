@@ -41,43 +41,6 @@ func (h PreparedHeaders) with(name string, lines []string) PreparedHeaders {
 	return protowire.AppendBytes(h, entry)
 }
 
-// RequestHeaders are the lines of the headers that the access phase looks at.
-type RequestHeaders struct {
-	Upgrade, ContentType, ContentEncoding, Authorization, Cookie []string
-
-	Lines int // of all headers; MaxHeaders if some may be hidden
-}
-
-// readHeaders reads a google.protobuf.Struct whose values are strings and lists
-// of strings, with names in lower case.
-func readHeaders(message []byte) (h RequestHeaders, err error) {
-	err = eachHeader(message, func(name, value []byte) error {
-		texts, err := textsOf(value)
-		h.Lines += len(texts)
-		if to := h.named(string(name)); to != nil {
-			*to = texts
-		}
-		return err
-	})
-	return h, err
-}
-
-func (h *RequestHeaders) named(name string) *[]string {
-	switch name {
-	case "upgrade":
-		return &h.Upgrade
-	case "content-type":
-		return &h.ContentType
-	case "content-encoding":
-		return &h.ContentEncoding
-	case "authorization":
-		return &h.Authorization
-	case "cookie":
-		return &h.Cookie
-	}
-	return nil
-}
-
 // HeaderNames are names of the headers of an answer.
 type HeaderNames struct {
 	Names []string // those that were chosen, in lower case

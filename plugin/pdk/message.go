@@ -126,33 +126,6 @@ func intMessage(n int) func([]byte) []byte {
 	}
 }
 
-// textsOf reads a google.protobuf.Value that is a string or a list of strings.
-// A list in a list is passed over: Kong nests none.
-func textsOf(value []byte) (texts []string, err error) {
-	text, list, err := kindsOf(value)
-	if text != nil {
-		texts = append(texts, string(text))
-	}
-	if err != nil {
-		return texts, err
-	}
-	err = fields(list, func(n protowire.Number, typ protowire.Type, raw []byte) error {
-		if n != 1 {
-			return nil
-		}
-		element, err := bytesOf(typ, raw)
-		if err != nil {
-			return err
-		}
-		text, _, err := kindsOf(element)
-		if text != nil {
-			texts = append(texts, string(text))
-		}
-		return err
-	})
-	return texts, err
-}
-
 // valueTypes are the types of a google.protobuf.Value's kinds: null, number,
 // string, bool, struct and list.
 var valueTypes = []protowire.Type{

@@ -12,34 +12,37 @@ const (
 	// maxRequestSize is the number of bytes that a request's body may have. Kong
 	// itself sets no limit by default.
 	maxRequestSize = 64 << 10
-	// MaxHeaders is how many lines of headers Kong gives at most. A message that
-	// has more hides some.
+	// MaxHeaders is how many lines of an answer's headers Kong gives at most. An
+	// answer that has more hides some.
 	MaxHeaders = 1000
 )
 
-// Request is what the access phase is given of a request. Its texts need not be
-// UTF-8.
+// Request is what the access phase asks of a request. Its texts need not be UTF-8.
+// A header that was sent in several lines is joined by commas, cookies by
+// semicolons.
 type Request struct {
 	Method, Path, Query string // the path as Kong matches it; the query raw
-	Headers             RequestHeaders
+
+	Upgrade, ContentType, ContentEncoding, Authorization, Cookie string
 }
 
-// Request asks for the request.
+// Request asks for the request. Each question costs Kong more than its answer does,
+// and all headers together cost the most. So it asks only what decides, in one
+// round trip.
 func (e *Event) Request() (r Request, err error) {
-	e.wire.ask("kong.nginx.get_var", stringMessage("request"))
-	e.wire.ask("kong.request.get_headers", intMessage(MaxHeaders))
-	line, err := e.bytes("the request line")
+	var line string
+	err = e.texts(
+		question{&line, "the request line", "kong.nginx.get_var", "request"},
+		question{&r.Upgrade, "the Upgrade header", "kong.nginx.get_var", "http_upgrade"},
+		question{&r.ContentType, "the Content-Type header", "kong.nginx.get_var", "http_content_type"},
+		question{&r.ContentEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
+		question{&r.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
+		question{&r.Cookie, "the Cookie header", "kong.nginx.get_var", "http_cookie"},
+	)
 	if err != nil {
 		return r, err
 	}
-	err = e.reply("the request's headers", func(message []byte) (err error) {
-		r.Headers, err = readHeaders(message)
-		return err
-	})
-	if err != nil {
-		return r, err
-	}
-	r.Method, r.Path, r.Query = splitRequestLine(string(line))
+	r.Method, r.Path, r.Query = splitRequestLine(line)
 	if !normal(r.Path) {
 		err = e.texts(question{&r.Path, "the path", "kong.request.get_path", ""})
 	}
@@ -164,8 +167,9 @@ func (e *Event) RequestID() (id string) {
 }
 
 // question asks Kong for one text. The headers of the request come from nginx'
-// variables: those join all lines of a name with commas, where the PDK's own
-// getter gives the first and hides the others.
+// variables. Since nginx 1.23, these join all lines of a name with commas, or those
+// of Cookie with semicolons. The PDK's own getter gives the first and hides the
+// others.
 type question struct {
 	to           *string
 	what         string

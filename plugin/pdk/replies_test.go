@@ -55,7 +55,12 @@ func (q *questioner) handle(e *Event) {
 func (q *questioner) access(e *Event) error {
 	r, err := e.Request()
 	q.heard(r.Method, "kong.nginx.get_var", "request")
-	q.heard(strings.Join(r.Headers.Upgrade, ""), "kong.request.get_headers", "")
+	for name, got := range map[string]string{
+		"http_upgrade": r.Upgrade, "http_content_type": r.ContentType, "http_content_encoding": r.ContentEncoding,
+		"http_authorization": r.Authorization, "http_cookie": r.Cookie,
+	} {
+		q.heard(got, "kong.nginx.get_var", name)
+	}
 	if !strings.Contains(pdktest.HostileText(q.offset, ""), r.Path) {
 		q.heard(r.Path, "kong.request.get_path", "")
 	}

@@ -35,14 +35,15 @@ func TestTwoReaders(t *testing.T) {
 	w.provider.Misbehave(idptest.Fault{Answer: w.goodAnswer(nil)})
 	const formType = "application/x-www-form-urlencoded"
 	for name, change := range map[string]func(*http.Request){
-		"a list":                 func(r *http.Request) { setBody(r, "grant_type=password&grant_type[]=client_credentials") },
-		"a grant in a query":     func(r *http.Request) { r.URL.RawQuery = "x=1;grant_type=password" },
-		"two content types":      func(r *http.Request) { r.Header["Content-Type"] = []string{formType, "application/json"} },
-		"two encodings":          func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "gzip"} },
-		"a cookie":               func(r *http.Request) { r.Header.Set("Cookie", "a=b; grant_type=password") },
-		"another charset":        func(r *http.Request) { r.Header.Set("Content-Type", formType+"; charset=utf-16") },
-		"OPTIONS, two grants":    func(r *http.Request) { r.Method, r.URL.RawQuery = "OPTIONS", "grant_type=password" },
-		"OPTIONS without a type": func(r *http.Request) { r.Method = "OPTIONS"; r.Header.Del("Content-Type") },
+		"a list":                  func(r *http.Request) { setBody(r, "grant_type=password&grant_type[]=client_credentials") },
+		"a grant in a query":      func(r *http.Request) { r.URL.RawQuery = "x=1;grant_type=password" },
+		"two content types":       func(r *http.Request) { r.Header["Content-Type"] = []string{formType, "application/json"} },
+		"two encodings":           func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "gzip"} },
+		"a type in a name with _": func(r *http.Request) { r.Header["Content_Type"] = []string{"application/json"} }, // one of CGI's variable
+		"a cookie":                func(r *http.Request) { r.Header.Set("Cookie", "a=b; grant_type=password") },
+		"another charset":         func(r *http.Request) { r.Header.Set("Content-Type", formType+"; charset=utf-16") },
+		"OPTIONS, two grants":     func(r *http.Request) { r.Method, r.URL.RawQuery = "OPTIONS", "grant_type=password" },
+		"OPTIONS without a type":  func(r *http.Request) { r.Method = "OPTIONS"; r.Header.Del("Content-Type") },
 		"OPTIONS without anything": func(r *http.Request) {
 			r.Method, r.Body, r.ContentLength = "OPTIONS", nil, 0
 			r.Header.Del("Content-Type")

@@ -1,7 +1,9 @@
 package kongtest
 
 import (
+	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -132,8 +134,8 @@ func logAt(level string) method {
 
 // nginxVar returns an nginx variable, or "" if it isn't set.
 func (x *exchange) nginxVar(name string) string {
-	if header, ok := strings.CutPrefix(name, "http_"); ok { // all lines of the name, since nginx 1.23
-		return strings.Join(x.r.Header.Values(strings.ReplaceAll(header, "_", "-")), ", ")
+	if header, ok := strings.CutPrefix(name, "http_"); ok {
+		return headerVariable(x.requestHeader, header)
 	}
 	switch name {
 	case "kong_request_id":
@@ -145,4 +147,20 @@ func (x *exchange) nginxVar(name string) string {
 		return host
 	}
 	return ""
+}
+
+// headerVariable returns nginx' variable http_NAME, with NAME in lower case: the
+// lines of every header that is NAME if - is read as _. Kong keeps headers whose
+// names have _. Since nginx 1.23, all lines are joined.
+func headerVariable(h http.Header, name string) string {
+	var lines []string
+	for _, header := range slices.Sorted(maps.Keys(h)) {
+		if strings.ReplaceAll(strings.ToLower(header), "-", "_") == name {
+			lines = append(lines, h[header]...)
+		}
+	}
+	if name == "cookie" {
+		return strings.Join(lines, "; ")
+	}
+	return strings.Join(lines, ", ")
 }

@@ -153,7 +153,7 @@ func TestRequestGetters(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			for _, name := range []string{"request", "http_x_a"} {
+			for _, name := range []string{"request", "http_x_a", "http_cookie", "http_x_none"} {
 				v, err := k.Nginx.GetVar(name)
 				all = append(all, v)
 				if err != nil {
@@ -165,8 +165,8 @@ func TestRequestGetters(t *testing.T) {
 		},
 	}}
 	a := newArena(t, plugin, tokenAnswer)
-	_, got := a.ask("POST", "/oauth2//./token?a=1&b=x%20y", "", "X-A", "1", "X-A", "2")
-	if want := "POST|/oauth2/token|a=1&b=x%20y|POST /oauth2//./token?a=1&b=x%20y HTTP/1.1|1, 2"; got != want {
+	_, got := a.ask("POST", "/oauth2//./token?a=1&b=x%20y", "", "X-A", "1", "X-A", "2", "X_a", "3", "Cookie", "a=1", "Cookie", "b=2")
+	if want := "POST|/oauth2/token|a=1&b=x%20y|POST /oauth2//./token?a=1&b=x%20y HTTP/1.1|1, 2, 3|a=1; b=2|"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if log := a.Log(); !strings.Contains(log, "[kong] [probe] shown 1, client: 127.0.0.1") {

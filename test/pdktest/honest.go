@@ -175,8 +175,6 @@ func replyTo(method, text string) proto.Message {
 		return Number(200)
 	case "kong.request.get_raw_body":
 		return Body(text)
-	case "kong.request.get_headers":
-		return named("upgrade")
 	case "kong.response.get_headers":
 		return named("cdn-cache-control")
 	}

@@ -11,8 +11,21 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// Replies are Kong's answers, by method.
+// Replies are Kong's answers, by method. Those to a question about one name may be
+// by method and name, such as "kong.nginx.get_var request".
 type Replies map[string]proto.Message
+
+// to returns the reply to a question, nil if there is none.
+func (r Replies) to(method string, args []byte) proto.Message {
+	var asked kong_plugin_protocol.String
+	if err := proto.Unmarshal(args, &asked); err == nil && r[method+" "+asked.V] != nil {
+		return r[method+" "+asked.V]
+	}
+	return r[method]
+}
+
+// Variable is the key of the reply to a question for a variable of nginx.
+func Variable(name string) string { return "kong.nginx.get_var " + name }
 
 // Kong sends one event. It answers the handler's questions with Replies, or with
 // empty values, and keeps the calls, the exit and the log.
@@ -73,7 +86,7 @@ func (k *Kong) Answer(conn net.Conn, sequence int64) error {
 			}
 			k.Log = append(k.Log, list.Values[0].GetStringValue())
 		}
-		reply := k.Replies[string(method)]
+		reply := k.Replies.to(string(method), args)
 		if reply == nil {
 			reply = Text("")
 		}
