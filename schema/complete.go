@@ -217,9 +217,3 @@ func reference(value any) string {
 	}
 	return ""
 }
-
-// IsReference reports whether s is a reference into a Kong vault, which only
-// Kong can resolve.
-func IsReference(s string) bool {
-	return strings.HasPrefix(s, "{vault://") && strings.HasSuffix(s, "}")
-}

@@ -1,11 +1,6 @@
 package schema
 
-import (
-	"fmt"
-	"regexp"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Reuse is about answers that are given again. Times are in seconds.
 type Reuse struct {
@@ -23,71 +18,11 @@ type Reuse struct {
 	BypassHeaders   []string `json:"bypass_headers" default:"dpop,client-cert,x-client-cert,x-ssl-client-cert,ssl-client-cert,x-forwarded-client-cert" len_max:"16" description:"Request headers whose presence excludes reuse, such as those with a client certificate."`
 }
 
-// minReuseSecret is how many bytes reuse.secret has at least.
-const minReuseSecret = 16
-
-// reuseSegment follows the prefix in the keys of reuse.
-const reuseSegment = "reuse"
-
-// PurgeMarksKey is the key in Redis of the marks that forbid older answers.
-func PurgeMarksKey(prefix string) string { return prefix + reuseSegment + ":purged" }
-
-// SharedAnswerKey is the key in Redis of the shared answer called name.
-func SharedAnswerKey(prefix, name string) string { return prefix + reuseSegment + ":answer:" + name }
-
 // derive writes the names of headers in lower case.
 func (r *Reuse) derive() {
 	for _, names := range [][]string{r.VaryHeaders, r.BypassHeaders} {
 		for i := range names {
 			names[i] = strings.ToLower(names[i])
-		}
-	}
-}
-
-func (c *Config) validateReuse(r *report) {
-	c.Reuse.validateSecret(r)
-	validateHeaders(r, "config.reuse.vary_headers", c.Reuse.VaryHeaders, "is compared already", comparedHeaders)
-	validateHeaders(r, "config.reuse.bypass_headers", c.Reuse.BypassHeaders, "is in every token request", everyRequestHas)
-	if !c.Reuse.Enabled {
-		return
-	}
-	if ttl := c.Signing.MaxTTL; ttl != 0 && c.Reuse.MinRemaining >= ttl && r.read("config.signing.max_ttl") {
-		r.addRule("config.reuse.min_remaining", "must be less than signing.max_ttl, which is %d, or no token is ever reused", ttl)
-	}
-	if c.Reuse.ShareOfLife == 0 && !c.Reuse.IfProviderFails && r.read("config.reuse.if_provider_fails") {
-		r.addRule("config.reuse.share_of_life", "must be more than 0, or no token is ever reused unless if_provider_fails is set")
-	}
-}
-
-func (c *Reuse) validateSecret(r *report) {
-	switch n := len(c.Secret); {
-	case n == 0 && c.Shared && r.read("config.reuse.shared"):
-		r.addRule("config.reuse.secret", "required with shared; a vault reference that can't be resolved is empty")
-	case n > 0 && n < minReuseSecret && !IsReference(string(c.Secret)):
-		r.addRule("config.reuse.secret", "must have at least %d bytes; generate it, for example with openssl rand -base64 32", minReuseSecret)
-	}
-}
-
-// comparedHeaders are those that requests must have in common anyway.
-var comparedHeaders = []string{"host", "content-type", "content-encoding", "authorization", "cookie"}
-
-// everyRequestHas are the headers without which there is no token request.
-var everyRequestHas = []string{"host", "content-type", "content-length"}
-
-// headerName matches the names of headers that nginx lets pass.
-var headerName = regexp.MustCompile(`^[a-z0-9_-]{1,128}$`)
-
-// validateHeaders reports names that aren't those of headers, or are in refused.
-func validateHeaders(r *report, path string, names []string, reason string, refused []string) {
-	for i, name := range names {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		switch {
-		case slices.Contains(refused, name):
-			r.addRule(at, "%q %s", name, reason)
-		case !headerName.MatchString(name) && name != "":
-			r.addRule(at, "%.200q is not a header's name of letters, digits, hyphens and underscores", name)
-		case slices.Contains(names[:i], name) && name != "":
-			r.addRule(at, "%q is there twice", name)
 		}
 	}
 }

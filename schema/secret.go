@@ -1,5 +1,7 @@
 package schema
 
+import "strings"
+
 // Secret is a text that must not be shown. Formatting and marshalling it
 // gives a placeholder.
 type Secret string
@@ -7,6 +9,12 @@ type Secret string
 func (Secret) String() string               { return "[redacted]" }
 func (Secret) GoString() string             { return "[redacted]" }
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+
+// IsReference reports whether s is a reference into a Kong vault, which only
+// Kong can resolve.
+func IsReference(s string) bool {
+	return strings.HasPrefix(s, "{vault://") && strings.HasSuffix(s, "}")
+}
 
 // secret reports whether the field may have a secret: what Kong encrypts, and
 // what may be a vault reference, as a user's name is.

@@ -17,7 +17,7 @@ func (c *Config) validate(r *report) {
 	c.Organization.validate(r, "config.organization")
 	c.User.validate(r, "config.user")
 	c.validateWorkflow(r)
-	c.validateReuse(r)
+	c.Reuse.validate(r, c.Signing.MaxTTL)
 	for i, claim := range c.Claims {
 		c.validateClaim(r, fmt.Sprintf("config.claims[%d]", i), claim)
 		c.validateUnique(r, i)
