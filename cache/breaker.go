@@ -58,6 +58,14 @@ func (b *breaker) blocks(key string, now time.Time) bool {
 	return now.Before(until)
 }
 
+// failed reports whether the last fetch of key failed.
+func (b *breaker) failed(key string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, failing := b.failing[key]
+	return failing
+}
+
 // blockedUntil returns until when key is blocked, and whether it is known to fail.
 func (b *breaker) blockedUntil(key string) (until time.Time, failing bool) {
 	if until, failing = b.failing[key]; failing {

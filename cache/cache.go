@@ -20,6 +20,7 @@ type Records struct {
 	now        func() time.Time
 	jitter     func() float64 // in [0, 1)
 	tier       *tier
+	marks      *tier // of purges: one entry
 	nodes      *nodes
 	tracker    *tracker // nil without cache.invalidation
 	stats      stats
@@ -30,11 +31,16 @@ type Records struct {
 	running sync.WaitGroup
 }
 
+// maxMarks is more bytes than valid purge marks take.
+const maxMarks = 1 << 20
+
 // source is where records come from.
 type source interface {
 	// fetch reads fields of the record at key, all of it if schema.AllProperties is
 	// among them. Its errors are those of [Records.Record].
 	fetch(ctx context.Context, key string, fields []string) (schema.Record, error)
+	// marks reads the hash at key. No hash is an empty one.
+	marks(ctx context.Context, key string) (schema.Record, error)
 	// node returns the address of the server that has key, "" if there is only
 	// one or if it isn't known. It asks no server.
 	node(key string) string
@@ -55,7 +61,7 @@ func New(cfg *schema.Config, previous *Records) *Records {
 		})
 	}
 	if cfg.Cache.Invalidation {
-		r.tracker = newTracker(cfg, r.tier)
+		r.tracker = newTracker(cfg, r.tier, r.marks)
 		r.running.Go(func() {
 			<-r.copied // an entry must be in the tier before it can be invalidated
 			r.tracker.run(r.ctx)
@@ -71,7 +77,8 @@ func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records
 	return &Records{
 		cfg: cfg, properties: schema.NamesOf(cfg), store: store, now: now, jitter: rand.Float64,
 		tier:   newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
-		nodes:  newNodes(max(1, cfg.Redis.PoolSize)),
+		marks:  newTier(1, maxMarks),
+		nodes:  newNodes(cfg.Redis.PoolSize),
 		copied: copied, ctx: ctx, cancel: cancel,
 	}
 }
@@ -101,7 +108,7 @@ func (r *Records) Record(ctx context.Context, kind schema.Kind, id string) (sche
 		ctx, cancel = half(ctx) // answering with the stale record needs time, too
 		defer cancel()
 	}
-	answer, err := r.ask(ctx, key, kind)
+	answer, err := r.ask(ctx, r.tier, key, func() (entry, error) { return r.fetchRecord(key, kind) })
 	switch {
 	case err == nil:
 		return answer.record, answer.err
@@ -138,17 +145,17 @@ func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
-// ask fetches once for all that wait for key, each until its own ctx ends. The
-// error wraps schema.ErrUnavailable.
-func (r *Records) ask(ctx context.Context, key string, kind schema.Kind) (entry, error) {
-	f, first := r.tier.join(key, r.now())
+// ask fetches once for all that wait for key of tier t, each until its own ctx
+// ends. The error wraps schema.ErrUnavailable.
+func (r *Records) ask(ctx context.Context, t *tier, key string, fetch func() (entry, error)) (entry, error) {
+	f, first := t.join(key, r.now())
 	if first {
 		r.running.Go(func() {
-			answer, err := r.fetch(key, kind)
+			answer, err := fetch()
 			if err != nil {
 				r.stats.failed(err)
 			}
-			r.tier.finish(f, answer, err)
+			t.finish(f, answer, err)
 		})
 	}
 	select {

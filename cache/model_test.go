@@ -20,6 +20,7 @@ var modelled = schema.Cache{TTL: 30, NegativeTTL: 5, StaleTTL: 100, MaxEntries: 
 // world is a store whose history is known, and the lookups in it. All its times
 // are those of a bubble, hence exact.
 type world struct {
+	withoutReuse
 	t            *testing.T
 	r            *Records
 	invalidation bool // with cache.invalidation

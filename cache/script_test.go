@@ -15,6 +15,7 @@ import (
 
 // scripted is a store whose next answers are set by the test.
 type scripted struct {
+	withoutReuse
 	mu     sync.Mutex
 	answer func(ctx context.Context, id string) (schema.Record, error)
 	asked  int

@@ -16,6 +16,7 @@ import (
 // shards is a source on several nodes, each of which dies and returns, with keys
 // that fail although their node is well.
 type shards struct {
+	withoutReuse
 	t   *testing.T
 	r   *Records
 	rng *rand.Rand // the test's own, not the lookups'

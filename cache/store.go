@@ -27,16 +27,27 @@ func newStore(cfg schema.Redis) *store {
 // fetch reads fields of the record at key. The error wraps schema.ErrNoRecord,
 // schema.ErrInvalidRecord or schema.ErrUnavailable.
 func (s *store) fetch(ctx context.Context, key string, fields []string) (schema.Record, error) {
-	s.owners.Reload(false)
 	find := s.find
 	if slices.Contains(fields, schema.AllProperties) {
 		find = s.whole
 	}
-	record, err := find(ctx, key, fields)
+	return located(s, func() (schema.Record, error) { return find(ctx, key, fields) })
+}
+
+// marks reads the hash at key. Its errors are those of fetch, but no hash is none.
+func (s *store) marks(ctx context.Context, key string) (schema.Record, error) {
+	return located(s, func() (schema.Record, error) { return s.hash(ctx, key) })
+}
+
+// located asks with a view of the cluster that is young, and renews the view if
+// Redis didn't answer.
+func located[T any](s *store, ask func() (T, error)) (T, error) {
+	s.owners.Reload(false)
+	answer, err := ask()
 	if errors.Is(err, schema.ErrUnavailable) {
 		s.owners.Reload(true)
 	}
-	return record, err
+	return answer, err
 }
 
 // node returns the address of the server that has key, "" if it isn't known.
@@ -82,17 +93,25 @@ func (s *store) read(ctx context.Context, key string, fields []string) (schema.R
 
 // whole reads the record at key with all of its properties. Redis stores no empty hash.
 func (s *store) whole(ctx context.Context, key string, _ []string) (schema.Record, error) {
-	values, err := retryDead(s.client, func() (map[string]string, error) { return s.client.HGetAll(ctx, key).Result() })
+	values, err := s.hash(ctx, key)
 	switch {
 	case err != nil:
-		return nil, connect.RecordError(key, err)
+		return nil, err
 	case len(values) == 0:
 		return nil, fmt.Errorf("%s: %w", key, schema.ErrNoRecord)
 	}
-	if err := schema.Record(values).CheckSize(); err != nil {
+	if err := values.CheckSize(); err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	maps.DeleteFunc(values, func(_, value string) bool { return value == "" })
+	return values, nil
+}
+
+func (s *store) hash(ctx context.Context, key string) (schema.Record, error) {
+	values, err := retryDead(s.client, func() (map[string]string, error) { return s.client.HGetAll(ctx, key).Result() })
+	if err != nil {
+		return nil, connect.RecordError(key, err)
+	}
 	return values, nil
 }
 

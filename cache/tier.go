@@ -138,6 +138,21 @@ func (t *tier) invalidateAll() {
 	clear(t.flights)
 }
 
+// tiers are those whose keys one connection reports.
+type tiers []*tier
+
+func (ts tiers) invalidate(key string) {
+	for _, t := range ts {
+		t.invalidate(key)
+	}
+}
+
+func (ts tiers) invalidateAll() {
+	for _, t := range ts {
+		t.invalidateAll()
+	}
+}
+
 // size returns the number of entries and their bytes.
 func (t *tier) size() (entries, bytes int) {
 	t.mu.Lock()

@@ -25,22 +25,34 @@ const trackInterval = time.Second
 // caching in broadcast mode, over RESP3). The tier is valid without it: an entry
 // expires with its ttl in any case.
 type tracker struct {
-	cfg     schema.Redis
-	ttl     int // s
-	prefix  string
-	tier    *tier
-	masters *connect.Masters
+	cfg      schema.Redis
+	ttl      int      // s
+	prefixes []string // of the keys
+	tiers    tiers
+	masters  *connect.Masters
 
 	mu       sync.Mutex
 	failures map[string]error // by master; "" is for finding them
 }
 
-func newTracker(cfg *schema.Config, tier *tier) *tracker {
+func newTracker(cfg *schema.Config, tiers ...*tier) *tracker {
 	return &tracker{
-		cfg: cfg.Redis, ttl: cfg.Cache.TTL, prefix: cfg.Prefix, tier: tier,
+		cfg: cfg.Redis, ttl: cfg.Cache.TTL, prefixes: tracked(cfg), tiers: tiers,
 		masters:  connect.NewMasters(cfg.Redis),
 		failures: map[string]error{},
 	}
+}
+
+// tracked returns the prefixes of all keys that are cached. Redis reports no other
+// change, such as each answer that gateways share.
+func tracked(cfg *schema.Config) (prefixes []string) {
+	for _, kind := range schema.Kinds {
+		prefixes = append(prefixes, kind.Key(cfg.Prefix, ""))
+	}
+	if cfg.Reuse.Enabled {
+		prefixes = append(prefixes, schema.PurgeMarksKey(cfg.Prefix))
+	}
+	return prefixes
 }
 
 // trouble returns why changes aren't noticed at once, nil if they are.
@@ -101,7 +113,7 @@ func (t *tracker) follow(ctx context.Context, addr string) {
 	for ; ctx.Err() == nil; rest(ctx, trackInterval) {
 		connected, err := t.listen(ctx, addr)
 		if connected {
-			t.tier.invalidateAll() // changes since the loss aren't reported
+			t.tiers.invalidateAll() // changes since the loss aren't reported
 		}
 		t.report(addr, fmt.Errorf("redis at %s: %w", addr, connect.WithoutArguments(err)))
 	}
@@ -115,7 +127,7 @@ func (t *tracker) follow(ctx context.Context, addr string) {
 func (t *tracker) listen(ctx context.Context, addr string) (connected bool, err error) {
 	client := connect.Pushed(t.cfg, addr, t.track)
 	defer client.Close()
-	if err := client.RegisterPushNotificationHandler("invalidate", invalidation{t.tier, t.prefix}, false); err != nil {
+	if err := client.RegisterPushNotificationHandler("invalidate", invalidation{t.tiers, t.prefixes}, false); err != nil {
 		return false, err
 	}
 	connection := client.Subscribe(ctx) // to no channel: it only reads what is pushed
@@ -135,7 +147,7 @@ func (t *tracker) listen(ctx context.Context, addr string) (connected bool, err 
 			return connected, err
 		}
 		if !connected {
-			t.tier.invalidateAll() // earlier changes weren't reported
+			t.tiers.invalidateAll() // earlier changes weren't reported
 			t.report(addr, nil)
 		}
 		silence.Reset(2 * trackInterval)
@@ -161,7 +173,11 @@ func (t *tracker) track(ctx context.Context, connection *redis.Conn) error {
 		const proxies = "it doesn't speak RESP3, which Redis 6 and later do and most Redis proxies don't"
 		return errors.Join(fmt.Errorf("%s: %w", proxies, connect.WithoutArguments(err)))
 	}
-	if err := connection.Do(ctx, "CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", t.prefix).Err(); err != nil {
+	command := []any{"CLIENT", "TRACKING", "ON", "BCAST"}
+	for _, prefix := range t.prefixes {
+		command = append(command, "PREFIX", prefix)
+	}
+	if err := connection.Do(ctx, command...).Err(); err != nil {
 		return errors.Join(fmt.Errorf("it refuses client tracking: %w", connect.WithoutArguments(err)))
 	}
 	return nil
@@ -169,8 +185,8 @@ func (t *tracker) track(ctx context.Context, connection *redis.Conn) error {
 
 // invalidation handles what a master pushes.
 type invalidation struct {
-	tier   *tier
-	prefix string
+	tiers    tiers
+	prefixes []string
 }
 
 // HandlePushNotification implements [push.NotificationHandler]: the second part
@@ -181,15 +197,19 @@ func (i invalidation) HandlePushNotification(_ context.Context, _ push.Notificat
 		keys, _ = parts[1].([]any)
 	}
 	if keys == nil {
-		i.tier.invalidateAll()
+		i.tiers.invalidateAll()
 		return nil
 	}
 	for _, key := range keys {
-		if name, ok := key.(string); ok && strings.HasPrefix(name, i.prefix) {
-			i.tier.invalidate(name)
+		if name, ok := key.(string); ok && i.tracked(name) {
+			i.tiers.invalidate(name)
 		}
 	}
 	return nil
+}
+
+func (i invalidation) tracked(key string) bool {
+	return slices.ContainsFunc(i.prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }
 
 // rest waits for d or until ctx ends.
