@@ -12,7 +12,7 @@ import (
 // answer does what r decides and logs what an operator should know.
 func answer(e *event, r enrich.Result) {
 	requestID := ""
-	if r.Failed() {
+	if r.Logged() {
 		requestID = e.kong.RequestID()
 		logFailure(e, r, requestID)
 	}

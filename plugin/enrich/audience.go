@@ -50,8 +50,8 @@ func lower(s string) string {
 
 // check ends the exchange if the verified token is for the management API, whose
 // audiences are set. With rejectMixed, one that is also for others is refused.
-func (set audiences) check(token *jws.Token, rejectMixed bool) error {
-	management, others, err := set.count(token.Claims)
+func (set audiences) check(claims jws.Claims, rejectMixed bool) error {
+	management, others, err := set.count(claims)
 	switch {
 	case err != nil:
 		return err

@@ -91,6 +91,18 @@ func namedClients(authorization string, query, body parameters) ([]client, error
 // standard says form-encoded, but many clients don't encode and many providers
 // don't decode, so both readings count.
 func basicUser(authorization string) (user, decoded string, err error) {
+	if user, _, err = basicCredentials(authorization); err != nil {
+		return "", "", err
+	}
+	if decoded, err = url.QueryUnescape(user); err != nil {
+		decoded = user
+	}
+	return user, decoded, nil
+}
+
+// basicCredentials returns user and password of HTTP Basic credentials as they are
+// written, "" if there are none.
+func basicCredentials(authorization string) (user, password string, err error) {
 	scheme := "Basic"
 	if len(authorization) < len(scheme) || !strings.EqualFold(authorization[:len(scheme)], scheme) {
 		return "", "", nil
@@ -103,11 +115,8 @@ func basicUser(authorization string) (user, decoded string, err error) {
 	if err != nil {
 		return "", "", errors.New("the Basic credentials can't be decoded")
 	}
-	user, _, _ = strings.Cut(string(text), ":")
-	if decoded, err = url.QueryUnescape(user); err != nil {
-		decoded = user
-	}
-	return user, decoded, nil
+	user, password, _ = strings.Cut(string(text), ":")
+	return user, password, nil
 }
 
 // assertedClient returns the client that an assertion names: its sub, if iss is

@@ -17,7 +17,7 @@ import (
 )
 
 // compose returns the claims that the configuration maps.
-func (e *Enricher) compose(ctx context.Context, token *jws.Token, c correlation, values *expression.Values) ([]splice.Member, error) {
+func (e *Enricher) compose(ctx context.Context, claims jws.Claims, c correlation, values *expression.Values) ([]splice.Member, error) {
 	changes := make([]splice.Member, 0, len(e.mappings)+2)
 	for _, m := range e.mappings {
 		if m.unavailable(c) {
@@ -26,13 +26,13 @@ func (e *Enricher) compose(ctx context.Context, token *jws.Token, c correlation,
 		if err := ctx.Err(); err != nil && m.expression != nil {
 			return nil, fmt.Errorf("compute the claim %q: %w", m.name, err)
 		}
-		value, err := m.value(c, token.Claims, values)
+		value, err := m.value(c, claims, values)
 		if err != nil {
 			return nil, err
 		}
 		changes = append(changes, splice.Member{Name: m.name, Value: value})
 	}
-	if err := e.reconcile(token.Claims, c, changes); err != nil {
+	if err := e.reconcile(claims, c, changes); err != nil {
 		return nil, err
 	}
 	if err := c.unavailable(); err != nil {
@@ -42,12 +42,11 @@ func (e *Enricher) compose(ctx context.Context, token *jws.Token, c correlation,
 }
 
 // values returns what expressions read, nil if there are none.
-func (e *Enricher) values(x *Exchange, token *jws.Token, c correlation, clientID string) *expression.Values {
+func (e *Enricher) values(event func() Event, claims jws.Claims, c correlation) *expression.Values {
 	if !slices.ContainsFunc(e.mappings, func(m mapping) bool { return m.expression != nil }) {
 		return nil
 	}
-	event := expression.Event(eventOf(x, e.cfg.Issuer, token.Claims, clientID))
-	return expression.NewValues(event, token.Claims.Object, func(kind schema.Kind) schema.Record { return c.of(kind).record })
+	return expression.NewValues(expression.Event(event()), claims.Object, func(kind schema.Kind) schema.Record { return c.of(kind).record })
 }
 
 // unavailable reports whether a record that the claim needs is unavailable.
@@ -141,9 +140,6 @@ func lacking(claims jws.Claims, changes []splice.Member) []splice.Member {
 	return slices.DeleteFunc(changes, func(change splice.Member) bool { return !absent(claims.Get(change.Name)) })
 }
 
-// absent reports whether a claim isn't there. A null is rewritten where it stands.
-func absent(claim jsontext.Value) bool { return claim == nil || claim.Kind() == 'n' }
-
 // agrees ends the exchange if the claim at path isn't id and both exist.
 func agrees(claims jws.Claims, path []string, id string) error {
 	present := claims.At(path)
@@ -157,18 +153,18 @@ func agrees(claims jws.Claims, path []string, id string) error {
 }
 
 // extend adds to the mapped claims those that the workflow computes, if there is one.
-func (e *Enricher) extend(ctx context.Context, x *Exchange, token *jws.Token, records correlation, mapped []splice.Member, r *Result) ([]splice.Member, error) {
+func (e *Enricher) extend(ctx context.Context, event func() Event, claims jws.Claims, records correlation, mapped []splice.Member, r *Result) ([]splice.Member, error) {
 	if e.deps.Workflow == nil {
 		return mapped, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run the workflow: %w", err)
 	}
-	computed, err := e.compute(ctx, eventOf(x, e.cfg.Issuer, token.Claims, r.ClientID), records, mapped, r)
+	computed, err := e.compute(ctx, event(), records, mapped, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := conflicts(token.Claims, computed); err != nil {
+	if err := conflicts(claims, computed); err != nil {
 		return nil, err
 	}
 	return slices.Concat(mapped, computed), nil

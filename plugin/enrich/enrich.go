@@ -122,29 +122,44 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 	if r.ClientID, err = e.identify(token, request); err != nil {
 		return err
 	}
-	if err := e.management.check(token, e.cfg.RejectMixedAudience); err != nil {
+	if r.issued, err = e.enrichment(ctx, token.Claims, x.IP, r); err != nil {
 		return err
 	}
-	records, err := e.correlate(ctx, r.ClientID, token.Claims)
+	signed, err := e.sign(ctx, keys, token, r.ClientID, r.issued.added)
 	if err != nil {
 		return err
 	}
-	mapped, err := e.compose(ctx, token, records, e.values(x, token, records, r.ClientID))
-	if err != nil {
-		return err
-	}
-	all, err := e.extend(ctx, x, token, records, mapped, r)
-	if err != nil {
-		return err
-	}
-	claims := lacking(token.Claims, all)
-	signed, err := e.sign(ctx, keys, token, r.ClientID, claims)
-	if err != nil {
-		return err
-	}
-	r.issued = issued{token.Claims, records.organization.id, claims, signed.keyID}
+	r.issued.keyID = signed.keyID
 	r.Dropped, _ = response.others(e.cfg.OtherTokens == schema.OtherTokensKeep)
 	r.Status = response.status
-	r.Body, err = response.with(signed.token, signed.expiresIn, r.Dropped)
-	return err
+	if r.Body, err = response.with(signed.token, signed.expiresIn, r.Dropped); err != nil {
+		return err
+	}
+	if e.cfg.Reuse.Enabled {
+		r.held, r.unfit = e.hold(x.Request, response, signed, r)
+	}
+	return nil
+}
+
+// enrichment is every step between the verification and the signature. It returns
+// what the verified token of r's client gets now, or ends the exchange. Again takes
+// the same steps.
+func (e *Enricher) enrichment(ctx context.Context, claims jws.Claims, ip string, r *Result) (issued, error) {
+	if err := e.management.check(claims, e.cfg.RejectMixedAudience); err != nil {
+		return issued{}, err
+	}
+	records, err := e.correlate(ctx, r.ClientID, claims)
+	if err != nil {
+		return issued{}, err
+	}
+	event := func() Event { return eventOf(ip, e.cfg.Issuer, claims, r.ClientID) }
+	mapped, err := e.compose(ctx, claims, records, e.values(event, claims, records))
+	if err != nil {
+		return issued{}, err
+	}
+	all, err := e.extend(ctx, event, claims, records, mapped, r)
+	if err != nil {
+		return issued{}, err
+	}
+	return issued{claims: claims, organization: records.organization.id, added: lacking(claims, all)}, nil
 }

@@ -30,3 +30,6 @@ func spelled(names []string) (all []string) {
 func blank(value jsontext.Value) bool {
 	return value == nil || value.Kind() == 'n' || string(value) == `""`
 }
+
+// absent reports whether a claim isn't there. A null is rewritten where it stands.
+func absent(claim jsontext.Value) bool { return claim == nil || claim.Kind() == 'n' }

@@ -13,6 +13,8 @@ type Outcome string
 // The outcomes. Each has its row in rules.
 const (
 	BadRequest            Outcome = "bad_request"
+	Reused                Outcome = "reused"
+	ReusedInOutage        Outcome = "reused_in_outage"
 	UpstreamError         Outcome = "upstream_error"
 	BadTokenResponse      Outcome = "bad_token_response"
 	NotTokenResponse      Outcome = "not_token_response"
@@ -79,6 +81,12 @@ var rules = []rule{
 	{BadRequest, stop, http.StatusBadRequest, "invalid_request", byClient,
 		"the request asks for `websocket` in an `Upgrade` header, or has a method other than POST and OPTIONS (405)",
 		"send the token request as RFC 6749 says"},
+	{Reused, replace, http.StatusOK, "", byNobody,
+		"`reuse` is enabled, and an answer to the same request may be given again. The provider isn't asked",
+		"nothing"},
+	{ReusedInOutage, replace, http.StatusOK, "", byProvider,
+		"the provider answers 5xx or 429, or gives no sign of life. `reuse.if_provider_fails` is set, and the token of an earlier answer to the same request still lives",
+		"look at the provider. Clients that have no such answer get its errors"},
 	{UpstreamError, pass, 0, "", byProvider,
 		"the provider answered 4xx or 5xx",
 		"read the provider's error"},
@@ -172,7 +180,12 @@ type verdict struct {
 	cause   error // for the operator's log; nil if the outcome says it all
 }
 
-func (v *verdict) Error() string { return fmt.Sprintf("%s: %v", v.outcome, v.cause) }
+func (v *verdict) Error() string {
+	if v.cause == nil {
+		return string(v.outcome)
+	}
+	return fmt.Sprintf("%s: %v", v.outcome, v.cause)
+}
 
 // decided returns a verdict. Its cause holds no token, secret or value of a
 // record.

@@ -298,8 +298,9 @@ func checkRefusal(t *testing.T, r Result, code string) {
 
 func TestEveryOutcomeIsTested(t *testing.T) {
 	tested := map[Outcome]bool{
-		BadRequest: true, // decided before the pipeline, by the access phase
-		Enriched:   true,
+		BadRequest: true,                       // decided before the pipeline, by the access phase
+		Reused:     true, ReusedInOutage: true, // decided before the provider is asked, or instead; see TestAgain
+		Enriched: true,
 	}
 	for _, tt := range outcomes {
 		tested[tt.outcome] = true

@@ -48,6 +48,8 @@ type Result struct {
 
 	policy string // the workflow's own, if it failed; "" means the configuration's
 	issued issued
+	held   *Held // of an enriched exchange, if reuse is enabled
+	unfit  error // why held is nil then
 }
 
 // issued is what [Result.Issued] reads.
@@ -77,6 +79,21 @@ func (r Result) Issued() Issued {
 		i.Claims = append(i.Claims, claim.Name)
 	}
 	return i
+}
+
+// Held returns the answer of r if it may be given again. The error says why not.
+func (r Result) Held() (*Held, error) {
+	switch {
+	case r.Outcome != Enriched:
+		return nil, fmt.Errorf("the outcome is %s, and only answers with the outcome %s are reused", r.Outcome, Enriched)
+	case r.Action != Replace:
+		return nil, errors.New("the client is observed, so it got the provider's own answer")
+	case r.unfit != nil:
+		return nil, r.unfit
+	case r.held == nil:
+		return nil, errors.New("reuse isn't enabled")
+	}
+	return r.held, nil
 }
 
 // Retry reports whether the same request may succeed a little later.
@@ -125,8 +142,15 @@ func (r Result) conclude(err error, cfg *schema.Config) Result {
 	return r
 }
 
-// Failed reports whether an operator should know of the exchange.
+// Failed reports whether the exchange failed: the client gets an OAuth error, or the
+// provider's token because nobody is enforced.
 func (r Result) Failed() bool {
 	policy := r.Outcome.rule().policy
 	return policy == stop || policy == configured
+}
+
+// Logged reports whether an operator should know of the exchange.
+func (r Result) Logged() bool {
+	rule := r.Outcome.rule()
+	return r.Failed() || rule.policy == replace && rule.fault != byNobody
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
@@ -88,11 +89,49 @@ type signed struct {
 	token     string
 	keyID     string
 	expiresIn int64 // seconds, if the token's life was shortened, otherwise 0
+	at        time.Time
+}
+
+// expires returns when the token's life ends. claims are the provider's.
+func (s signed) expires(claims jws.Claims) (time.Time, error) {
+	if s.expiresIn > 0 {
+		return time.Unix(s.at.Unix()+s.expiresIn, 0), nil
+	}
+	exp, err := claims.GetExpirationTime()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return exp.Time, nil // a verified token has one
+}
+
+// hold returns the answer in r as it may be given again. The error says why it may
+// not.
+func (e *Enricher) hold(request Request, response tokenResponse, signed signed, r *Result) (*Held, error) {
+	claims := r.issued.claims
+	if err := response.reusable(request, claims, r.Dropped); err != nil {
+		return nil, err
+	}
+	expires, err := signed.expires(claims)
+	if err != nil {
+		return nil, err
+	}
+	h := &Held{
+		ClientID: r.ClientID, KeyID: signed.keyID, Signed: signed.at.Round(0), Expires: expires, // Round(0): by the clock on the wall, as Expires
+		Body: r.Body, Payload: claims.Bytes(), Added: r.issued.added,
+	}
+	if err := h.complete(); err != nil {
+		return nil, err
+	}
+	if least := e.cfg.Reuse.MinRemaining; h.Expires.Sub(h.Signed) <= time.Duration(least)*time.Second {
+		return nil, fmt.Errorf("the token's life isn't longer than reuse.min_remaining, which is %d s", least)
+	}
+	return h, nil
 }
 
 // sign returns the token with claims set and the gateway's signature.
 func (e *Enricher) sign(ctx context.Context, keys ownKeys, token *jws.Token, clientID string, claims []splice.Member) (s signed, err error) {
-	gateway, expiresIn, err := e.gatewayClaims(token.Claims, e.deps.Now())
+	now := e.deps.Now()
+	gateway, expiresIn, err := e.gatewayClaims(token.Claims, now)
 	if err != nil {
 		return s, err
 	}
@@ -104,7 +143,7 @@ func (e *Enricher) sign(ctx context.Context, keys ownKeys, token *jws.Token, cli
 	if err := cmp.Or(ctx.Err(), keys.err); err != nil {
 		return s, fmt.Errorf("sign the token: %w", err)
 	}
-	s = signed{keyID: keys.ring.KeyID(), expiresIn: expiresIn}
+	s = signed{keyID: keys.ring.KeyID(), expiresIn: expiresIn, at: now}
 	payload := token.Claims.With(slices.Concat(claims, required, gateway)...)
 	if s.token, err = keys.ring.Sign(ctx, profile.typeOf(token), payload); err != nil {
 		return s, err

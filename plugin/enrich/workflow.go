@@ -96,10 +96,10 @@ func clip(printed []string) []string {
 }
 
 // eventOf describes the exchange of a verified token.
-func eventOf(x *Exchange, issuer string, claims jws.Claims, clientID string) Event {
+func eventOf(ip, issuer string, claims jws.Claims, clientID string) Event {
 	audience, _ := claims.GetAudience() // it was read before
 	return Event{
-		Audience: append([]string{}, audience...), Scope: scopeOf(claims), IP: x.IP,
+		Audience: append([]string{}, audience...), Scope: scopeOf(claims), IP: ip,
 		Domain: strings.TrimSuffix(issuer, "/"), ClientID: clientID,
 	}
 }

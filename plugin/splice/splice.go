@@ -37,6 +37,9 @@ type Member struct {
 	at    int // offset of Value
 }
 
+// Offset is where Value begins in the text that the member was parsed from.
+func (m Member) Offset() int { return m.at }
+
 // fewMembers is up to how many members an object holds without another
 // allocation.
 const fewMembers = 16
