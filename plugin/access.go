@@ -17,7 +17,7 @@ import (
 // access publishes the gateway's keys and metadata, and refuses requests that
 // would get around the response phase.
 func (i *instance) access(ctx context.Context, e *event) error {
-	request, err := e.kong.Request()
+	request, err := e.kong.Request(i.questions.access)
 	if err != nil {
 		return err
 	}

@@ -21,39 +21,18 @@ type event struct {
 	cacheHeadersKnown bool
 }
 
-// nginx' variables that some events need beside the exchange.
-const (
-	traceparentVariable = "http_traceparent"
-	addressVariable     = "remote_addr" // of the client or, behind a trusted proxy, what that says
-)
-
-// exchange asks Kong for what nearly every decision needs. It asks for the
-// traceparent header if the event is traced, and for the client's IP if withIP.
-func (e *event) exchange(withIP bool) (x enrich.Exchange, traceparent []byte, err error) {
-	var variables []string
-	if e.observation.traced() {
-		variables = append(variables, traceparentVariable)
-	}
-	if withIP {
-		variables = append(variables, addressVariable)
-	}
-	given, err := e.kong.Exchange(cacheHeader, variables...)
+// exchange asks Kong for what nearly every decision needs.
+func (e *event) exchange(q pdk.ExchangeQuestions) (x enrich.Exchange, traceparent []byte, err error) {
+	given, err := e.kong.Exchange(q, cacheHeader)
 	unclear := e.setCacheHeaders(given.Headers) // also with an error: a failed event may pass the answer
 	if err != nil {
 		return x, nil, err
 	}
-	for n, name := range variables {
-		switch name {
-		case traceparentVariable:
-			traceparent = given.Variables[n]
-		case addressVariable:
-			x.IP = string(given.Variables[n])
-		}
-	}
 	x.Partial = true
 	x.Response = enrich.Response{Status: given.Status, Body: given.Body, HeadersError: unclear}
 	x.Request = enrich.Request{Body: given.RequestBody, BodyError: given.RequestBodyError}
-	return x, traceparent, nil
+	x.IP = string(given.Variables.Of(addressVariable))
+	return x, given.Variables.Of(traceparentVariable), nil
 }
 
 // details asks Kong for the details of an exchange, which is then complete.

@@ -30,6 +30,8 @@ type instance struct {
 	invalid error            // why the configuration can't be used
 	gateway *gateway.Gateway // nil if it can't
 
+	questions questions
+
 	keysWarning, providerWarning, recordsWarning, tokensWarning warning
 
 	started, used time.Time        // guarded by all.mu
@@ -64,6 +66,7 @@ func (i *instance) open(options func(*schema.Config) gateway.Options) {
 		if i.gateway, err = i.all.open(i.cfg, options(i.cfg)); err != nil {
 			return fmt.Errorf("open the configuration: %w", err)
 		}
+		i.questions = newQuestions(i.all.observers.traces != nil, i.gateway.ReadsIP())
 		return nil
 	})
 }

@@ -66,7 +66,7 @@ func TestTraceparent(t *testing.T) {
 			if traced {
 				e.observation.traces = tr
 			}
-			if _, got, err := e.exchange(false); err != nil || string(got) != traceparent && traced {
+			if _, got, err := e.exchange(newQuestions(traced, false).response); err != nil || string(got) != traceparent && traced {
 				t.Errorf("traceparent %q, %v", got, err)
 			}
 		})
@@ -83,7 +83,7 @@ func TestClientIP(t *testing.T) {
 		k := &pdktest.Kong{Replies: pdktest.Replies{"kong.nginx.get_var": pdktest.Text("203.0.113.7")}}
 		handle(t, k, "response", func(p *pdk.Event) {
 			e := &event{kong: p}
-			if x, _, err := e.exchange(wanted); err != nil || (x.IP == "203.0.113.7") != wanted {
+			if x, _, err := e.exchange(newQuestions(false, wanted).response); err != nil || (x.IP == "203.0.113.7") != wanted {
 				t.Errorf("wanted %t: the IP is %q, %v", wanted, x.IP, err)
 			}
 		})

@@ -65,7 +65,7 @@ func (i *instance) handle(e *event, handler func(context.Context, *event) error)
 
 // response enriches the token in the upstream's answer.
 func (i *instance) response(ctx context.Context, e *event) error {
-	x, traceparent, err := e.exchange(i.gateway.ReadsIP())
+	x, traceparent, err := e.exchange(i.questions.response)
 	ctx = e.observation.trace(ctx, traceparent)
 	if err == nil && (!i.cfg.EnforcesAll() || x.NeedsDetails()) { // where not all are enforced, access refused nothing
 		err = e.details(&x)

@@ -71,7 +71,7 @@ func TestExchange(t *testing.T) {
 	k := &pdktest.Honest{}
 	k.Play(t, pdk.NewServer(Name, handles(func(p *pdk.Event) {
 		e := &event{kong: p}
-		x, _, err := e.exchange(true)
+		x, _, err := e.exchange(newQuestions(false, true).response)
 		if err == nil {
 			err = e.details(&x)
 		}
@@ -136,7 +136,7 @@ func TestLargeReply(t *testing.T) {
 			c := &counting{instances: is}
 			if tt.answer > 0 {
 				c.handle = func(k *pdk.Event) {
-					if _, err := k.Exchange(cacheHeader); err != nil {
+					if _, err := k.Exchange(pdk.PrepareExchange(), cacheHeader); err != nil {
 						k.Exit(500, make([]byte, tt.answer), enrichedHeaders)
 					}
 				}

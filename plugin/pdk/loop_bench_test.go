@@ -31,9 +31,9 @@ const loopVariable = "M2M_BENCH_LOOP"
 func TestMain(m *testing.M) {
 	switch dir := os.Getenv("M2M_BENCH_DIR"); os.Getenv(loopVariable) {
 	case "ours":
-		prepared := PrepareHeaders(answerHeaders)
+		prepared, questions := PrepareHeaders(answerHeaders), PrepareExchange()
 		s := NewServer("ours", &fake{handle: func(e *Event) {
-			x, err := e.Exchange(forCaches)
+			x, err := e.Exchange(questions, forCaches)
 			if err == nil {
 				e.Exit(200, x.Body, prepared)
 			}

@@ -1,59 +1,75 @@
 package pdk
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 )
 
-const (
-	// maxRequestSize is the number of bytes that a request's body may have. Kong
-	// itself sets no limit by default.
-	maxRequestSize = 64 << 10
-	// MaxHeaders is how many lines of an answer's headers Kong gives at most. An
-	// answer that has more hides some.
-	MaxHeaders = 1000
-)
+// MaxHeaders is how many lines of an answer's headers Kong gives at most. An answer
+// that has more hides some.
+const MaxHeaders = 1000
 
 // Request is what the access phase asks of a request. Its texts need not be UTF-8.
 // A header that was sent in several lines is joined by commas, cookies by
 // semicolons.
 type Request struct {
+	Line                string
 	Method, Path, Query string // the path as Kong matches it; the query raw
 
 	Upgrade, ContentType, ContentEncoding, Authorization, Cookie string
+
+	Body      []byte // nil if nobody asked for it, or if Kong hasn't it in memory
+	Variables Values
 }
 
-// Request asks for the request. Each question costs Kong more than its answer does,
-// and all headers together cost the most. So it asks only what decides, in one
-// round trip.
-func (e *Event) Request() (r Request, err error) {
-	var line string
-	err = e.texts(
-		question{&line, "the request line", "kong.nginx.get_var", "request"},
-		question{&r.Upgrade, "the Upgrade header", "kong.nginx.get_var", "http_upgrade"},
-		question{&r.ContentType, "the Content-Type header", "kong.nginx.get_var", "http_content_type"},
-		question{&r.ContentEncoding, "the Content-Encoding header", "kong.nginx.get_var", "http_content_encoding"},
-		question{&r.Authorization, "the Authorization header", "kong.nginx.get_var", "http_authorization"},
-		question{&r.Cookie, "the Cookie header", "kong.nginx.get_var", "http_cookie"},
-	)
-	if err != nil {
+// RequestQuestions are what an access phase asks, ready to be asked any number of
+// times. Each question costs Kong more than its answer does, and all headers together
+// cost the most. So they are those that decide, and go in one round trip.
+type RequestQuestions struct {
+	calls     calls
+	body      bool
+	variables []string
+}
+
+// requestVariables are what every access phase asks, in their order.
+var requestVariables = [...]string{
+	"request", "http_upgrade", "http_content_type", "http_content_encoding", "http_authorization", "http_cookie",
+}
+
+// PrepareRequest prepares the questions of [Event.Request]: those of every access
+// phase, the request's body if body says so, and further variables of nginx.
+func PrepareRequest(body bool, variables ...string) RequestQuestions {
+	q := RequestQuestions{calls: calls{}.withVariables(requestVariables[:]...), body: body, variables: variables}
+	if body {
+		q.calls = q.calls.with("kong.request.get_raw_body", nothing)
+	}
+	q.calls = q.calls.withVariables(variables...)
+	return q
+}
+
+// Request asks for the request.
+func (e *Event) Request(q RequestQuestions) (r Request, err error) {
+	e.wire.askAll(q.calls)
+	for i, to := range [...]*string{&r.Line, &r.Upgrade, &r.ContentType, &r.ContentEncoding, &r.Authorization, &r.Cookie} {
+		text, err := e.variable(requestVariables[i])
+		if err != nil {
+			return r, err
+		}
+		*to = string(text)
+	}
+	if q.body {
+		if r.Body, err = e.bodyInMemory(); err != nil {
+			return r, err
+		}
+	}
+	if r.Variables, err = e.variables(q.variables); err != nil {
 		return r, err
 	}
-	r.Method, r.Path, r.Query = splitRequestLine(line)
+	r.Method, r.Path, r.Query = splitRequestLine(r.Line)
 	if !normal(r.Path) {
 		err = e.texts(question{&r.Path, "the path", "kong.request.get_path", ""})
 	}
 	return r, err
-}
-
-// BodyIsEmpty asks whether the request has no body.
-func (e *Event) BodyIsEmpty() (bool, error) {
-	e.wire.ask("kong.request.get_raw_body", nothing)
-	body, unreadable, err := e.requestBody()
-	return len(body) == 0 && unreadable == nil, err
 }
 
 // splitRequestLine splits a request line (RFC 9112, section 3): a method, a
@@ -80,20 +96,32 @@ type Exchange struct {
 	RequestBody      []byte
 	RequestBodyError error // why RequestBody can't be read, nil if it can
 	Headers          HeaderNames
-	Variables        [][]byte // the values of the variables that were asked for, in their order
+	Variables        Values
+}
+
+// ExchangeQuestions are what a response phase asks first, ready to be asked any number
+// of times.
+type ExchangeQuestions struct {
+	calls     calls
+	variables []string
+}
+
+// PrepareExchange prepares the questions of [Event.Exchange], with further variables
+// of nginx.
+func PrepareExchange(variables ...string) ExchangeQuestions {
+	c := calls{}.
+		with("kong.service.response.get_status", nothing).
+		with("kong.service.response.get_raw_body", nothing).
+		with("kong.request.get_raw_body", nothing).
+		with("kong.response.get_headers", intMessage(MaxHeaders))
+	return ExchangeQuestions{c.withVariables(variables...), variables}
 }
 
 // Exchange asks for an exchange in one round trip: also for those of the answer's
-// headers whose names, in lower case, wanted chooses, and for variables of nginx.
-// With an error comes what was read before it.
-func (e *Event) Exchange(wanted func(name []byte) bool, variables ...string) (x Exchange, err error) {
-	e.wire.ask("kong.service.response.get_status", nothing)
-	e.wire.ask("kong.service.response.get_raw_body", nothing)
-	e.wire.ask("kong.request.get_raw_body", nothing)
-	e.wire.ask("kong.response.get_headers", intMessage(MaxHeaders))
-	for _, name := range variables {
-		e.wire.ask("kong.nginx.get_var", stringMessage(name))
-	}
+// headers whose names, in lower case, wanted chooses. With an error comes what was
+// read before it.
+func (e *Event) Exchange(q ExchangeQuestions, wanted func(name []byte) bool) (x Exchange, err error) {
+	e.wire.askAll(q.calls)
 	status, err := e.number("the upstream's status")
 	if err != nil {
 		return x, err
@@ -108,14 +136,8 @@ func (e *Event) Exchange(wanted func(name []byte) bool, variables ...string) (x 
 	if x.Headers, err = e.headerNames(wanted); err != nil {
 		return x, err
 	}
-	for _, name := range variables {
-		value, err := e.bytes("nginx' variable " + name)
-		if err != nil {
-			return x, err
-		}
-		x.Variables = append(x.Variables, value)
-	}
-	return x, nil
+	x.Variables, err = e.variables(q.variables)
+	return x, err
 }
 
 // AnswerHeaders asks for the answer's headers alone, as Exchange does. Kong fails
@@ -217,43 +239,4 @@ func (e *Event) number(what string) (n uint64, err error) {
 		return err
 	})
 	return n, err
-}
-
-// requestBody reads the reply that is a RawBodyResult: the request's body, or
-// why it can't be read.
-func (e *Event) requestBody() (body []byte, unreadable, err error) {
-	var path, failure []byte
-	err = e.reply("the request's body", func(message []byte) error {
-		var contentErr, pathErr, failureErr error
-		body, contentErr = field(message, 1)
-		path, pathErr = field(message, 2)
-		failure, failureErr = field(message, 3)
-		return errors.Join(contentErr, pathErr, failureErr)
-	})
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case path != nil: // nginx wrote it to a file
-		body, unreadable = readFile(string(path))
-	case failure != nil:
-		unreadable = errors.New("the gateway can't read the body")
-	}
-	if len(body) > maxRequestSize {
-		return nil, fmt.Errorf("the body has more than %d bytes", maxRequestSize), nil
-	}
-	return body, unreadable, nil
-}
-
-// readFile reads at most one byte more than a body may have.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("the body that Kong wrote to a file: %w", err)
-	}
-	defer f.Close()
-	body, err := io.ReadAll(io.LimitReader(f, maxRequestSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("the body that Kong wrote to a file: %w", err)
-	}
-	return body, nil
 }

@@ -53,8 +53,12 @@ func (q *questioner) handle(e *Event) {
 }
 
 func (q *questioner) access(e *Event) error {
-	r, err := e.Request()
+	r, err := e.Request(PrepareRequest(true, "http_host", "kong_request_id"))
 	q.heard(r.Method, "kong.nginx.get_var", "request")
+	q.heard(string(r.Body), "kong.request.get_raw_body", "")
+	for _, name := range []string{"http_host", "kong_request_id"} {
+		q.heard(string(r.Variables.Of(name)), "kong.nginx.get_var", name)
+	}
 	for name, got := range map[string]string{
 		"http_upgrade": r.Upgrade, "http_content_type": r.ContentType, "http_content_encoding": r.ContentEncoding,
 		"http_authorization": r.Authorization, "http_cookie": r.Cookie,
@@ -71,7 +75,7 @@ func (q *questioner) access(e *Event) error {
 }
 
 func (q *questioner) response(e *Event) (HeaderNames, error) {
-	x, err := e.Exchange(every, "http_traceparent")
+	x, err := e.Exchange(PrepareExchange("http_traceparent"), every)
 	var d Details
 	if err == nil {
 		d, err = e.Details()
@@ -86,9 +90,7 @@ func (q *questioner) response(e *Event) (HeaderNames, error) {
 			q.t.Errorf("header %q", name)
 		}
 	}
-	for _, value := range x.Variables {
-		q.heard(string(value), "kong.nginx.get_var", "http_traceparent")
-	}
+	q.heard(string(x.Variables.Of("http_traceparent")), "kong.nginx.get_var", "http_traceparent")
 	q.heard(d.ContentEncoding, "kong.service.response.get_header", "content-encoding")
 	q.heard(d.Method, "kong.request.get_method", "")
 	q.heard(d.Query, "kong.request.get_raw_query", "")

@@ -96,7 +96,7 @@ func TestEventsInOrder(t *testing.T) {
 func TestDrain(t *testing.T) {
 	s := serve(t, &fake{handle: func(e *Event) {
 		if e.Phase == "response" {
-			_, _ = e.Exchange(every)
+			_, _ = e.Exchange(PrepareExchange(), every)
 		}
 	}})
 	idle, busy := pdktest.Dial(t, s.path), pdktest.Dial(t, s.path)

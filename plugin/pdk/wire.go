@@ -36,7 +36,8 @@ type wire struct {
 	in      *bufio.Reader
 	out     []byte // frames that aren't sent yet
 	read    []byte // frames of the present event, one after the other
-	replies []bool // that are to come: whether somebody waits for each
+	replies []bool // to the calls of the present event: whether somebody waits for each
+	came    int    // how many of them have come
 	broken  error  // why nothing more is read
 }
 
@@ -61,7 +62,7 @@ func (w *wire) release() {
 
 // begin drops the frames of the previous event.
 func (w *wire) begin() {
-	w.read, w.out, w.replies = w.read[:0], w.out[:0], nil
+	w.read, w.out, w.replies, w.came = w.read[:0], w.out[:0], w.replies[:0], 0
 	if cap(w.read) > keptBuffer {
 		w.read = nil
 	}
@@ -145,6 +146,9 @@ func (w *wire) call(method string, args func(out []byte) []byte, waits bool) {
 	w.replies = append(w.replies, waits)
 }
 
+// pending is how many replies are to come.
+func (w *wire) pending() int { return len(w.replies) - w.came }
+
 // reply sends what waits and hands the next reply that somebody waits for to
 // read. An error, also one of read's, breaks the wire: an unexpected reply may be
 // another question's.
@@ -152,12 +156,12 @@ func (w *wire) reply(read func(message []byte) error) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	for len(w.replies) > 0 && !w.replies[0] {
+	for w.pending() > 0 && !w.replies[w.came] {
 		if err := w.answer(wellFormed); err != nil {
 			return err
 		}
 	}
-	if len(w.replies) == 0 {
+	if w.pending() == 0 {
 		return w.fail(errors.New("no call has a reply to come"))
 	}
 	return w.answer(read)
@@ -169,7 +173,7 @@ func (w *wire) answer(read func(message []byte) error) error {
 	if err != nil {
 		return err
 	}
-	w.replies = w.replies[1:]
+	w.came++
 	if err := read(message); err != nil {
 		return w.fail(err)
 	}
@@ -182,7 +186,7 @@ func (w *wire) finish() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	for len(w.replies) > 0 {
+	for w.pending() > 0 {
 		if err := w.answer(wellFormed); err != nil {
 			return err
 		}
@@ -220,7 +224,7 @@ func (w *wire) write() error {
 // closing would reset the connection, and Kong could lose what was sent.
 func (w *wire) hangUp() {
 	var sending sync.WaitGroup
-	if w.broken == nil && len(w.replies) <= 1 { // an exit has no reply
+	if w.broken == nil && w.pending() <= 1 { // an exit has no reply
 		w.sendLast()
 	} else {
 		sending.Go(w.sendLast)
