@@ -22,6 +22,7 @@ type Records struct {
 	tier       *tier
 	marks      *tier // of purges: one entry
 	nodes      *nodes
+	sharing    *sharing
 	tracker    *tracker // nil without cache.invalidation
 	stats      stats
 	copied     chan struct{} // closed when the previous records are in the tier
@@ -34,8 +35,10 @@ type Records struct {
 // maxMarks is more bytes than valid purge marks take.
 const maxMarks = 1 << 20
 
-// source is where records come from.
+// source is where records and shared answers come from.
 type source interface {
+	sharedAnswers
+
 	// fetch reads fields of the record at key, all of it if schema.AllProperties is
 	// among them. Its errors are those of [Records.Record].
 	fetch(ctx context.Context, key string, fields []string) (schema.Record, error)
@@ -74,13 +77,19 @@ func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records
 	ctx, cancel := context.WithCancel(context.Background())
 	copied := make(chan struct{})
 	close(copied) // nothing to copy
-	return &Records{
+	r := &Records{
 		cfg: cfg, properties: schema.NamesOf(cfg), store: store, now: now, jitter: rand.Float64,
 		tier:   newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
 		marks:  newTier(1, maxMarks),
 		nodes:  newNodes(cfg.Redis.PoolSize),
 		copied: copied, ctx: ctx, cancel: cancel,
 	}
+	r.sharing = &sharing{
+		store: store, records: r.nodes, nodes: newNodes(cfg.Redis.PoolSize / 4), budget: r.budget(),
+		now:   func() time.Time { return r.now() },
+		queue: make(chan share, maxShares), ctx: ctx, running: &r.running,
+	}
+	return r
 }
 
 // Record returns the record of kind that id names; it must not be modified. The
@@ -164,6 +173,22 @@ func (r *Records) ask(ctx context.Context, t *tier, key string, fetch func() (en
 	case <-ctx.Done():
 		return entry{}, fmt.Errorf("%s: %w: %w", key, schema.ErrUnavailable, ctx.Err())
 	}
+}
+
+// SharedAnswer returns the answer that a gateway has shared under name, nil if there
+// is none. It waits for a quarter of ctx's time at most, and doesn't ask a Redis that
+// has just failed. The error wraps schema.ErrUnavailable, or schema.ErrInvalidRecord
+// if what is there is no answer. What is returned isn't verified: who can write to
+// Redis chooses it.
+func (r *Records) SharedAnswer(ctx context.Context, name string) ([]byte, error) {
+	return r.sharing.read(ctx, schema.SharedAnswerKey(r.cfg.Prefix, name))
+}
+
+// ShareAnswer writes value, which must not be modified, for other gateways. It
+// returns at once. Redis forgets the value after life. Nothing is written if the
+// value is larger than 64 KiB, if Redis has just failed, or if many others wait.
+func (r *Records) ShareAnswer(name string, value []byte, life time.Duration) {
+	r.sharing.write(schema.SharedAnswerKey(r.cfg.Prefix, name), value, life)
 }
 
 // Warning returns why cache.invalidation has no effect although it is

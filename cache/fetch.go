@@ -55,8 +55,9 @@ func (r *Records) shortened(d time.Duration) time.Duration {
 	return d - time.Duration(r.jitter()*float64(d/10))
 }
 
-func (r *Records) read(read func(context.Context) (schema.Record, error)) (schema.Record, error) {
+func (r *Records) read(read func(context.Context) (schema.Record, error)) (record schema.Record, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.budget())
 	defer cancel()
-	return safely(func() (schema.Record, error) { return read(ctx) })
+	err = safely(func() (err error) { record, err = read(ctx); return err })
+	return record, err
 }

@@ -24,6 +24,14 @@ func (withoutReuse) marks(context.Context, string) (schema.Record, error) {
 	return nil, errors.New("not asked for")
 }
 
+func (withoutReuse) readAnswer(context.Context, string) ([]byte, error) {
+	return nil, errors.New("not asked for")
+}
+
+func (withoutReuse) writeAnswer(context.Context, string, []byte, time.Duration) error {
+	return errors.New("not asked for")
+}
+
 // scriptedMarks is a store whose marks, or error, the test sets.
 type scriptedMarks struct {
 	scripted
@@ -36,7 +44,7 @@ func (s *scriptedMarks) marks(ctx context.Context, _ string) (schema.Record, err
 	return (*s.now.Load())(ctx)
 }
 
-func (s *scriptedMarks) answer(marks schema.Record, err error) {
+func (s *scriptedMarks) says(marks schema.Record, err error) {
 	answer := func(context.Context) (schema.Record, error) { return marks, err }
 	s.now.Store(&answer)
 }
@@ -46,7 +54,7 @@ func overMarks(t *testing.T, f func(t *testing.T, r *Records, s *scriptedMarks))
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &scriptedMarks{}
-		s.answer(schema.Record{"all": "1"}, nil)
+		s.says(schema.Record{"all": "1"}, nil)
 		r := scriptedRecords(s)
 		f(t, r, s)
 		if err := r.Close(); err != nil {
@@ -83,7 +91,7 @@ func TestMarksAreFresh(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		s.answer(two, nil)
+		s.says(two, nil)
 		pass(marksTTL - 1)
 		s.want(t, r, one, 1)
 		pass(1)
@@ -103,9 +111,9 @@ func TestMarksAreFresh(t *testing.T) {
 // TestNoMarks: no hash is a definite answer, and stands in as any other one.
 func TestNoMarks(t *testing.T) {
 	overMarks(t, func(t *testing.T, r *Records, s *scriptedMarks) {
-		s.answer(none, nil)
+		s.says(none, nil)
 		s.want(t, r, none, 1)
-		s.answer(nil, errSilent)
+		s.says(nil, errSilent)
 		pass(time.Minute)
 		s.want(t, r, none, 2)
 	})
@@ -116,14 +124,14 @@ func TestNoMarks(t *testing.T) {
 func TestMarksStandIn(t *testing.T) {
 	overMarks(t, func(t *testing.T, r *Records, s *scriptedMarks) {
 		s.want(t, r, one, 1)
-		s.answer(nil, errSilent)
+		s.says(nil, errSilent)
 		pass(r.maxAge() - 1)
 		s.want(t, r, one, 2)
 		pass(1)
 		s.want(t, r, nil, 2) // Redis is left alone for a second
 		pass(time.Second)
 		s.want(t, r, nil, 3)
-		s.answer(two, nil)
+		s.says(two, nil)
 		pass(time.Second)
 		s.want(t, r, two, 4)
 	})
@@ -132,7 +140,7 @@ func TestMarksStandIn(t *testing.T) {
 // TestMarksNobodyKnows: without Redis from the start, no marks are known.
 func TestMarksNobodyKnows(t *testing.T) {
 	overMarks(t, func(t *testing.T, r *Records, s *scriptedMarks) {
-		s.answer(nil, errSilent)
+		s.says(nil, errSilent)
 		if _, err := r.PurgeMarks(t.Context()); !errors.Is(err, schema.ErrUnavailable) {
 			t.Errorf("got %v, want that it is unavailable", err)
 		}
@@ -157,7 +165,7 @@ func TestInvalidMarks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			overMarks(t, func(t *testing.T, r *Records, s *scriptedMarks) {
 				s.want(t, r, one, 1)
-				s.answer(tt.marks, tt.err)
+				s.says(tt.marks, tt.err)
 				pass(marksTTL)
 				for range 2 {
 					if _, err := r.PurgeMarks(t.Context()); !errors.Is(err, schema.ErrInvalidRecord) || s.asked.Load() != 2 {
@@ -176,7 +184,7 @@ func TestLargestMarks(t *testing.T) {
 		for i := range schema.MaxPurgeMarks - 1 {
 			marks[schema.PurgedClient(strings.Repeat("x", schema.MaxIDSize-3)+fmt.Sprint(100+i))] = strings.Repeat("1", 64)
 		}
-		s.answer(marks, nil)
+		s.says(marks, nil)
 		s.want(t, r, marks, 1)
 		s.want(t, r, marks, 1)
 	})
@@ -200,7 +208,7 @@ func TestHangingMarks(t *testing.T) {
 			cancel()
 			pass(r.budget())
 		}
-		s.answer(two, nil)
+		s.says(two, nil)
 		pass(r.budget() + retryInterval)
 		if _, err := r.PurgeMarks(t.Context()); err != nil { // finds that Redis is back
 			t.Error(err)

@@ -28,38 +28,57 @@ type node struct {
 // answer, because it says nothing about Redis. trial is how long do may take. An
 // error of do's is returned as it is.
 func (n *node) ask(ctx context.Context, key string, now func() time.Time, trial time.Duration, do func() error) error {
-	paused := fmt.Errorf("%w: %w less than %v ago", schema.ErrUnavailable, errPaused, retryInterval)
 	if n.breaker.blocks(key, now()) { // don't wait for a slot in vain
-		return paused
+		return paused()
 	}
+	if err := n.acquire(ctx); err != nil {
+		return err
+	}
+	defer n.release()
+	return n.breaker.guard(key, now, trial, do)
+}
+
+// acquire waits for a slot until ctx ends.
+func (n *node) acquire(ctx context.Context) error {
 	select {
 	case n.slots <- struct{}{}:
-		defer func() { <-n.slots }()
+		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w, all %d", schema.ErrUnavailable, errBusy, cap(n.slots))
 	}
+}
+
+func (n *node) release() { <-n.slots }
+
+// guard calls do if key may be fetched, and records whether do was answered. Its
+// other arguments are those of ask.
+func (b *breaker) guard(key string, now func() time.Time, trial time.Duration, do func() error) error {
 	asked := now()
-	if !n.breaker.allow(key, asked, trial) { // it may have failed meanwhile
-		return paused
+	if !b.allow(key, asked, trial) {
+		return paused()
 	}
 	err := do()
 	if errors.Is(err, schema.ErrUnavailable) {
-		n.breaker.fail(key, asked, now())
-		return err
+		b.fail(key, asked, now())
+	} else {
+		b.succeed(key, now())
 	}
-	n.breaker.succeed(key, now())
 	return err
 }
 
-// safely calls ask. It turns a panic of the driver into an error, which would end
-// the process because goroutines of their own ask Redis.
-func safely[T any](ask func() (T, error)) (answer T, err error) {
+func paused() error {
+	return fmt.Errorf("%w: %w less than %v ago", schema.ErrUnavailable, errPaused, retryInterval)
+}
+
+// safely calls do. It turns a panic of the driver into an error, which would end the
+// process because goroutines of their own ask Redis.
+func safely(do func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%w: panic of type %T", schema.ErrUnavailable, v)
 		}
 	}()
-	return ask()
+	return do()
 }
 
 // maxNodes is how many nodes are known: more than a cluster should have.

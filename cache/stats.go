@@ -16,6 +16,9 @@ type Stats struct {
 	Hits, Misses, Stale uint64
 	Entries, Bytes      int
 	Errors              map[string]uint64 // lookups that Redis didn't answer, by kind
+
+	SharedErrors  uint64 // shared answers that couldn't be read or written
+	SharedSkipped uint64 // those that weren't tried, because Redis had just failed or much was to do
 }
 
 // stats counts lookups. Safe for concurrent use.
@@ -29,6 +32,7 @@ type stats struct {
 // Stats returns the current counts.
 func (r *Records) Stats() Stats {
 	s := Stats{Hits: r.stats.hits.Load(), Misses: r.stats.misses.Load(), Stale: r.stats.stale.Load()}
+	s.SharedErrors, s.SharedSkipped = r.sharing.failed.Load(), r.sharing.skipped.Load()
 	s.Entries, s.Bytes = r.tier.size()
 	r.stats.mu.Lock()
 	defer r.stats.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -37,6 +38,43 @@ func (s *store) fetch(ctx context.Context, key string, fields []string) (schema.
 // marks reads the hash at key. Its errors are those of fetch, but no hash is none.
 func (s *store) marks(ctx context.Context, key string) (schema.Record, error) {
 	return located(s, func() (schema.Record, error) { return s.hash(ctx, key) })
+}
+
+// readAnswer reads the text at key, nil if there is none. GETRANGE reads no more than
+// the largest answer and a byte, whatever is there.
+func (s *store) readAnswer(ctx context.Context, key string) ([]byte, error) {
+	text, err := located(s, func() (string, error) {
+		text, err := retryDead(s.client, func() (string, error) { return s.client.GetRange(ctx, key, 0, maxSharedAnswer).Result() })
+		return text, answerError(err)
+	})
+	switch {
+	case err != nil || text == "":
+		return nil, err
+	case len(text) > maxSharedAnswer:
+		return nil, fmt.Errorf("%w: more than %d bytes", schema.ErrInvalidRecord, maxSharedAnswer)
+	}
+	return []byte(text), nil
+}
+
+// writeAnswer writes the text at key by PSETEX, which never leaves one that Redis keeps
+// forever.
+func (s *store) writeAnswer(ctx context.Context, key string, value []byte, life time.Duration) error {
+	_, err := located(s, func() (any, error) {
+		answer, err := retryDead(s.client, func() (any, error) { return s.client.Do(ctx, "psetex", key, life.Milliseconds(), value).Result() })
+		return answer, answerError(err)
+	})
+	return err
+}
+
+// answerError says why a shared answer can't be read or written, without its key.
+func answerError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return fmt.Errorf("%w: not a text", schema.ErrInvalidRecord)
+	}
+	return fmt.Errorf("%w: %w", schema.ErrUnavailable, connect.WithoutArguments(err))
 }
 
 // located asks with a view of the cluster that is young, and renews the view if

@@ -12,7 +12,7 @@ const anyNumber = -1
 // client of records could send, with how many arguments each must have.
 var twemproxyKnows = map[string]int{
 	"auth": 1, "ping": 0, "exists": 1, "hgetall": 1, "hmget": anyNumber, "hset": 3, "hdel": anyNumber,
-	"del": anyNumber, "get": 1, "set": 2, "eval": anyNumber, "evalsha": anyNumber,
+	"del": anyNumber, "get": 1, "set": 2, "getrange": 3, "psetex": 3, "eval": anyNumber, "evalsha": anyNumber,
 }
 
 // Twemproxy is a [Handler] that closes the connection at a command that twemproxy
@@ -26,7 +26,7 @@ func Twemproxy(command []string) (reply string, ok bool) {
 // client of records could send. Later releases know SCAN, too.
 var envoyKnows = map[string]bool{
 	"auth": true, "ping": true, "exists": true, "hgetall": true, "hmget": true, "hset": true, "hdel": true,
-	"del": true, "get": true, "set": true, "select": true, "eval": true, "evalsha": true, "multi": true, "exec": true,
+	"del": true, "get": true, "set": true, "getrange": true, "psetex": true, "select": true, "eval": true, "evalsha": true, "multi": true, "exec": true,
 }
 
 // Envoy is a [Handler] that answers a command that Envoy's redis_proxy doesn't
