@@ -9,7 +9,7 @@ import (
 func stateOf(name string, g *gateway.Gateway) metrics.State {
 	s := g.State()
 	shown := metrics.State{
-		Config: name, Issuer: g.Config.Issuer, Cache: metrics.Cache(s.Records), KeyFile: s.KeyFile,
+		Config: name, Issuer: g.Config.Issuer, Cache: cacheOf(s), KeyFile: s.KeyFile,
 		ProviderKeys: s.ProviderKeys, ProviderFailed: s.ProviderFailed, ProviderFaulty: s.ProviderFaulty, NotReady: s.NotReady,
 	}
 	for i, key := range s.Keys {
@@ -20,4 +20,9 @@ func stateOf(name string, g *gateway.Gateway) metrics.State {
 		shown.Keys = append(shown.Keys, metrics.Key{ID: key.ID, Algorithm: key.Algorithm, Role: role})
 	}
 	return shown
+}
+
+func cacheOf(s gateway.State) metrics.Cache {
+	c := s.Records
+	return metrics.Cache{Hits: c.Hits, Misses: c.Misses, Stale: c.Stale, Entries: c.Entries, Bytes: c.Bytes, Errors: c.Errors}
 }
