@@ -83,6 +83,7 @@ func entry(issuer string, r enrich.Result) audit.Entry {
 	return audit.Entry{
 		Time: time.Now().UTC(), TokenID: issued.TokenID, Issuer: issuer, Client: r.ClientID,
 		Organization: issued.Organization, Claims: issued.Claims, KeyID: issued.KeyID,
+		Reused: r.Outcome == enrich.Reused || r.Outcome == enrich.ReusedInOutage,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 )
 
 // TestAuditOnlyWhatLeaves: a token that was enriched, but stayed in, isn't
-// issued.
+// issued. One that leaves again is marked.
 func TestAuditOnlyWhatLeaves(t *testing.T) {
 	i := start(t, goodConfig)
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -29,12 +30,27 @@ func TestAuditOnlyWhatLeaves(t *testing.T) {
 	o.answered(enrich.Result{Outcome: enrich.UnknownApplication, Action: enrich.Refuse, ClientID: "refused"}, "")
 	o.answered(enrich.Result{Outcome: enrich.ManagementAudience, Action: enrich.Pass, ClientID: "passed"}, "")
 	o.answered(enrich.Result{Outcome: enrich.Enriched, Action: enrich.Replace, ClientID: "issued"}, "")
+	o.answered(enrich.Result{Outcome: enrich.Reused, Action: enrich.Replace, ClientID: "again"}, "")
+	o.answered(enrich.Result{Outcome: enrich.ReusedInOutage, Action: enrich.Replace, ClientID: "in an outage"}, "")
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
-	if err != nil || bytes.Count(text, []byte("\n")) != 1 || !bytes.Contains(text, []byte(`"client":"issued","claims":[],`)) {
-		t.Errorf("the audit log has %s, %v", text, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range bytes.Lines(text) {
+		_, about, _ := strings.Cut(string(line), `"client":`)
+		got = append(got, `"client":`+about)
+	}
+	want := []string{
+		`"client":"issued","claims":[],"kid":""}` + "\n",
+		`"client":"again","claims":[],"kid":"","reused":true}` + "\n",
+		`"client":"in an outage","claims":[],"kid":"","reused":true}` + "\n",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got the lines %q, want %q", got, want)
 	}
 }
 
