@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -26,7 +25,7 @@ func (e *Enricher) Again(ctx context.Context, h *Held, ip string, now time.Time)
 	}
 	ring, err := e.deps.Ring(ctx)
 	if err != nil {
-		return Result{}, fmt.Errorf("compare the signing key: %w", err)
+		return Result{}, decided(InternalError, "compare the signing key: %w", err)
 	}
 	if ring.KeyID() != h.KeyID {
 		return Result{}, errors.New("another key signs now")
@@ -41,6 +40,13 @@ func (e *Enricher) Again(ctx context.Context, h *Held, ip string, now time.Time)
 	r.issued.keyID = h.KeyID
 	r.Body = h.bodyAt(now)
 	return r, nil
+}
+
+// Unknown reports whether err, of [Enricher.Again], says that the gateway can't decide
+// now. Otherwise it is a no.
+func Unknown(err error) bool {
+	v, ok := errors.AsType[*verdict](err)
+	return ok && v.outcome.GatewayFails()
 }
 
 // identical reports whether two claims have the same bytes.

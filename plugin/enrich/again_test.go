@@ -3,8 +3,11 @@ package enrich
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
+
+	"m2m-token-enricher/schema"
 )
 
 // held runs the exchange with reuse enabled, and returns the answer that may be given
@@ -51,5 +54,28 @@ func TestInOutage(t *testing.T) {
 	must(t, err)
 	if out := r.InOutage(context.DeadlineExceeded); out.Outcome != ReusedInOutage || out.Action != Replace || !out.Logged() || out.Failed() || out.Cause == nil {
 		t.Errorf("got %+v, want the same answer with another outcome, which is logged", out)
+	}
+}
+
+// TestAgainUnknown: what can't be looked up isn't a no.
+func TestAgainUnknown(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*fixture)
+		want   bool
+	}{
+		"redis silent": {func(f *fixture) { f.records["org:"+testOrg] = schema.ErrUnavailable }, true},
+		"no keys":      {func(f *fixture) { f.ringErr = errors.New("no such file") }, true},
+		"no record":    {func(f *fixture) { delete(f.records, "app:"+testClient) }, false},
+		"suspended":    {func(f *fixture) { f.records["org:"+testOrg] = schema.Record{"code": testOrg, "is_suspended": "true"} }, false},
+		"another name": {func(f *fixture) { f.records["org:"+testOrg] = schema.Record{"code": testOrg, "name": "Other"} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			_, h := f.held()
+			test.change(f)
+			if _, err := f.enricher().Again(context.Background(), h, "", testNow); err == nil || Unknown(err) != test.want {
+				t.Errorf("got unknown %t, want %t: %v", Unknown(err), test.want, err)
+			}
+		})
 	}
 }
