@@ -1,0 +1,117 @@
+package reuse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"m2m-token-enricher/plugin/enrich"
+)
+
+// sharedForm is what is sealed.
+type sharedForm struct {
+	All    string       `json:"all"` // the purge marks of its request
+	Client string       `json:"client"`
+	Held   *enrich.Held `json:"held"`
+}
+
+// fleetSlot returns where the fleet keeps the answer, nil if answers aren't shared.
+func (v *visit) fleetSlot() *slot {
+	if v.fleet == nil || v.slot != nil {
+		return v.slot
+	}
+	if s, err := newSlot(v.fleet.request(&v.o.Identity, v.q)); err == nil {
+		v.slot = &s
+	}
+	return v.slot
+}
+
+// ask returns the answer that another gateway shared. e is what this one had. All that
+// wait get it, too.
+func (v *visit) ask(ctx context.Context, e *entry) (enrich.Result, bool) {
+	shared := v.shared(ctx)
+	if shared == nil || e != nil && e.held != nil && !shared.held.Signed.After(e.held.Signed) || !v.adopt(shared) {
+		return enrich.Result{}, false
+	}
+	r, ok := v.give(ctx, shared, false, nil)
+	if ok && v.leads {
+		v.tell()
+	}
+	return r, ok
+}
+
+// adopt holds e, which another gateway held, if it may be of use.
+func (v *visit) adopt(e *entry) bool {
+	now := v.o.Now()
+	if !v.times.lives(e.held, now) {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return !v.closed && v.hold(e, now) == look
+}
+
+// tell lets all that wait for this request look at what is held.
+func (v *visit) tell() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.flights.end(v.key, look)
+	v.leads = false
+}
+
+// shared returns what the fleet holds, nil if it is nothing that is of use.
+func (v *visit) shared(ctx context.Context) *entry {
+	s := v.fleetSlot()
+	if s == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	value, err := v.o.Shared.SharedAnswer(ctx, s.name)
+	if err != nil {
+		v.sharedErrors.Add(1)
+		return nil
+	}
+	if value == nil {
+		return nil
+	}
+	e, err := v.open(s, value)
+	if err != nil {
+		v.sharedErrors.Add(1)
+		return nil
+	}
+	return e
+}
+
+func (v *visit) open(s *slot, value []byte) (*entry, error) {
+	text, err := s.open(value)
+	if err != nil {
+		return nil, err
+	}
+	var form sharedForm
+	if err := json.Unmarshal(text, &form); err != nil {
+		return nil, err
+	}
+	if form.Held == nil {
+		return nil, errors.New("the shared value has no answer")
+	}
+	return newEntry(v.key, form.Held, stamp{form.All, form.Client}, v.times.until(form.Held)), nil
+}
+
+// share gives the fleet the answer in e.
+func (a *Answers) share(s *slot, e *entry) {
+	life := e.until.Sub(a.o.Now())
+	if s == nil || life < time.Millisecond {
+		return
+	}
+	text, err := json.Marshal(sharedForm{e.stamp.all, e.stamp.client, e.held})
+	if err != nil {
+		return
+	}
+	value, err := s.seal(text)
+	if err != nil {
+		return
+	}
+	a.o.Shared.ShareAnswer(s.name, value, life)
+}

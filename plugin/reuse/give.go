@@ -1,0 +1,81 @@
+package reuse
+
+import (
+	"context"
+	"errors"
+
+	"m2m-token-enricher/plugin/enrich"
+)
+
+// How the provider fails, for the operator.
+var (
+	errSilent = errors.New("the provider gives no sign of life, or asked not to be asked")
+	errSlow   = errors.New("the provider didn't answer the same request in time")
+	errFailed = errors.New("the provider answered the same request with 5xx or 429")
+)
+
+// give returns the answer in e if it may be given again now. failing says how the
+// provider fails; if it is nil, the provider is asked for a sign of life.
+func (v *visit) give(ctx context.Context, e *entry, settled bool, failing error) (enrich.Result, bool) {
+	if e == nil || e.held == nil {
+		return enrich.Result{}, false
+	}
+	switch now := v.o.Now(); {
+	case v.times.fresh(e.held, now):
+		return v.again(ctx, e, settled)
+	case !v.times.ifProviderFails || !v.times.lives(e.held, now):
+		return enrich.Result{}, false
+	}
+	if failing == nil {
+		if failing = errSilent; v.provider.alive(ctx) || v.refresh(ctx) != nil {
+			return enrich.Result{}, false
+		}
+	}
+	r, ok := v.again(ctx, e, settled)
+	if !ok {
+		return r, false
+	}
+	return r.InOutage(failing), true
+}
+
+// giveOld returns an answer of the store, also an old one, because the provider fails.
+func (v *visit) giveOld(ctx context.Context, failing error) (enrich.Result, bool) {
+	e, settled := v.peek()
+	return v.give(ctx, e, settled, failing)
+}
+
+// again returns the answer in e if the purge marks, the records and the keys are as they
+// were. If they aren't, e is dropped. If that can't be known now, it stays.
+func (v *visit) again(ctx context.Context, e *entry, settled bool) (enrich.Result, bool) {
+	if e.stamp != stampOf(v.marks, e.held.ClientID) {
+		v.refuse(e)
+		return enrich.Result{}, false
+	}
+	r, err := v.o.Again(ctx, e.held, v.ip)
+	if err != nil {
+		if ctx.Err() == nil && !enrich.Unknown(err) {
+			v.refuse(e)
+		}
+		return enrich.Result{}, false
+	}
+	if !v.times.lives(e.held, v.o.Now()) { // Again took its time
+		return enrich.Result{}, false
+	}
+	if !settled {
+		v.use(e)
+	}
+	return r, true
+}
+
+// use notes that e was given again.
+func (v *visit) use(e *entry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.store.use(e)
+}
+
+// refresh gets the purge marks after a wait.
+func (v *visit) refresh(ctx context.Context) (err error) {
+	v.marks, err = v.currentMarks(ctx)
+	return err
+}

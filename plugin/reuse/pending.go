@@ -1,0 +1,69 @@
+package reuse
+
+import (
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+const (
+	maxPending  = 10_000          // requests at the provider that are remembered
+	pendingLife = 2 * time.Minute // for which a request is remembered whose response phase doesn't come
+)
+
+// pending is a request that is at the provider.
+type pending struct {
+	id      string
+	key     key
+	seen    key               // of what the response phase must see, too
+	marks   map[string]string // as known before the provider was asked
+	slot    *slot             // nil if answers aren't shared
+	arrived time.Time
+	failed  bool // the provider answered 429 or 5xx
+}
+
+// pendings are bounded by their number and by time. Not safe for concurrent use.
+type pendings struct {
+	byID *simplelru.LRU[string, *pending]
+}
+
+func newPendings() pendings {
+	byID, err := simplelru.NewLRU[string, *pending](maxPending+1, nil) // never full by itself
+	if err != nil {
+		panic(err) // only a size below one is an error
+	}
+	return pendings{byID}
+}
+
+// add remembers p, and returns those that are forgotten: nobody heard of them for too
+// long, or there are too many.
+func (s pendings) add(p *pending) (forgotten []*pending) {
+	s.byID.Remove(p.id) // a handler can run twice for a request
+	s.byID.Add(p.id, p)
+	return s.sweep(p.arrived)
+}
+
+// sweep forgets what is too old or too much at now.
+func (s pendings) sweep(now time.Time) (forgotten []*pending) {
+	for {
+		_, oldest, ok := s.byID.GetOldest()
+		if !ok || now.Sub(oldest.arrived) < pendingLife && s.byID.Len() <= maxPending {
+			return forgotten
+		}
+		s.byID.RemoveOldest()
+		forgotten = append(forgotten, oldest)
+	}
+}
+
+// get returns the request id, nil if it isn't known.
+func (s pendings) get(id string) *pending {
+	p, _ := s.byID.Peek(id)
+	return p
+}
+
+// take is get, and forgets the request.
+func (s pendings) take(id string) *pending {
+	p := s.get(id)
+	s.byID.Remove(id)
+	return p
+}
