@@ -94,7 +94,7 @@ func (s *stand) addBaseline(ctx context.Context, e *endToEnd) (missing string, e
 		return "no -baseline was given", nil
 	}
 	fmt.Fprintf(os.Stderr, "building: %s\n", tag)
-	binary, err := s.bench.buildBaseline(ctx, tag)
+	binary, err := s.bench.buildBaseline(ctx, tag, "")
 	if errors.Is(err, errNoCommit) {
 		return err.Error(), nil
 	}

@@ -17,19 +17,39 @@ import (
 // pluginConn is a connection to the plugin's socket.
 type pluginConn struct {
 	*net.UnixConn
-	in *bufio.Reader
+	in      *bufio.Reader
+	traffic *traffic
+}
+
+// frame reads a frame.
+func (c *pluginConn) frame() ([]byte, error) {
+	data, err := readFrame(c.in)
+	if err == nil {
+		c.traffic.count(func(t *Traffic) { t.FromPlugin.Frames++; t.FromPlugin.Bytes += frameHead + len(data) })
+	}
+	return data, err
+}
+
+// send writes m as a frame. A nil m is an empty one.
+func (c *pluginConn) send(m proto.Message) error {
+	data, err := marshal(m)
+	if err != nil {
+		return err
+	}
+	c.traffic.count(func(t *Traffic) { t.ToPlugin.Frames++; t.ToPlugin.Bytes += frameHead + len(data) })
+	return writeFrame(c, data)
 }
 
 // call sends an RPC that involves no PDK calls and returns its reply.
 func (c *pluginConn) call(m *kong_plugin_protocol.RpcCall) (*kong_plugin_protocol.RpcReturn, error) {
-	if err := writeMessage(c, m); err != nil {
+	if err := c.send(m); err != nil {
 		return nil, err
 	}
 	return c.readReturn(m.Sequence)
 }
 
 func (c *pluginConn) readReturn(sequence int64) (*kong_plugin_protocol.RpcReturn, error) {
-	data, err := readFrame(c.in)
+	data, err := c.frame()
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +86,7 @@ func (c *pluginConn) usable() bool {
 type pool struct {
 	socket  string
 	timeout time.Duration // of everything on a connection between get and put
+	traffic *traffic
 
 	mu     sync.Mutex
 	idle   []*pluginConn
@@ -89,7 +110,8 @@ func (p *pool) get(ctx context.Context) (*pluginConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the plugin: %w", err)
 	}
-	c := &pluginConn{UnixConn: conn.(*net.UnixConn), in: bufio.NewReader(conn)}
+	p.traffic.count(func(t *Traffic) { t.Connections++ })
+	c := &pluginConn{UnixConn: conn.(*net.UnixConn), in: bufio.NewReader(conn), traffic: p.traffic}
 	return c, c.SetDeadline(deadline)
 }
 

@@ -67,7 +67,7 @@ func (w *worker) event(ctx context.Context, x *exchange, id int32, phase string)
 			CmdHandleEvent: &kong_plugin_protocol.CmdHandleEvent{InstanceId: id, EventName: phase},
 		},
 	}
-	if err = writeMessage(c, call); err == nil {
+	if err = c.send(call); err == nil {
 		exited, err = c.serve(x)
 	}
 	if err == nil && !exited {
@@ -88,17 +88,18 @@ func (w *worker) event(ctx context.Context, x *exchange, id int32, phase string)
 // or by exit.
 func (c *pluginConn) serve(x *exchange) (exited bool, err error) {
 	for {
-		name, err := readFrame(c.in)
+		name, err := c.frame()
 		if err != nil {
 			return false, err
 		}
 		if len(name) == 0 {
 			return false, nil
 		}
-		args, err := readFrame(c.in)
+		args, err := c.frame()
 		if err != nil {
 			return false, err
 		}
+		c.traffic.count(func(t *Traffic) { t.Questions[x.phase+" "+string(name)]++ })
 		reply, err := x.call(string(name), args)
 		switch {
 		case err != nil:
@@ -106,7 +107,7 @@ func (c *pluginConn) serve(x *exchange) (exited bool, err error) {
 		case string(name) == exitMethod:
 			return true, nil
 		}
-		if err := writeMessage(c, reply); err != nil {
+		if err := c.send(reply); err != nil {
 			return false, err
 		}
 	}

@@ -16,9 +16,12 @@ import (
 // for the largest body plus its envelope.
 const maxFrame = maxBody + 1<<20
 
+// frameHead is the number of bytes before a frame's data: their number.
+const frameHead = 4
+
 // readFrame reads a little-endian 32-bit length and that many bytes.
 func readFrame(r io.Reader) ([]byte, error) {
-	var head [4]byte
+	var head [frameHead]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
@@ -34,21 +37,29 @@ func readFrame(r io.Reader) ([]byte, error) {
 // writeFrame writes data in one go, as Kong does: half a frame is never
 // visible to the plugin for longer than the kernel takes.
 func writeFrame(w io.Writer, data []byte) error {
-	frame := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(data)), uint32(len(data)))
+	frame := binary.LittleEndian.AppendUint32(make([]byte, 0, frameHead+len(data)), uint32(len(data)))
 	_, err := w.Write(append(frame, data...))
 	return err
 }
 
 // writeMessage writes m as a frame. A nil m is an empty one.
 func writeMessage(w io.Writer, m proto.Message) error {
+	data, err := marshal(m)
+	if err != nil {
+		return err
+	}
+	return writeFrame(w, data)
+}
+
+func marshal(m proto.Message) ([]byte, error) {
 	if m == nil {
-		return writeFrame(w, nil)
+		return nil, nil
 	}
 	data, err := proto.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("encoding %T: %w", m, err)
+		return nil, fmt.Errorf("encoding %T: %w", m, err)
 	}
-	return writeFrame(w, data)
+	return data, nil
 }
 
 // exitArgs decodes the arguments of kong.response.exit. One header value that

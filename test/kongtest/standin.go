@@ -35,6 +35,7 @@ type StandIn struct {
 	process *process // nil if a test listens on the socket
 	log     tail
 	front   *front
+	traffic *traffic
 
 	ctx    context.Context // ends with the gateway
 	cancel context.CancelFunc
@@ -87,7 +88,7 @@ func StartStandIn(ctx context.Context, o Options) (*StandIn, error) {
 // listens on socket, or will on the prefix's if socket is empty. timeout
 // bounds every event.
 func newStandIn(o Options, info *pluginInfo, socket string, timeout time.Duration) (*StandIn, error) {
-	s := &StandIn{socket: socket, info: info}
+	s := &StandIn{socket: socket, info: info, traffic: newTraffic()}
 	if err := s.place(o.installed); err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (s *StandIn) place(in *installed) (err error) {
 }
 
 func (s *StandIn) addWorker(number int, timeout time.Duration) {
-	s.workers = append(s.workers, &worker{number: number, pool: &pool{socket: s.socket, timeout: timeout}})
+	s.workers = append(s.workers, &worker{number: number, pool: &pool{socket: s.socket, timeout: timeout, traffic: s.traffic}})
 }
 
 func (s *StandIn) nextWorker() *worker {

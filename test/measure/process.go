@@ -54,3 +54,48 @@ func OpenFiles(pid int) (int, error) {
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	return len(open), err
 }
+
+// Activity counts what a process did since its start.
+type Activity struct {
+	CPU                     time.Duration
+	Reads, Writes, Switches float64 // system calls that read and write; context switches
+}
+
+// ActivityOf reads the counts of a process.
+func ActivityOf(pid int) (a Activity, err error) {
+	if a.CPU, err = CPUTime(pid); err != nil {
+		return a, err
+	}
+	io := fmt.Sprintf("/proc/%d/io", pid)
+	if err := addCounts([]string{io}, map[string]*float64{"syscr": &a.Reads, "syscw": &a.Writes}); err != nil {
+		return a, err
+	}
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		return a, err
+	}
+	return a, addCounts(threads, map[string]*float64{"voluntary_ctxt_switches": &a.Switches, "nonvoluntary_ctxt_switches": &a.Switches})
+}
+
+// addCounts adds the numbers in files of /proc whose lines are "name: number".
+func addCounts(paths []string, to map[string]*float64) error {
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			name, value, _ := strings.Cut(line, ":")
+			count := to[name]
+			if count == nil {
+				continue
+			}
+			var n float64
+			if _, err := fmt.Sscan(value, &n); err != nil {
+				return fmt.Errorf("%s: %s: %w", path, name, err)
+			}
+			*count += n
+		}
+	}
+	return nil
+}
