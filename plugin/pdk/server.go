@@ -186,5 +186,5 @@ func (s *Server) event(w *wire, c call) bool {
 	}
 	w.putText("") // ends the event
 	w.put(returnMessage(c.sequence))
-	return w.finish() == nil
+	return w.settle(0) == nil
 }

@@ -2,13 +2,17 @@ package pdk
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 
+	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/pdktest"
 )
 
@@ -88,6 +92,36 @@ func TestEventsInOrder(t *testing.T) {
 		if e := seen[sequence]; e.Phase != phase || e.Instance != passes {
 			t.Errorf("phase %q of %d, want %q of %d", e.Phase, e.Instance, phase, passes)
 		}
+	}
+}
+
+// TestExitCloses: after an exit the server closes the connection as soon as Kong has
+// replied to what came before it.
+func TestExitCloses(t *testing.T) {
+	for _, shared := range []int{0, 1, 2} {
+		conn := pdktest.Dial(t, serve(t, &fake{handle: func(e *Event) {
+			for range shared {
+				e.Share("a", "b")
+			}
+			e.Exit(200, []byte("{}"), noStore)
+		}}).path)
+		conn.Send(pdktest.Event(2, exits, "access"))
+		for n := range 2 * (shared + 1) { // a name and arguments for each call
+			if _, err := pdktest.ReadFrame(conn); err != nil {
+				t.Fatalf("frame %d: %v", n, err)
+			}
+		}
+		for range shared {
+			if _, err := conn.Write(make([]byte, 4)); err != nil { // a reply that says nothing
+				t.Fatal(err)
+			}
+		}
+		await.Nil(t, func() error {
+			if _, err := conn.Write(nil); !errors.Is(err, syscall.EPIPE) {
+				return fmt.Errorf("after %d calls and an exit: got %v, want a closed connection", shared, err)
+			}
+			return nil
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -180,13 +181,14 @@ func (w *wire) answer(read func(message []byte) error) error {
 	return nil
 }
 
-// finish sends what waits and reads the replies that nobody waits for. The next
-// frame is then a call. A broken wire does neither.
-func (w *wire) finish() error {
+// settle sends what waits and reads replies that nobody waits for, until only left
+// are to come: none before Kong's next call, one if the last call is an exit, which has
+// none. A broken wire does neither.
+func (w *wire) settle(left int) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	for w.pending() > 0 {
+	for w.pending() > left {
 		if err := w.answer(wellFormed); err != nil {
 			return err
 		}
@@ -218,20 +220,20 @@ func (w *wire) write() error {
 	return nil
 }
 
-// hangUp ends the connection: it sends what waits, and discards what Kong still
-// sends until Kong closes the connection, or the deadline. Kong may be sending a
-// long reply before it reads, so both can run at once. If bytes were left unread,
-// closing would reset the connection, and Kong could lose what was sent.
+// hangUp ends the connection. If bytes were left unread, closing would reset it, and
+// Kong could lose what was sent. Kong sends nothing more once it has replied to all
+// calls before an exit, and a reply that nobody waits for is short. Otherwise hangUp
+// discards what comes until Kong closes the connection, or the deadline. Kong may be
+// sending a long reply before it reads, so both can run at once.
 func (w *wire) hangUp() {
-	var sending sync.WaitGroup
-	if w.broken == nil && w.pending() <= 1 { // an exit has no reply
-		w.sendLast()
-	} else {
-		sending.Go(w.sendLast)
+	defer w.conn.Close()
+	if w.pending() > 0 && !slices.Contains(w.replies[w.came:], true) && w.settle(1) == nil {
+		return
 	}
+	var sending sync.WaitGroup
+	sending.Go(w.sendLast)
 	_, _ = io.Copy(io.Discard, w.in)
 	sending.Wait()
-	_ = w.conn.Close()
 }
 
 // sendLast sends what waits and closes this direction of the connection. Kong then
