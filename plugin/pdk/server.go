@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -17,6 +18,9 @@ import (
 
 // drainTime is how long a server that ends waits for the events that run.
 const drainTime = 10 * time.Second
+
+// maxIdle is how many goroutines wait for connections at most.
+const maxIdle = 64
 
 // Plugin is what a server serves. Many goroutines use it at a time.
 type Plugin interface {
@@ -48,6 +52,8 @@ type Server struct {
 	conns map[net.Conn]bool // whether it is in the middle of a call
 	ended bool
 	wait  sync.WaitGroup
+
+	idle atomic.Int32 // goroutines that wait for a connection
 }
 
 // NewServer returns a server of the plugin that Kong knows by name.
@@ -60,16 +66,43 @@ func NewServer(name string, plugin Plugin) *Server {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
+	err := s.accept(ctx, listener)
+	if ctx.Err() == nil {
+		return errors.Join(fmt.Errorf("accept Kong's connections: %w", err), listener.Close())
+	}
+	s.drain()
+	return nil
+}
+
+// accept hands each connection to a goroutine that waits for one, or starts one:
+// every exit costs a connection, and a new goroutine would grow its stack anew.
+func (s *Server) accept(ctx context.Context, listener net.Listener) error {
+	conns := make(chan net.Conn)
+	defer close(conns)
 	for {
 		conn, err := listener.Accept()
-		if ctx.Err() != nil {
-			s.drain()
-			return nil
+		if err != nil || ctx.Err() != nil {
+			return err
 		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("accept Kong's connections: %w", err), listener.Close())
+		select {
+		case conns <- conn:
+		default:
+			s.wait.Go(func() { s.serveConns(conn, conns) })
 		}
-		s.wait.Go(func() { s.ServeConn(conn) })
+	}
+}
+
+// serveConns serves conn and then others from conns, unless enough goroutines wait
+// for them.
+func (s *Server) serveConns(conn net.Conn, conns <-chan net.Conn) {
+	for open := true; open; {
+		s.ServeConn(conn)
+		if s.idle.Add(1) > maxIdle {
+			s.idle.Add(-1)
+			return
+		}
+		conn, open = <-conns
+		s.idle.Add(-1)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -123,6 +124,39 @@ func TestExitCloses(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// TestIdleGoroutines: some goroutines stay for further connections, and end with the
+// server.
+func TestIdleGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s := serve(t, &fake{})
+	atMost := func(most int) {
+		t.Helper()
+		await.Nil(t, func() error {
+			if n := runtime.NumGoroutine(); n > most {
+				return fmt.Errorf("%d goroutines, want at most %d", n, most)
+			}
+			return nil
+		})
+	}
+	const others = 5 // the server's own, and the test's
+	for range 3 {
+		var conns []pdktest.Client
+		for range 2 * maxIdle {
+			conns = append(conns, pdktest.Dial(t, s.path))
+		}
+		for _, conn := range conns { // each keeps a goroutine busy
+			conn.Send(pdktest.Status(5, exits))
+			conn.Returned(5)
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+		atMost(before + maxIdle + others)
+	}
+	s.end()
+	atMost(before + others)
 }
 
 // TestDrain: told to end, the server lets the event that runs end and closes
