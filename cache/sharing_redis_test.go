@@ -140,7 +140,7 @@ func TestSharingFaults(t *testing.T) {
 			skip := skipping(r)
 			shares(t, r, r, "a", "x")
 			fail(server, proxy)
-			for i := 0; r.Stats().SharedSkipped == 0; i++ {
+			for i := 0; r.SharingStats().Skipped == 0; i++ {
 				r.ShareAnswer("b", []byte("y"), time.Hour)
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				begin := time.Now()

@@ -86,8 +86,8 @@ func TestHangingSharedAnswers(t *testing.T) {
 				t.Errorf("question %d: %v after %v, want that it is unavailable after %v", i, err, took, want)
 			}
 		}
-		if got := r.Stats(); got.SharedErrors != 2 || got.SharedSkipped != 3 {
-			t.Errorf("got %d errors, %d skipped, want 2 and 3", got.SharedErrors, got.SharedSkipped)
+		if got := r.SharingStats(); got.Errors != 2 || got.Skipped != 3 {
+			t.Errorf("got %d errors, %d skipped, want 2 and 3", got.Errors, got.Skipped)
 		}
 		s.read = answers
 		pass(retryInterval)
@@ -178,7 +178,7 @@ func TestSharersAreBounded(t *testing.T) {
 		if took := time.Since(begin); took > 0 {
 			t.Errorf("sharing took %v, want no time", took)
 		}
-		if got, want := r.Stats().SharedSkipped, uint64(1000-maxShares); got != want {
+		if got, want := r.SharingStats().Skipped, uint64(1000-maxShares); got != want {
 			t.Errorf("%d answers were dropped, want %d", got, want)
 		}
 	})
@@ -191,8 +191,8 @@ func TestOldShares(t *testing.T) {
 		r.ShareAnswer("old", []byte("x"), 0)
 		r.ShareAnswer("large", make([]byte, maxSharedAnswer+1), time.Hour)
 		synctest.Wait()
-		if _, writes := s.counts(); writes != 0 || r.Stats().SharedSkipped != 1 {
-			t.Errorf("wrote %d answers and skipped %d, want 0 and 1", writes, r.Stats().SharedSkipped)
+		if _, writes := s.counts(); writes != 0 || r.SharingStats().Skipped != 1 {
+			t.Errorf("wrote %d answers and skipped %d, want 0 and 1", writes, r.SharingStats().Skipped)
 		}
 	})
 }
@@ -207,7 +207,7 @@ func TestPanicWhileSharing(t *testing.T) {
 		}
 		r.ShareAnswer("b", []byte("x"), time.Hour)
 		synctest.Wait()
-		if got := r.Stats().SharedErrors; got != 2 {
+		if got := r.SharingStats().Errors; got != 2 {
 			t.Errorf("got %d errors, want 2", got)
 		}
 	})

@@ -16,10 +16,12 @@ type Stats struct {
 	Hits, Misses, Stale uint64
 	Entries, Bytes      int
 	Errors              map[string]uint64 // lookups that Redis didn't answer, by kind
-
-	SharedErrors  uint64 // shared answers that couldn't be read or written
-	SharedSkipped uint64 // those that weren't tried, because Redis had just failed or much was to do
 }
+
+// SharingStats counts, since the start, the shared answers that couldn't be read or
+// written, and those that weren't tried, because Redis had just failed or much was
+// to do.
+type SharingStats struct{ Errors, Skipped uint64 }
 
 // stats counts lookups. Safe for concurrent use.
 type stats struct {
@@ -32,12 +34,16 @@ type stats struct {
 // Stats returns the current counts.
 func (r *Records) Stats() Stats {
 	s := Stats{Hits: r.stats.hits.Load(), Misses: r.stats.misses.Load(), Stale: r.stats.stale.Load()}
-	s.SharedErrors, s.SharedSkipped = r.sharing.failed.Load(), r.sharing.skipped.Load()
 	s.Entries, s.Bytes = r.tier.size()
 	r.stats.mu.Lock()
 	defer r.stats.mu.Unlock()
 	s.Errors = maps.Clone(r.stats.errors)
 	return s
+}
+
+// SharingStats returns the current counts.
+func (r *Records) SharingStats() SharingStats {
+	return SharingStats{Errors: r.sharing.failed.Load(), Skipped: r.sharing.skipped.Load()}
 }
 
 func (s *stats) failed(err error) {
