@@ -5,7 +5,7 @@ import "strings"
 // Reuse is about answers that are given again. Times are in seconds.
 type Reuse struct {
 	Enabled         bool     `json:"enabled" default:"false" description:"Reuse enriched answers for requests that are repeated byte for byte."`
-	MaxAge          int      `json:"max_age" default:"300" between:"1,86400" description:"Seconds for which an answer may be reused after its token was signed."`
+	MaxAge          int      `json:"max_age" default:"300" between:"1,86400" description:"Seconds for which an answer may be reused after the provider was asked for it."`
 	ShareOfLife     float64  `json:"share_of_life" default:"0.75" between:"0,1" description:"Share of the token's life in which its answer may be reused."`
 	MinRemaining    int      `json:"min_remaining" default:"60" between:"0,86400" description:"Seconds of life that a reused token must have left."`
 	MaxEntries      int      `json:"max_entries" default:"10000" between:"1,10000000" description:"Largest number of answers in memory."`

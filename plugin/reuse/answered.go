@@ -81,10 +81,14 @@ func (a *Answers) judge(p *pending, authorization string, body []byte, r enrich.
 	}
 	seen := a.keys.credentials(authorization, body)
 	held, err := a.held(r)
-	if unfit != nil || err != nil || !hmac.Equal(p.seen[:], seen[:]) || !a.times.fresh(held, now) {
+	if unfit != nil || err != nil || !hmac.Equal(p.seen[:], seen[:]) {
 		return goAlone, nil
 	}
-	return look, newEntry(p.key, held, stampOf(p.marks, held.ClientID), a.times.until(held))
+	e := newEntry(p.key, held, stampOf(p.marks, held.ClientID), p.asked, a.times.until(held, p.asked))
+	if !a.times.fresh(e, now) {
+		return goAlone, nil
+	}
+	return look, e
 }
 
 // conclude gives those that wait for p their turn. The turn goLead means that p failed.
@@ -98,7 +102,7 @@ func (a *Answers) conclude(p *pending, e *entry, next turn, now time.Time) {
 		next = a.hold(e, now)
 	}
 	switch old := a.store.peek(p.key); {
-	case next == goLead && p.failed && a.times.ifProviderFails && old != nil && old.held != nil && a.times.lives(old.held, now):
+	case next == goLead && p.failed && a.times.ifProviderFails && old != nil && old.held != nil && a.times.lives(old, now):
 		next = lookOld
 	case next == goAlone:
 		a.note(p.key, now)
@@ -110,13 +114,13 @@ func (a *Answers) conclude(p *pending, e *entry, next turn, now time.Time) {
 	}
 }
 
-// hold puts e into the store, unless that has a later one. It returns what those do that
+// hold puts e into the store, unless that has a newer one. It returns what those do that
 // wait for e. a.mu must be held.
 func (a *Answers) hold(e *entry, now time.Time) turn {
 	if e.stamp != stampOf(a.marks, e.held.ClientID) {
 		return goLead // purged while the request was at the provider
 	}
-	if old := a.store.peek(e.key); old != nil && old.held != nil && old.held.Signed.After(e.held.Signed) {
+	if old := a.store.peek(e.key); old != nil && old.held != nil && old.asked.After(e.asked) {
 		return look
 	}
 	if !a.store.put(e, now) {

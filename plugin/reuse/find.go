@@ -135,7 +135,7 @@ func (v *visit) wait(ctx context.Context) turn {
 // depart remembers that the request goes to the provider. If its time to wait has
 // passed, it leads from now on.
 func (v *visit) depart() {
-	p := &pending{id: v.q.ID, key: v.key, seen: v.keys.credentials(v.q.Authorization, v.q.Body), marks: v.marks, slot: v.fleetSlot(), arrived: v.o.Now()}
+	p := &pending{id: v.q.ID, key: v.key, seen: v.keys.credentials(v.q.Authorization, v.q.Body), marks: v.marks, slot: v.fleetSlot(), asked: v.o.Now()}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
@@ -145,10 +145,10 @@ func (v *visit) depart() {
 		v.leads = v.leave() == stay || v.leads
 	}
 	if v.leads {
-		v.flights.lead(v.key, p.id, p.arrived)
+		v.flights.lead(v.key, p.id, p.asked)
 	}
 	v.leads = false
-	v.forget(v.pending.add(p), p.arrived)
+	v.forget(v.pending.add(p), p.asked)
 }
 
 // leave ends the request's wait. v.mu must be held.

@@ -46,6 +46,7 @@ func TestAges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(cfg *schema.Config) { test.change(&cfg.Reuse) }, func(t *testing.T, g *gateway) {
 				g.life = test.life
+				g.provider = func(*Request) reply { return reply{} }
 				g.expect("the first", request(), enrich.Enriched, 1)
 				if test.until > 0 {
 					time.Sleep(test.until - time.Millisecond)
@@ -58,17 +59,40 @@ func TestAges(t *testing.T) {
 	}
 }
 
-// TestFromTheFuture: an answer that was signed later than now, by more than the leeway,
+// TestFromTheFuture: an answer that was asked for later than now, by more than the leeway,
 // isn't given.
 func TestFromTheFuture(t *testing.T) {
 	limits := newTimes(&schema.Config{Leeway: 60, Reuse: schema.Reuse{MaxAge: 300, ShareOfLife: 1, IfProviderFails: true}})
 	now := time.Now()
 	for ahead, want := range map[time.Duration]bool{60 * time.Second: true, 60*time.Second + 1: false} {
-		h := &enrich.Held{Signed: now.Add(ahead), Expires: now.Add(time.Hour)}
-		if fresh, lives := limits.fresh(h, now), limits.lives(h, now); fresh != want || lives != want {
+		e := &entry{held: &enrich.Held{Expires: now.Add(time.Hour)}, asked: now.Add(ahead)}
+		if fresh, lives := limits.fresh(e, now), limits.lives(e, now); fresh != want || lives != want {
 			t.Errorf("%v ahead: got fresh %t, lives %t, want %t", ahead, fresh, lives, want)
 		}
 	}
+}
+
+// TestAgeCountsFromTheQuestion: the provider checked the credentials at some time before
+// its answer came, so the time that it took makes the answer older.
+func TestAgeCountsFromTheQuestion(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		g.provider = func(*Request) reply { return reply{takes: 50 * time.Second} }
+		g.expect("the first", request(), enrich.Enriched, 1)
+		time.Sleep(250*time.Second - time.Millisecond)
+		g.expect("before max_age", request(), enrich.Reused, 1)
+		time.Sleep(time.Millisecond)
+		g.expect("at max_age", request(), enrich.Enriched, 2)
+	})
+}
+
+// TestClockSetBack: an answer that seems to come from the future isn't given. The provider
+// is asked.
+func TestClockSetBack(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		g.expect("the first", request(), enrich.Enriched, 1)
+		g.o.Now = func() time.Time { return time.Now().Round(0).Add(-time.Hour) }
+		g.expect("an hour back", request(), enrich.Enriched, 2)
+	})
 }
 
 // TestPurge: an answer is given only while the marks of all and of its client are what

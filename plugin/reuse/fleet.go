@@ -13,6 +13,7 @@ import (
 type sharedForm struct {
 	All    string       `json:"all"` // the purge marks of its request
 	Client string       `json:"client"`
+	Asked  int64        `json:"asked"` // when the provider was asked, in ms since 1970
 	Held   *enrich.Held `json:"held"`
 }
 
@@ -31,7 +32,7 @@ func (v *visit) fleetSlot() *slot {
 // wait get it, too.
 func (v *visit) ask(ctx context.Context, e *entry) (enrich.Result, bool) {
 	shared := v.shared(ctx)
-	if shared == nil || e != nil && e.held != nil && !shared.held.Signed.After(e.held.Signed) || !v.adopt(shared) {
+	if shared == nil || e != nil && e.held != nil && !shared.asked.After(e.asked) || !v.adopt(shared) {
 		return enrich.Result{}, false
 	}
 	r, ok := v.give(ctx, shared, false, nil)
@@ -44,7 +45,7 @@ func (v *visit) ask(ctx context.Context, e *entry) (enrich.Result, bool) {
 // adopt holds e, which another gateway held, if it may be of use.
 func (v *visit) adopt(e *entry) bool {
 	now := v.o.Now()
-	if !v.times.lives(e.held, now) {
+	if !v.times.lives(e, now) {
 		return false
 	}
 	v.mu.Lock()
@@ -96,7 +97,18 @@ func (v *visit) open(s *slot, value []byte) (*entry, error) {
 	if form.Held == nil {
 		return nil, errors.New("the shared value has no answer")
 	}
-	return newEntry(v.key, form.Held, stamp{form.All, form.Client}, v.times.until(form.Held)), nil
+	asked := v.clockOf(form.Asked)
+	return newEntry(v.key, form.Held, stamp{form.All, form.Client}, asked, v.times.until(form.Held, asked)), nil
+}
+
+// clockOf returns the time that another gateway's clock showed as ms since 1970. If that
+// clock is a little ahead, it is now: nothing gets younger than it is.
+func (v *visit) clockOf(ms int64) time.Time {
+	asked, now := time.UnixMilli(ms), v.o.Now()
+	if ahead := wallClock(now, asked); 0 < ahead && ahead <= v.times.leeway {
+		return now
+	}
+	return asked
 }
 
 // share gives the fleet the answer in e.
@@ -105,7 +117,7 @@ func (a *Answers) share(s *slot, e *entry) {
 	if s == nil || life < time.Millisecond {
 		return
 	}
-	text, err := json.Marshal(sharedForm{e.stamp.all, e.stamp.client, e.held})
+	text, err := json.Marshal(sharedForm{e.stamp.all, e.stamp.client, e.asked.UnixMilli(), e.held})
 	if err != nil {
 		return
 	}

@@ -21,9 +21,9 @@ func (v *visit) give(ctx context.Context, e *entry, settled bool, failing error)
 		return enrich.Result{}, false
 	}
 	switch now := v.o.Now(); {
-	case v.times.fresh(e.held, now):
+	case v.times.fresh(e, now):
 		return v.again(ctx, e, settled)
-	case !v.times.ifProviderFails || !v.times.lives(e.held, now):
+	case !v.times.ifProviderFails || !v.times.lives(e, now):
 		return enrich.Result{}, false
 	}
 	if failing == nil {
@@ -58,7 +58,7 @@ func (v *visit) again(ctx context.Context, e *entry, settled bool) (enrich.Resul
 		}
 		return enrich.Result{}, false
 	}
-	if !v.times.lives(e.held, v.o.Now()) { // Again took its time
+	if !v.times.lives(e, v.o.Now()) { // Again took its time
 		return enrich.Result{}, false
 	}
 	if !settled {

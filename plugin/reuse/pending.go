@@ -13,13 +13,13 @@ const (
 
 // pending is a request that is at the provider.
 type pending struct {
-	id      string
-	key     key
-	seen    key               // of what the response phase must see, too
-	marks   map[string]string // as known before the provider was asked
-	slot    *slot             // nil if answers aren't shared
-	arrived time.Time
-	failed  bool // the provider answered 429 or 5xx
+	id     string
+	key    key
+	seen   key               // of what the response phase must see, too
+	marks  map[string]string // as known before the provider was asked
+	slot   *slot             // nil if answers aren't shared
+	asked  time.Time         // when it went to the provider
+	failed bool              // the provider answered 429 or 5xx
 }
 
 // pendings are bounded by their number and by time. Not safe for concurrent use.
@@ -40,14 +40,14 @@ func newPendings() pendings {
 func (s pendings) add(p *pending) (forgotten []*pending) {
 	s.byID.Remove(p.id) // a handler can run twice for a request
 	s.byID.Add(p.id, p)
-	return s.sweep(p.arrived)
+	return s.sweep(p.asked)
 }
 
 // sweep forgets what is too old or too much at now.
 func (s pendings) sweep(now time.Time) (forgotten []*pending) {
 	for {
 		_, oldest, ok := s.byID.GetOldest()
-		if !ok || now.Sub(oldest.arrived) < pendingLife && s.byID.Len() <= maxPending {
+		if !ok || now.Sub(oldest.asked) < pendingLife && s.byID.Len() <= maxPending {
 			return forgotten
 		}
 		s.byID.RemoveOldest()

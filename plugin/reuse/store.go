@@ -25,6 +25,7 @@ type entry struct {
 	key   key
 	held  *enrich.Held // nil: requests of the key don't wait for each other
 	stamp stamp
+	asked time.Time // when the request went to the provider
 	until time.Time // after this it is of no use
 	bytes int       // of memory
 
@@ -32,8 +33,8 @@ type entry struct {
 	protected bool
 }
 
-func newEntry(k key, h *enrich.Held, s stamp, until time.Time) *entry {
-	return &entry{key: k, held: h, stamp: s, until: until, bytes: entrySize + h.Size()}
+func newEntry(k key, h *enrich.Held, s stamp, asked, until time.Time) *entry {
+	return &entry{key: k, held: h, stamp: s, asked: asked, until: until, bytes: entrySize + h.Size()}
 }
 
 // newNote returns the note that an answer to k can't be held.

@@ -37,7 +37,7 @@ func (s shelf) add(n int, client string, body int) *entry {
 	}
 	h := *s.held
 	h.ClientID, h.Body = client, make([]byte, body)
-	e := newEntry(numbered(n), &h, stamp{}, s.now.Add(time.Hour))
+	e := newEntry(numbered(n), &h, stamp{}, s.now, s.now.Add(time.Hour))
 	s.put(e, s.now)
 	return e
 }

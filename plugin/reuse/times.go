@@ -22,29 +22,41 @@ func newTimes(cfg *schema.Config) times {
 	}
 }
 
-// fresh reports whether h may be given again at now while the provider works.
-func (t times) fresh(h *enrich.Held, now time.Time) bool {
-	return t.lives(h, now) && now.Sub(h.Signed) < t.freshFor(h)
+// fresh reports whether the answer in e may be given again at now while the provider
+// works.
+func (t times) fresh(e *entry, now time.Time) bool {
+	return t.lives(e, now) && age(e.asked, now) < t.freshFor(e.held, e.asked)
 }
 
-// lives reports whether h may be given again at now if the provider fails. An answer
-// from the future has a wrong time, so its age isn't known.
-func (t times) lives(h *enrich.Held, now time.Time) bool {
-	return h.Expires.Sub(now) > t.minRemaining && now.Sub(h.Signed) >= -t.leeway
+// lives reports whether the answer in e may be given again at now if the provider fails.
+// An answer from the future has a wrong time, so its age isn't known.
+func (t times) lives(e *entry, now time.Time) bool {
+	return life(e.held, e.asked)-age(e.asked, now) > t.minRemaining && wallClock(e.asked, now) >= -t.leeway
 }
 
-func (t times) freshFor(h *enrich.Held) time.Duration {
-	return min(t.maxAge, time.Duration(t.shareOfLife*float64(h.Expires.Sub(h.Signed))))
+// freshFor is how long after asked h may be given again.
+func (t times) freshFor(h *enrich.Held, asked time.Time) time.Duration {
+	return min(t.maxAge, time.Duration(t.shareOfLife*float64(life(h, asked))))
 }
 
-// until returns when h has no more use.
-func (t times) until(h *enrich.Held) time.Time {
-	end := h.Expires.Add(-t.minRemaining)
-	if fresh := h.Signed.Add(t.freshFor(h)); !t.ifProviderFails && fresh.Before(end) {
-		return fresh
+// until returns when h, for which the provider was asked at asked, has no more use.
+func (t times) until(h *enrich.Held, asked time.Time) time.Time {
+	usable := life(h, asked) - t.minRemaining
+	if !t.ifProviderFails {
+		usable = min(usable, t.freshFor(h, asked))
 	}
-	return end
+	return asked.Add(usable)
 }
+
+// life is how long the token in h lives after asked.
+func life(h *enrich.Held, asked time.Time) time.Duration { return wallClock(asked, h.Expires) }
+
+// age is the time since the provider was asked. It checked the credentials after that,
+// but nobody knows when. The clock on the wall can be set back, and the monotonic one
+// stops while the machine is suspended, so the greater difference counts.
+func age(asked, now time.Time) time.Duration { return max(now.Sub(asked), wallClock(asked, now)) }
+
+func wallClock(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Round(0)) }
 
 // stamp is what the purge marks of a client were.
 type stamp struct{ all, client string }
