@@ -19,6 +19,7 @@ type Request struct {
 	Upgrade, ContentType, ContentEncoding, Authorization, Cookie string
 
 	Body      []byte // nil if nobody asked for it, or if Kong hasn't it in memory
+	Route     string // Kong's id of the route that it took, "" if nobody asked for it
 	Variables Values
 }
 
@@ -27,7 +28,7 @@ type Request struct {
 // cost the most. So they are those that decide, and go in one round trip.
 type RequestQuestions struct {
 	calls     calls
-	body      bool
+	whole     bool
 	variables []string
 }
 
@@ -37,11 +38,12 @@ var requestVariables = [...]string{
 }
 
 // PrepareRequest prepares the questions of [Event.Request]: those of every access
-// phase, the request's body if body says so, and further variables of nginx.
-func PrepareRequest(body bool, variables ...string) RequestQuestions {
-	q := RequestQuestions{calls: calls{}.withVariables(requestVariables[:]...), body: body, variables: variables}
-	if body {
-		q.calls = q.calls.with("kong.request.get_raw_body", nothing)
+// phase, the request's body and its route if whole says so, and further variables of
+// nginx.
+func PrepareRequest(whole bool, variables ...string) RequestQuestions {
+	q := RequestQuestions{calls: calls{}.withVariables(requestVariables[:]...), whole: whole, variables: variables}
+	if whole {
+		q.calls = q.calls.with("kong.request.get_raw_body", nothing).with("kong.router.get_route", nothing)
 	}
 	q.calls = q.calls.withVariables(variables...)
 	return q
@@ -57,10 +59,15 @@ func (e *Event) Request(q RequestQuestions) (r Request, err error) {
 		}
 		*to = string(text)
 	}
-	if q.body {
+	if q.whole {
 		if r.Body, err = e.bodyInMemory(); err != nil {
 			return r, err
 		}
+		route, err := e.bytes("the route") // its first field is its id
+		if err != nil {
+			return r, err
+		}
+		r.Route = string(route)
 	}
 	if r.Variables, err = e.variables(q.variables); err != nil {
 		return r, err

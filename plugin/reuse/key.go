@@ -14,6 +14,7 @@ import (
 // are joined by commas.
 type Request struct {
 	ID              string // Kong's, the same in both phases
+	Route           string // Kong's id of the route that it took
 	Line            string // the whole request line
 	Host            string
 	ContentType     string
@@ -31,7 +32,7 @@ const maxBody = 8192
 
 // eligible reports whether an answer to q may be given again at all.
 func (q *Request) eligible() bool {
-	return q.ID != "" && !q.Bypass && strings.HasPrefix(q.Line, "POST ") && len(q.Body) > 0 && len(q.Body) <= maxBody
+	return q.ID != "" && q.Route != "" && !q.Bypass && strings.HasPrefix(q.Line, "POST ") && len(q.Body) > 0 && len(q.Body) <= maxBody
 }
 
 // What is authenticated begins with one of these bytes, so that one kind of text is
@@ -46,7 +47,7 @@ const (
 func appendRequest(to []byte, identity *[sha256.Size]byte, q *Request) []byte {
 	to = append(to, wholeRequest)
 	to = append(to, identity[:]...)
-	for _, text := range [...]string{q.Line, q.Host, q.ContentType, q.ContentEncoding, q.Authorization, q.Cookie} {
+	for _, text := range [...]string{q.Route, q.Line, q.Host, q.ContentType, q.ContentEncoding, q.Authorization, q.Cookie} {
 		to = appendPart(to, text)
 	}
 	to = binary.BigEndian.AppendUint64(to, uint64(len(q.Vary)))

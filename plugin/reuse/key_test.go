@@ -14,6 +14,7 @@ import (
 func request() Request {
 	return Request{
 		ID:              "8a7f",
+		Route:           "570aa1c6-3d91-5adc-806c-112d36e3ff7e",
 		Line:            "POST /oauth2/token HTTP/1.1",
 		Host:            "auth.example.com",
 		ContentType:     "application/x-www-form-urlencoded",
@@ -78,6 +79,7 @@ func TestKeyOfNeighbours(t *testing.T) {
 		"a space":                func(q *Request) { q.Body = append(q.Body, ' ') },
 		"a NUL":                  func(q *Request) { q.Body = append(q.Body, 0) },
 		"another host":           func(q *Request) { q.Host = "auth.example.com:8443" },
+		"another route":          func(q *Request) { q.Route = "d0ab32c8-4170-5923-912d-42ce5868835d" },
 		"a query":                func(q *Request) { q.Line = "POST /oauth2/token?scope=a HTTP/1.1" },
 		"the cookie elsewhere":   func(q *Request) { q.Authorization, q.Cookie = q.Authorization+q.Cookie, "" },
 		"the headers swapped":    func(q *Request) { q.Authorization, q.Cookie = q.Cookie, q.Authorization },
@@ -134,6 +136,7 @@ func TestEligible(t *testing.T) {
 		"POSTS":        {func(q *Request) { q.Line = "POSTS / HTTP/1.1" }, false},
 		"no line":      {func(q *Request) { q.Line = "" }, false},
 		"no id":        {func(q *Request) { q.ID = "" }, false},
+		"no route":     {func(q *Request) { q.Route = "" }, false},
 	} {
 		q := request()
 		test.change(&q)
