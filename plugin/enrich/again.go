@@ -20,6 +20,9 @@ func (e *Enricher) Again(ctx context.Context, h *Held, ip string, now time.Time)
 	if h.Expires.Sub(now) < time.Second {
 		return Result{}, errors.New("the token's life has ended")
 	}
+	if id, _, err := tokenClient(h.claims, e.cfg.ClientIDClaim); err != nil || id != h.ClientID {
+		return Result{}, errors.New("the token names another client")
+	}
 	if !e.cfg.Enforces(h.ClientID) {
 		return Result{}, errors.New("the client is observed, so it gets the provider's own answer")
 	}

@@ -4,9 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
 
@@ -54,6 +61,138 @@ func TestInOutage(t *testing.T) {
 	must(t, err)
 	if out := r.InOutage(context.DeadlineExceeded); out.Outcome != ReusedInOutage || out.Action != Replace || !out.Logged() || out.Failed() || out.Cause == nil {
 		t.Errorf("got %+v, want the same answer with another outcome, which is logged", out)
+	}
+}
+
+// TestAgainSeesChanges: whatever would refuse the exchange now, or change its token,
+// keeps the answer from being given again.
+func TestAgainSeesChanges(t *testing.T) {
+	organization := func(name, value string) func(*fixture) {
+		return func(f *fixture) {
+			changed := maps.Clone(f.records["org:"+testOrg].(schema.Record))
+			changed[name] = value
+			f.records["org:"+testOrg] = changed
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*fixture)
+		why    string
+	}{
+		{"nothing", func(*fixture) {}, ""},
+		{"a property that no claim reads", organization("plan", "silver"), ""},
+		{"suspended organization", organization("is_suspended", "TRUE"), "suspended_organization"},
+		{"changed property", organization("name", "Acme Ltd"), "the claims would differ"},
+		{"one byte more", organization("name", "Acme Inc "), "the claims would differ"},
+		{"missing property", organization("name", ""), "missing_property"},
+		{"suspension that can't be read", organization("is_suspended", "perhaps"), "invalid_record"},
+		{"unknown application", func(f *fixture) { delete(f.records, "app:"+testClient) }, "unknown_application"},
+		{"unknown organization", func(f *fixture) { delete(f.records, "org:"+testOrg) }, "unknown_organization"},
+		{"another organization", func(f *fixture) {
+			f.records["app:"+testClient] = schema.Record{"org_code": "org_2"}
+			f.records["org:org_2"] = schema.Record{"code": "org_2", "name": "Acme Inc"}
+		}, "the claims would differ"},
+		{"invalid record", func(f *fixture) { f.records["org:"+testOrg] = schema.ErrInvalidRecord }, "invalid_record"},
+		{"Redis is away", func(f *fixture) { f.records["org:"+testOrg] = schema.ErrUnavailable }, "lookup_unavailable"},
+		{"Redis is away, and the record is old", func(f *fixture) {
+			f.records["org:"+testOrg] = outdated(f.records["org:"+testOrg].(schema.Record))
+		}, "lookup_unavailable"},
+		{"another management audience", func(f *fixture) { f.set("", "management_audiences", []any{"https://api.example.com"}) }, "management_audience"},
+		{"another claim for the client", func(f *fixture) { f.set("", "client_id_claim", []any{"jti"}) }, "the token names another client"},
+		{"observed", func(f *fixture) { f.set("", "mode", "observe") }, "the client is observed"},
+		{"rotated key", func(f *fixture) { f.ring = newRing("ec") }, "another key signs"},
+		{"no key", func(f *fixture) { f.ring, f.ringErr = nil, errors.New("no ring") }, "no ring"},
+		{"a workflow that adds a claim", func(f *fixture) { f.workflow = setting("tier", `"gold"`) }, "the claims would differ"},
+		{"a workflow that fails", func(f *fixture) { f.workflow = throwing("no plan") }, "workflow_failed"},
+		{"a workflow that adds nothing", func(f *fixture) { f.workflow = setting("org_name", `"Acme Inc"`) }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			_, h := f.held()
+			tt.change(f)
+			r, err := f.enricher().Again(context.Background(), h, "", testNow)
+			if (err == nil) != (tt.why == "") || err != nil && !strings.Contains(err.Error(), tt.why) {
+				t.Fatalf("got %v, want the reason %q", err, tt.why)
+			}
+			if err != nil && !reflect.DeepEqual(r, Result{}) {
+				t.Errorf("got %+v beside the reason %v, want nothing", r, err)
+			}
+			if err != nil && strings.Contains(err.Error(), "Acme") {
+				t.Errorf("the reason has a property's value: %v", err)
+			}
+		})
+	}
+}
+
+// TestAgainWithIP: an expression reads the address of the client that asks now.
+func TestAgainWithIP(t *testing.T) {
+	f := newFixture(t)
+	f.set("", "claims", []any{map[string]any{"name": "inside", "type": "boolean", "expr": `event.request.ip.startsWith("10.")`}})
+	f.exchange.IP = "10.0.0.1"
+	e, h := f.held()
+	if _, err := e.Again(context.Background(), h, "10.0.0.2", testNow); err != nil {
+		t.Errorf("another address with the same claims: got %v, want the answer", err)
+	}
+	if _, err := e.Again(context.Background(), h, "192.0.2.1", testNow); err == nil {
+		t.Error("an address with another claim: got the answer, want none")
+	}
+}
+
+// TestAgainRunsWorkflow: what it prints is in the result if the answer is given.
+func TestAgainRunsWorkflow(t *testing.T) {
+	f, value := newFixture(t), `"a"`
+	f.workflow = code{run: func(Event, []splice.Member, Related) ([]splice.Member, []string, error) {
+		return []splice.Member{{Name: "tier", Value: jsontext.Value(value)}}, []string{"it ran"}, nil
+	}}
+	e, h := f.held()
+	r, err := e.Again(context.Background(), h, "", testNow)
+	must(t, err)
+	if !slices.Equal(r.Printed, []string{"it ran"}) || !slices.Equal(r.Computed, []string{"tier"}) {
+		t.Errorf("printed %q, computed %q, want it ran and tier", r.Printed, r.Computed)
+	}
+	value = `"b"`
+	if r, err := e.Again(context.Background(), h, "", testNow); err == nil || r.Printed != nil {
+		t.Errorf("got %v with %q, want another claim and nothing printed", err, r.Printed)
+	}
+}
+
+// TestAgainComparesBytes: claims are the same only if they are written alike.
+func TestAgainComparesBytes(t *testing.T) {
+	f, value := newFixture(t), `1.0`
+	f.workflow = code{run: func(Event, []splice.Member, Related) ([]splice.Member, []string, error) {
+		return []splice.Member{{Name: "limit", Value: jsontext.Value(value)}}, nil, nil
+	}}
+	e, h := f.held()
+	for _, other := range []string{`1`, `1.00`, `1.0 `, `"1.0"`} {
+		value = other
+		if _, err := e.Again(context.Background(), h, "", testNow); err == nil {
+			t.Errorf("%s instead of 1.0: got the answer, want none", other)
+		}
+	}
+}
+
+// TestAgainEqualsFirst: after any exchange whose answer may be given again, an answer
+// is given, and describes the same token.
+func TestAgainEqualsFirst(t *testing.T) {
+	for _, tt := range reusableTests {
+		if tt.why != "" {
+			continue
+		}
+		f := newFixture(t)
+		f.set("reuse", "enabled", true)
+		tt.spoil(f)
+		first := f.want(Enriched)
+		h, err := first.Held()
+		must(t, err)
+		again, err := f.enricher().Again(context.Background(), h, f.exchange.IP, testNow)
+		must(t, err)
+		if got, want := again.Issued(), first.Issued(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: issued %+v, want %+v", tt.name, got, want)
+		}
+		before, _ := bodyText(t, first.Body, "access_token")
+		if after, _ := bodyText(t, again.Body, "access_token"); after != before {
+			t.Errorf("%s: another token", tt.name)
+		}
 	}
 }
 

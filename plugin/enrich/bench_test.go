@@ -27,6 +27,25 @@ func BenchmarkManagement(b *testing.B) {
 	f.bench(b, ManagementAudience)
 }
 
+// BenchmarkAgain is the answer to a repeated request: what BenchmarkEnrich does without
+// the verification and the signature. BenchmarkHold is an exchange whose answer may be
+// given again.
+func BenchmarkAgain(b *testing.B) {
+	e, h := newFixture(b).held()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Again(context.Background(), h, "", testNow); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHold(b *testing.B) {
+	f := newFixture(b)
+	f.set("reuse", "enabled", true)
+	f.bench(b, Enriched)
+}
+
 // bench decides the exchange as the plugin does, from a part of it. The provider's
 // key comes from a JWK set, which verifies fastest.
 func (f *fixture) bench(b *testing.B, want Outcome) {

@@ -1,7 +1,9 @@
 package enrich
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"m2m-token-enricher/plugin/jws"
@@ -27,7 +29,7 @@ type Held struct {
 const maxHeldSize = 64 << 10
 
 // entrySize is what an answer takes beside its texts, about.
-const entrySize = 512
+const entrySize = 768
 
 // Size is how many bytes of memory the answer takes, about.
 func (h *Held) Size() int {
@@ -38,7 +40,7 @@ func (h *Held) Size() int {
 // memberSize is what a member of an object takes beside its text.
 const memberSize = 56
 
-// complete reads what the fields say, and returns why the answer can't be held.
+// complete reads the body and the payload, and returns why the answer can't be held.
 func (h *Held) complete() error {
 	if len(h.Body)+len(h.Payload)+sizeOf(h.Added) > maxHeldSize {
 		return fmt.Errorf("the answer has more than %d bytes", maxHeldSize)
@@ -47,17 +49,25 @@ func (h *Held) complete() error {
 	if err != nil {
 		return fmt.Errorf("the provider's claims: %w", err)
 	}
+	h.claims = jws.Claims{Object: claims}
 	body, err := splice.Parse(h.Body)
 	if err != nil {
 		return fmt.Errorf("the answer: %w", err)
 	}
-	h.claims = jws.Claims{Object: claims}
-	h.countdowns, err = countdownsOf(body)
-	if err != nil {
+	if h.countdowns, err = countdownsOf(body); err != nil {
 		return err
 	}
 	for _, c := range h.countdowns {
 		h.Expires = c.earlier(h.Signed, h.Expires)
 	}
 	return nil
+}
+
+// cloned returns claims without the larger texts of which their values are parts.
+func cloned(claims []splice.Member) []splice.Member {
+	own := slices.Clone(claims)
+	for i := range own {
+		own[i].Value = bytes.Clone(own[i].Value)
+	}
+	return own
 }

@@ -1,19 +1,18 @@
 package enrich
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
 
-// heldForm is the form in which gateways share a held answer. One of another version
-// of the plugin may have other members, and isn't read.
+// heldForm is the form in which gateways share a held answer. Its bytes are in
+// base64. Another version of the plugin may have another form, which isn't read.
 type heldForm struct {
 	ClientID string      `json:"client_id"`
 	KeyID    string      `json:"kid"`
@@ -26,13 +25,13 @@ type heldForm struct {
 
 type addedForm struct {
 	Name  string `json:"name"`
-	Value []byte `json:"value"` // base64 keeps its bytes
+	Value []byte `json:"value"`
 }
 
-// maxHeldForm is the size of a form: base64 makes four bytes of three.
+// maxHeldForm is the size of a form. Base64 makes four bytes of three.
 const maxHeldForm = 2 * maxHeldSize
 
-// MarshalJSON implements [json.Marshaler].
+// MarshalJSON returns the form of h.
 func (h *Held) MarshalJSON() ([]byte, error) {
 	form := heldForm{h.ClientID, h.KeyID, h.Signed.UnixMilli(), h.Expires.Unix(), h.Body, h.Payload, nil}
 	for _, m := range h.Added {
@@ -41,15 +40,14 @@ func (h *Held) MarshalJSON() ([]byte, error) {
 	return json.Marshal(form)
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. Its errors quote nothing.
+// UnmarshalJSON reads the form of an answer, and nothing else. Its errors quote no
+// part of it.
 func (h *Held) UnmarshalJSON(text []byte) error {
-	if len(text) > maxHeldForm {
-		return errors.New("the shared answer is too large")
-	}
 	var form heldForm
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if d.Decode(&form) != nil {
+	if len(text) > maxHeldForm || json.Unmarshal(text, &form, json.RejectUnknownMembers(true)) != nil {
+		return errHeldForm
+	}
+	if !schema.ValidID(form.ClientID) || form.KeyID == "" {
 		return errHeldForm
 	}
 	restored := Held{
@@ -57,13 +55,10 @@ func (h *Held) UnmarshalJSON(text []byte) error {
 		Body: form.Body, Payload: form.Payload,
 	}
 	for _, m := range form.Added {
-		if value := jsontext.Value(m.Value); m.Name == "" || !value.IsValid() {
+		if m.Name == "" || !jsontext.Value(m.Value).IsValid() {
 			return errHeldForm
 		}
 		restored.Added = append(restored.Added, splice.Member{Name: m.Name, Value: m.Value})
-	}
-	if !schema.ValidID(restored.ClientID) || restored.KeyID == "" || !restored.Signed.Before(restored.Expires) {
-		return errHeldForm
 	}
 	if err := restored.complete(); err != nil {
 		return err

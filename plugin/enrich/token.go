@@ -1,11 +1,13 @@
 package enrich
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"m2m-token-enricher/plugin/jws"
@@ -115,9 +117,10 @@ func (e *Enricher) hold(request Request, response tokenResponse, signed signed, 
 	if err != nil {
 		return nil, err
 	}
-	h := &Held{
-		ClientID: r.ClientID, KeyID: signed.keyID, Signed: signed.at.Round(0), Expires: expires, // Round(0): by the clock on the wall, as Expires
-		Body: r.Body, Payload: claims.Bytes(), Added: r.issued.added,
+	h := &Held{ // of clones, so that it keeps nothing larger
+		ClientID: strings.Clone(r.ClientID), KeyID: signed.keyID,
+		Signed: signed.at.Round(0), Expires: expires, // Round(0): by the clock on the wall, as Expires
+		Body: bytes.Clone(r.Body), Payload: bytes.Clone(claims.Bytes()), Added: cloned(r.issued.added),
 	}
 	if err := h.complete(); err != nil {
 		return nil, err
