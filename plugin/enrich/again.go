@@ -34,7 +34,10 @@ func (e *Enricher) Again(ctx context.Context, h *Held, ip string, now time.Time)
 		return Result{}, errors.New("another key signs now")
 	}
 	r := Result{Outcome: Reused, Action: Replace, Status: http.StatusOK, Token: true, ClientID: h.ClientID}
-	if r.issued, err = e.enrichment(ctx, h.claims, ip, &r); err != nil {
+	switch r.issued, err = e.enrichment(ctx, h.claims, ip, &r); {
+	case err != nil && ctx.Err() != nil:
+		return Result{}, decided(InternalError, "compare the claims: %w", ctx.Err())
+	case err != nil:
 		return Result{}, err
 	}
 	if !slices.EqualFunc(r.issued.added, h.Added, identical) {

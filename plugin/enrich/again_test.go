@@ -218,3 +218,20 @@ func TestAgainUnknown(t *testing.T) {
 		})
 	}
 }
+
+// TestAgainTakesNoLonger: an answer that can't be compared in time isn't a no.
+func TestAgainTakesNoLonger(t *testing.T) {
+	for name, spoil := range map[string]func(*fixture){
+		"expression": func(f *fixture) { f.set("", "claims", []any{map[string]any{"name": "tier", "expr": `"gold"`}}) },
+		"workflow":   func(f *fixture) { f.workflow = setting("tier", `"gold"`) },
+	} {
+		f := newFixture(t)
+		spoil(f)
+		e, h := f.held()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := e.Again(ctx, h, "", testNow); err == nil || !Unknown(err) {
+			t.Errorf("%s: got %v, unknown: %t, want that the time ended, which is unknown", name, err, Unknown(err))
+		}
+	}
+}

@@ -90,7 +90,7 @@ func TestFlood(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newShelf(t, 100, 100_000)
+			s := newShelf(t, 100, 120_000)
 			for n := range 70 {
 				s.use(s.add(n, "", 10))
 			}
