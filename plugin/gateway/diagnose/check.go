@@ -116,7 +116,7 @@ func checkRecords(ctx context.Context, g *gateway.Gateway) []Finding {
 		masters, err := g.Records.Tracked(ctx)
 		findings = append(findings, Finding{What: fmt.Sprintf("cache.invalidation: %d masters", masters), Err: err})
 	}
-	return findings
+	return append(findings, checkReuse(ctx, g)...)
 }
 
 // countRecords fails unless the server only doesn't list what it has: lookups don't
