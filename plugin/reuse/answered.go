@@ -41,9 +41,10 @@ func (a *Answers) failed(id string) (k key, ok bool) {
 	return p.key, true
 }
 
-// Answered is for the response phase of every exchange, whatever its result r.
-// authorization and body are as this phase sees them. unfit is why the answer can't be
-// given again, as far as the caller knows, such as a Set-Cookie.
+// Answered is for the response phase of every exchange, whatever its result r. For an
+// answer 429 or 5xx, Instead came before. authorization and body are as this phase sees
+// them. unfit is why the answer can't be given again, as far as the caller knows, such as
+// a Set-Cookie.
 func (a *Answers) Answered(id, authorization string, body []byte, r enrich.Result, unfit error) {
 	a.made.Add(1)
 	a.provider.answered()
@@ -51,8 +52,17 @@ func (a *Answers) Answered(id, authorization string, body []byte, r enrich.Resul
 	if p == nil {
 		return
 	}
-	if e := a.learn(p, authorization, body, r, unfit); e != nil {
-		a.share(p.slot, e)
+	now := a.o.Now()
+	l := lesson{next: goLead} // also after a panic
+	func() {
+		defer func() { l = a.conclude(p, l, now) }()
+		l = a.judge(p, authorization, body, r, unfit, now)
+	}()
+	switch {
+	case l.held != nil:
+		a.share(p.slot, l.held)
+	case l.dropped != nil:
+		a.shareRefusal(p.slot, l.dropped)
 	}
 }
 
@@ -63,55 +73,61 @@ func (a *Answers) take(id string) *pending {
 	return a.pending.take(id)
 }
 
-// learn gives those that wait for p their turn, and returns what is held now, nil if it
-// is nothing.
-func (a *Answers) learn(p *pending, authorization string, body []byte, r enrich.Result, unfit error) *entry {
-	now := a.o.Now()
-	next, e := goLead, (*entry)(nil)
-	defer func() { a.conclude(p, e, next, now) }() // also after a panic
-	next, e = a.judge(p, authorization, body, r, unfit, now)
-	return e
+// lesson is what an answer of the provider teaches.
+type lesson struct {
+	next    turn   // of the requests that wait; goLead if the answer is a failure
+	held    *entry // nil if the answer can't be given again
+	refused bool   // the provider doesn't accept the request any more
+	dropped *entry // what was held before that
 }
 
-// judge returns what the answer to p is for the requests that wait, and the entry if it
-// may be held.
-func (a *Answers) judge(p *pending, authorization string, body []byte, r enrich.Result, unfit error, now time.Time) (turn, *entry) {
+// judge returns what the answer to p teaches.
+func (a *Answers) judge(p *pending, authorization string, body []byte, r enrich.Result, unfit error, now time.Time) lesson {
 	if p.failed || r.Failed() || r.Outcome == enrich.UpstreamError {
-		return goLead, nil
+		return lesson{next: goLead, refused: !p.failed && r.Outcome == enrich.UpstreamError}
 	}
 	seen := a.keys.credentials(authorization, body)
 	held, err := a.held(r)
 	if unfit != nil || err != nil || !hmac.Equal(p.seen[:], seen[:]) {
-		return goAlone, nil
+		return lesson{next: goAlone}
 	}
 	e := newEntry(p.key, held, stampOf(p.marks, held.ClientID), p.asked, a.times.until(held, p.asked))
 	if !a.times.fresh(e, now) {
-		return goAlone, nil
+		return lesson{next: goAlone}
 	}
-	return look, e
+	return lesson{next: look, held: e}
 }
 
-// conclude gives those that wait for p their turn. The turn goLead means that p failed.
-func (a *Answers) conclude(p *pending, e *entry, next turn, now time.Time) {
+// conclude learns l, and gives those that wait for p their turn. It returns what was
+// held and dropped.
+func (a *Answers) conclude(p *pending, l lesson, now time.Time) lesson {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
-		return
+		return lesson{}
 	}
-	if next == look {
-		next = a.hold(e, now)
+	if l.held != nil {
+		l.next = a.hold(l.held, now)
 	}
-	switch old := a.store.peek(p.key); {
-	case next == goLead && p.failed && a.times.ifProviderFails && old != nil && old.held != nil && a.times.lives(old, now):
-		next = lookOld
-	case next == goAlone:
+	old := a.store.peek(p.key)
+	if l.held != old {
+		l.held = nil
+	}
+	switch living := old != nil && old.held != nil && a.times.lives(old, now); {
+	case l.refused && living:
+		a.store.remove(old)
+		l.dropped = old
+	case p.failed && living && a.times.ifProviderFails:
+		l.next = lookOld
+	case l.next == goAlone:
 		a.note(p.key, now)
 	}
-	if next == goLead {
+	if l.next == goLead {
 		a.flights.fail(p.key, p.id, now)
 	} else {
-		a.flights.end(p.key, next)
+		a.flights.end(p.key, l.next)
 	}
+	return l
 }
 
 // hold puts e into the store, unless that has a newer one. It returns what those do that

@@ -63,7 +63,6 @@ type Answers struct {
 	pending pendings
 	marks   map[string]string // the last known
 	closed  bool
-	closing chan struct{}
 }
 
 // New returns the answers of a configuration, none at first.
@@ -78,7 +77,6 @@ func New(o Options) *Answers {
 		store:    newStore(cfg.Reuse.MaxEntries, cfg.Reuse.MaxBytes),
 		flights:  flights{timeout: timeout, of: map[key]*flight{}},
 		pending:  newPendings(),
-		closing:  make(chan struct{}),
 	}
 	if o.Shared != nil {
 		a.fleet = newAuthenticator([]byte(cfg.Reuse.Secret))
@@ -89,12 +87,9 @@ func New(o Options) *Answers {
 // Close lets the requests that wait go to the provider, and forgets all answers.
 func (a *Answers) Close() {
 	a.mu.Lock()
-	if !a.closed {
-		a.closed = true
-		close(a.closing)
-		a.flights.endAll()
-		a.store.removeAll(func(*entry) bool { return true })
-	}
+	a.closed = true
+	a.flights.endAll()
+	a.store.removeAll(func(*entry) bool { return true })
 	a.mu.Unlock()
 	a.provider.close()
 }
@@ -174,7 +169,12 @@ func (a *Answers) refuse(e *entry) {
 }
 
 // note notes that an answer to the request can't be held, so its like don't wait for each
-// other. a.mu must be held.
+// other. What is held already stays. a.mu must be held.
 func (a *Answers) note(k key, now time.Time) {
-	a.store.put(newNote(k, now.Add(a.times.maxAge)), now)
+	until := now.Add(a.times.maxAge)
+	if old := a.store.peek(k); old != nil && old.held != nil && now.Before(old.until) {
+		old.alone = until
+		return
+	}
+	a.store.put(newNote(k, until), now)
 }

@@ -74,6 +74,23 @@ func panicsThrice(g *gateway) {
 	}
 }
 
+// TestHeldMeanwhile: a request that missed an answer which is held by the time it joins
+// the others looks again.
+func TestHeldMeanwhile(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		q := request()
+		v, err := g.visit(t.Context(), &q, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		missed, _ := v.peek()
+		g.expect("another one meanwhile", request(), enrich.Enriched, 1)
+		if next := v.join(missed); next != look {
+			t.Errorf("got the turn %d, want %d", next, look)
+		}
+	})
+}
+
 // TestLeaderNeverReturns: nobody waits past his time, and not all leave at once. The
 // first that comes back serves those that still wait.
 func TestLeaderNeverReturns(t *testing.T) {
@@ -195,6 +212,22 @@ func TestUnholdable(t *testing.T) {
 		set(g, &g.provider, nil)
 		g.expect("an answer that can be held", request(), enrich.Enriched, 401)
 		g.expect("its repeat", request(), enrich.Reused, 401)
+	})
+}
+
+// TestUnholdableOnce: an answer that can't be held, such as one with a Set-Cookie, leaves
+// what is held. Requests don't wait for each other then.
+func TestUnholdableOnce(t *testing.T) {
+	withOld(t, ifProviderFails, func(t *testing.T, g *gateway) {
+		g.provider = func(*Request) reply { return reply{takes: 80 * time.Millisecond, unfit: errAnyway} }
+		g.expect("an answer that can't be held", request(), enrich.Enriched, 2)
+		for _, r := range g.all(10, request()) {
+			if r.took != 80*time.Millisecond {
+				t.Errorf("got an answer after %v, want 80ms", r.took)
+			}
+		}
+		set(g, &g.provider, func(*Request) reply { return reply{status: 503} })
+		g.expect("the provider fails", request(), enrich.ReusedInOutage, 13)
 	})
 }
 

@@ -105,7 +105,7 @@ func (v *visit) join(e *entry) turn {
 	switch {
 	case held != nil && held != e:
 		return look
-	case v.closed, v.flights.full(), held != nil && held.held == nil && now.Before(held.until):
+	case v.closed, v.flights.full(), held != nil && now.Before(held.alone):
 		return goAlone
 	case !v.o.Config.Reuse.Coalesce:
 		return goFirst
@@ -127,7 +127,6 @@ func (v *visit) wait(ctx context.Context) turn {
 		return next
 	case <-timer.C:
 	case <-ctx.Done():
-	case <-v.closing:
 	}
 	return stay
 }

@@ -3,7 +3,6 @@ package reuse
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -14,7 +13,7 @@ type sharedForm struct {
 	All    string       `json:"all"` // the purge marks of its request
 	Client string       `json:"client"`
 	Asked  int64        `json:"asked"` // when the provider was asked, in ms since 1970
-	Held   *enrich.Held `json:"held"`
+	Held   *enrich.Held `json:"held"`  // null: the provider accepts the request no longer
 }
 
 // fleetSlot returns where the fleet keeps the answer, nil if answers aren't shared.
@@ -85,6 +84,7 @@ func (v *visit) shared(ctx context.Context) *entry {
 	return e
 }
 
+// open returns the entry that is sealed in value, nil if that is a refusal.
 func (v *visit) open(s *slot, value []byte) (*entry, error) {
 	text, err := s.open(value)
 	if err != nil {
@@ -95,7 +95,7 @@ func (v *visit) open(s *slot, value []byte) (*entry, error) {
 		return nil, err
 	}
 	if form.Held == nil {
-		return nil, errors.New("the shared value has no answer")
+		return nil, nil
 	}
 	asked := v.clockOf(form.Asked)
 	return newEntry(v.key, form.Held, stamp{form.All, form.Client}, asked, v.times.until(form.Held, asked)), nil
@@ -113,11 +113,19 @@ func (v *visit) clockOf(ms int64) time.Time {
 
 // share gives the fleet the answer in e.
 func (a *Answers) share(s *slot, e *entry) {
-	life := e.until.Sub(a.o.Now())
+	a.shareForm(s, sharedForm{e.stamp.all, e.stamp.client, e.asked.UnixMilli(), e.held}, e.until)
+}
+
+// shareRefusal replaces e, which the fleet may have, because the provider doesn't accept
+// its request any more.
+func (a *Answers) shareRefusal(s *slot, e *entry) { a.shareForm(s, sharedForm{}, e.until) }
+
+func (a *Answers) shareForm(s *slot, form sharedForm, until time.Time) {
+	life := until.Sub(a.o.Now())
 	if s == nil || life < time.Millisecond {
 		return
 	}
-	text, err := json.Marshal(sharedForm{e.stamp.all, e.stamp.client, e.asked.UnixMilli(), e.held})
+	text, err := json.Marshal(form)
 	if err != nil {
 		return
 	}

@@ -3,6 +3,7 @@ package reuse
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -225,4 +226,29 @@ func TestUnknownStays(t *testing.T) {
 			t.Errorf("got %d entries, want the one that couldn't be decided", n)
 		}
 	})
+}
+
+// TestRefusedRequest: once the provider refuses a request, what was held for it isn't
+// given any more, in an outage, either, nor by gateways that share.
+func TestRefusedRequest(t *testing.T) {
+	for _, status := range []int{400, 401, 403} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			inFleet(t, ifProviderFails, func(t *testing.T, r *redis, one, other *gateway) {
+				one.expect("the first", request(), enrich.Enriched, 1)
+				time.Sleep(10 * time.Minute)
+				one.provider = func(*Request) reply { return reply{status: status} }
+				one.expect("the provider refuses", request(), enrich.UpstreamError, 2)
+				for _, g := range []*gateway{one, other} {
+					set(g, &g.provider, func(*Request) reply { return reply{status: 503, retryAfter: "30"} })
+					set(g, &g.alive, func(context.Context) error { return errAnyway })
+					if r := g.ask(request()); r.Outcome != enrich.UpstreamError {
+						t.Errorf("in an outage: got %s, want %s", r.Outcome, enrich.UpstreamError)
+					}
+					if n := g.Stats().SharedErrors; n != 0 {
+						t.Errorf("got %d errors of Redis, want none", n)
+					}
+				}
+			})
+		})
+	}
 }

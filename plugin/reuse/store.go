@@ -19,17 +19,18 @@ const (
 	entrySize = 400 // bytes of memory that an entry takes beside its answer: measured, rounded up
 )
 
-// entry is an answer that may be given again, or the note that a request's answer may
-// not. All but given and protected never changes.
+// entry is an answer that may be given again, or only the note that requests of its key
+// don't wait for each other. Its first part never changes.
 type entry struct {
 	key   key
-	held  *enrich.Held // nil: requests of the key don't wait for each other
+	held  *enrich.Held // nil for a note
 	stamp stamp
 	asked time.Time // when the request went to the provider
 	until time.Time // after this it is of no use
 	bytes int       // of memory
 
-	given     bool // it was given again
+	alone     time.Time // until then, requests of the key don't wait for each other
+	given     bool      // it was given again
 	protected bool
 }
 
@@ -37,8 +38,9 @@ func newEntry(k key, h *enrich.Held, s stamp, asked, until time.Time) *entry {
 	return &entry{key: k, held: h, stamp: s, asked: asked, until: until, bytes: entrySize + h.Size()}
 }
 
-// newNote returns the note that an answer to k can't be held.
-func newNote(k key, until time.Time) *entry { return &entry{key: k, until: until, bytes: entrySize} }
+func newNote(k key, until time.Time) *entry {
+	return &entry{key: k, until: until, alone: until, bytes: entrySize}
+}
 
 // store keeps entries in memory, bounded by their number and their bytes. It is a
 // segmented LRU: entries that were given again are in a part of their own, and new ones
