@@ -83,6 +83,7 @@ func (r *serverRun) run(ctx context.Context, cmd *cli.Command) error {
 	if err := r.complete(); err != nil {
 		return usageError{err}
 	}
+	collectFrom()
 	jws.Accelerate(libcrypto.Load()) // before the first key is read
 	return plugin.Serve(ctx, r.options)
 }
