@@ -8,31 +8,36 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"m2m-token-enricher/schema"
 	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/redistest"
 )
 
 // abilities says which of the things that lookups do work.
-type abilities struct{ record, whole, absent, database, count, tracking, moving bool }
+type abilities struct{ record, whole, absent, database, count, tracking, moving, marks, sharing bool }
 
 // rights are those that a topology needs, each with what doesn't work without it.
 type rights map[string]func(*abilities)
 
 var (
 	noLookups  = func(a *abilities) { a.record, a.absent, a.database, a.moving = false, false, false, false }
-	noReading  = func(a *abilities) { noLookups(a); a.whole = false }
+	noReading  = func(a *abilities) { noLookups(a); a.whole, a.marks, a.sharing = false, false, false }
 	noTracking = func(a *abilities) { a.tracking = false }
+	noSharing  = func(a *abilities) { a.sharing = false }
 	nothing    = func(a *abilities) { *a = abilities{} }
 
 	serverRights = rights{
 		"%R~m2m:*": noReading, "+hmget": noLookups,
-		"+hgetall":         func(a *abilities) { a.whole = false },
+		"+hgetall":         func(a *abilities) { a.whole, a.marks = false, false },
 		"+exists":          func(a *abilities) { a.absent, a.database = false, false },
 		"+select":          func(a *abilities) { a.database = false },
 		"+scan":            func(a *abilities) { a.count = false },
 		"+client|tracking": noTracking, "+ping": noTracking,
 	}
+	// sharingRights are those that reuse.shared needs in addition.
+	sharingRights = rights{"%W~m2m:*reuse:answer:*": noSharing, "+getrange": noSharing, "+psetex": noSharing}
 	// clusterRights are those that a cluster, which has no databases, needs in
 	// addition.
 	clusterRights = rights{"+cluster|slots": nothing, "+asking": func(a *abilities) { a.moving = false }}
@@ -56,7 +61,7 @@ func (r rights) each(t *testing.T, servers []*redistest.Server, try func() abili
 func (r rights) grant(t *testing.T, servers []*redistest.Server, without string) abilities {
 	t.Helper()
 	words := []any{"ACL", "SETUSER", "m2m", "reset", "on", ">p4ssw0rd", "-@all"}
-	works := abilities{true, true, true, true, true, true, true}
+	works := abilities{true, true, true, true, true, true, true, true, true}
 	for right, breaks := range r {
 		if right == without {
 			breaks(&works)
@@ -98,7 +103,25 @@ func tryAll(t *testing.T, cfg, other *schema.Config) (works abilities) {
 	n, err := r.Count(ctx, 10)
 	works.count = err == nil && n == 1
 	works.tracking = tracks(t, cfg)
+	_, err = open(t, cfg).PurgeMarks(ctx)
+	works.marks = err == nil
+	works.sharing = sharesAnswers(ctx, open(t, cfg).store)
 	return works
+}
+
+// sharesAnswers reports whether answers can be written and read.
+func sharesAnswers(ctx context.Context, store source) bool {
+	key := schema.SharedAnswerKey(prefix, "a")
+	writeErr := store.writeAnswer(ctx, key, []byte("x"), time.Hour)
+	got, readErr := store.readAnswer(ctx, key)
+	return writeErr == nil && readErr == nil && string(got) == "x"
+}
+
+// with returns the rights of both.
+func (r rights) with(others rights) rights {
+	both := maps.Clone(r)
+	maps.Copy(both, others)
+	return both
 }
 
 // tracks reports whether every master reports changes.
@@ -123,7 +146,7 @@ func TestRightsAtServer(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	write(t, server, prefix+"app:a", "region", "eu")
-	serverRights.each(t, []*redistest.Server{server}, func() abilities {
+	serverRights.with(sharingRights).each(t, []*redistest.Server{server}, func() abilities {
 		return tryAll(t, configAt(server.Port(), asReader), configAt(server.Port(), asReader, inDatabase1))
 	})
 }
@@ -139,7 +162,7 @@ func TestRightsBySentinel(t *testing.T) {
 		return tryAll(t, bySentinel(s, asWatcher), bySentinel(s, asWatcher, inDatabase1))
 	}
 	sentinelRights.grant(t, s.Sentinels(), "")
-	serverRights.each(t, s.Servers(), try)
+	serverRights.with(sharingRights).each(t, s.Servers(), try)
 	sentinelRights.each(t, s.Sentinels(), try)
 }
 
@@ -152,10 +175,9 @@ func TestRightsInCluster(t *testing.T) {
 	}
 	home := c.MasterOf(key)
 	away := c.Nodes()[(slices.Index(c.Nodes(), home)+1)%3]
-	both := maps.Clone(serverRights)
-	maps.Copy(both, clusterRights)
-	delete(both, "+select")
-	both.each(t, c.Nodes(), func() abilities {
+	all := serverRights.with(clusterRights).with(sharingRights)
+	delete(all, "+select")
+	all.each(t, c.Nodes(), func() abilities {
 		works := tryAll(t, inCluster(c), inCluster(c, func(cfg *schema.Config) { cfg.Prefix = "m2m:other:" }))
 		moving := open(t, inCluster(c))
 		finish := c.StartReshard(c.Slot(key), away)
@@ -168,13 +190,39 @@ func TestRightsInCluster(t *testing.T) {
 }
 
 // TestRightsOnThePage: docs/redis.md gives the reader what is needed for
-// everything, and nothing else.
+// everything, and nothing else. Only reuse.shared lets the reader write.
 func TestRightsOnThePage(t *testing.T) {
-	needed := slices.Concat(slices.Collect(maps.Keys(serverRights)), slices.Collect(maps.Keys(clusterRights)))
-	given := slices.DeleteFunc(redistest.ACL(t, redistest.Reader), func(word string) bool { return word[0] != '+' && word[0] != '%' })
-	slices.Sort(needed)
-	slices.Sort(given)
-	if !slices.Equal(given, needed) {
-		t.Errorf("the page gives %v, want %v", given, needed)
+	base := serverRights.with(clusterRights)
+	for _, tt := range []struct {
+		given  []string
+		needed rights
+	}{{redistest.ACL(t, redistest.Reader), base}, {redistest.SharingACL(t), base.with(sharingRights)}} {
+		needed := slices.Sorted(maps.Keys(tt.needed))
+		given := slices.DeleteFunc(tt.given, func(word string) bool { return word[0] != '+' && word[0] != '%' })
+		slices.Sort(given)
+		if !slices.Equal(given, needed) {
+			t.Errorf("the page gives %v, want %v", given, needed)
+		}
+	}
+}
+
+// TestSharingWritesAnswersOnly: with all rights on the page, a gateway can write
+// nothing but shared answers, and none that stays.
+func TestSharingWritesAnswersOnly(t *testing.T) {
+	server := redistest.Start(t, append([]string{"--user"}, redistest.SharingACL(t)...)...)
+	gateway := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: redistest.Reader, Password: redistest.ReaderPassword})
+	defer gateway.Close()
+	answer, mark := schema.SharedAnswerKey(prefix, "a"), schema.PurgeMarksKey(prefix)
+	for _, command := range [][]any{
+		{"psetex", prefix + "app:a", 1000, "x"}, {"psetex", mark, 1000, "x"}, {"psetex", "other:reuse:answer:a", 1000, "x"},
+		{"hset", mark, "all", "x"}, {"del", mark}, {"set", answer, "x"}, {"del", answer}, {"rename", answer, prefix + "app:a"},
+		{"eval", "return redis.call('HSET', KEYS[1], 'a', 'b')", 1, prefix + "app:a"},
+	} {
+		if err := gateway.Do(t.Context(), command...).Err(); !redis.HasErrorPrefix(err, "NOPERM") {
+			t.Errorf("%v: got %v, want NOPERM", command, err)
+		}
+	}
+	if err := gateway.Do(t.Context(), "psetex", answer, 1000, "x").Err(); err != nil {
+		t.Error(err)
 	}
 }

@@ -39,6 +39,7 @@ func TestOnServerAndCluster(t *testing.T) {
 	}{"server": {redistest.Config(server.Port()), server.Client()}, "cluster": {clusterConfig(cluster), cluster.Client()}} {
 		for act, test := range map[string]func(*testing.T, *Store, redis.UniversalClient){
 			"get and read": testGetAndRead, "ids": testIDs, "delete": testDelete, "put": testPut, "patch": testPatch, "conditional": testConditional,
+			"purge": testPurge, "many purges": testManyPurges, "purge of another type": testPurgeOfAnotherType,
 		} {
 			t.Run(name+" "+act, func(t *testing.T) {
 				s := open(t, on.cfg, prefix)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -62,6 +63,9 @@ func (r *explainRun) run(ctx context.Context, cmd *cli.Command) error {
 	}
 	if err := r.print.explanation(x); err != nil {
 		return err
+	}
+	if !r.print.json {
+		r.print.reuse(x.Reuse)
 	}
 	return verdict(x)
 }
@@ -128,6 +132,26 @@ func (p *printer) explanation(x *diagnose.Explanation) error {
 		visible.Fprintf(p.out, "time: %s\n", ran.Round(time.Microsecond))
 	}
 	return nil
+}
+
+// reuse prints whether the same request gets the same answer again.
+func (p *printer) reuse(r diagnose.Reuse) {
+	if r.WhyNot != "" {
+		visible.Fprintf(p.out, "reuse: no, %s\n", r.WhyNot)
+		return
+	}
+	var times []string
+	if r.Seconds > 0 {
+		times = append(times, fmt.Sprintf("for up to %d s", r.Seconds))
+	}
+	if r.OutageSeconds > 0 {
+		times = append(times, fmt.Sprintf("for up to %d s while the provider fails", r.OutageSeconds))
+	}
+	condition := "if the request has its own client secret"
+	if r.AtMost {
+		condition += " and the token lives long enough (--token FILE shows its life)"
+	}
+	visible.Fprintf(p.out, "reuse: %s, %s\n", strings.Join(times, ", and "), condition)
 }
 
 // source prints what was read of the records of kind. A workflow chooses them, so its

@@ -37,6 +37,7 @@ func commands(stdout, stderr io.Writer) []*cli.Command {
 		explain(stdout),
 		inspect(stdout),
 		onWorkflow(stdout, stderr),
+		onReuse(stdout, stderr),
 		onSync(stdout, stderr),
 	}
 }

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 
 // TestRecordScripts runs those that need a Redis, which is at $PORT and in
 // kong.yml. Each has a $PREFIX of its own. workflow.yml has the workflow of
-// configuredWorkflow.ts.
+// configuredWorkflow.ts, reuse.yml reuses answers.
 func TestRecordScripts(t *testing.T) {
 	server := redistest.Start(t)
 	testscript.Run(t, testscript.Params{
@@ -48,7 +48,8 @@ func TestRecordScripts(t *testing.T) {
 			env.Setenv("PREFIX", prefix)
 			return errors.Join(
 				os.WriteFile(filepath.Join(env.WorkDir, "kong.yml"), fmt.Appendf(nil, kongYML, server.Port(), prefix), 0o600),
-				os.WriteFile(filepath.Join(env.WorkDir, "workflow.yml"), fmt.Appendf(nil, workflowYML, server.Port(), prefix, env.WorkDir), 0o600))
+				os.WriteFile(filepath.Join(env.WorkDir, "workflow.yml"), fmt.Appendf(nil, workflowYML, server.Port(), prefix, env.WorkDir), 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "reuse.yml"), fmt.Appendf(nil, reuseYML, server.Port(), prefix), 0o600))
 		},
 	})
 }
@@ -83,6 +84,18 @@ plugins:
     prefix: "%s"
     signing: {jwks_file: keys.json}
     workflow: {path: %s/configuredWorkflow.ts, env: {GREETING: "{vault://env/greeting}"}}
+`
+
+const reuseYML = `
+plugins:
+- name: m2m-token-enricher
+  config:
+    issuer: https://example.kinde.com
+    redis: {host: 127.0.0.1, port: %d}
+    prefix: "%s"
+    signing: {jwks_file: keys.json}
+    claims: [{name: org_code, from: application.org_code}]
+    reuse: {enabled: true}
 `
 
 // raceOptions spare each command the second that the race detector sleeps at

@@ -93,7 +93,7 @@ plugins:
 		c.run(0, 2, target("app list")...)
 		c.run(3, 0, target("explain", "--", text)...)
 		if utf8.ValidString(text) { // else the record is refused
-			c.run(0, 5, target("explain", "c1")...)
+			c.run(0, 6, target("explain", "c1")...)
 			c.run(0, 2, target("app set --dry-run", "c1", "v=another")...)
 			c.run(0, 2, target("app set --dry-run", "c1", "w=="+text)...)
 			must(t, os.WriteFile(workflow, fmt.Appendf(nil, printsWorkflow, mustJSON(t, text)), 0o600))

@@ -58,6 +58,15 @@ func age(asked, now time.Time) time.Duration { return max(now.Sub(asked), wallCl
 
 func wallClock(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Round(0)) }
 
+// Life returns until when h may be given again while the provider works, and while it
+// fails, if the provider answered at once.
+func Life(cfg *schema.Config, h *enrich.Held) (works, fails time.Time) {
+	t := newTimes(cfg)
+	fails = t.until(h, h.Signed)
+	t.ifProviderFails = false
+	return t.until(h, h.Signed), fails
+}
+
 // stamp is what the purge marks of a client were.
 type stamp struct{ all, client string }
 

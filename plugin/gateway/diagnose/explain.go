@@ -26,6 +26,7 @@ type Explanation struct {
 	Added       []string                           `json:"added,omitempty"`       // names of the claims that the provider's token lacks
 	Dropped     []string                           `json:"dropped,omitempty"`     // members of the provider's answer that the enriched one lacks
 	Expressions map[string]string                  `json:"expressions,omitempty"` // by the names of the claims that they compute
+	Reuse       Reuse                              `json:"reuse"`
 }
 
 // explainTime is how long an explanation may take.
@@ -44,7 +45,7 @@ func ExplainEvent(ctx context.Context, cfg *schema.Config, event enrich.Event, r
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, cfg, question{token: token, ip: event.IP, verifier: verifier, records: records})
+	return explain(ctx, cfg, question{token: token, imagined: true, ip: event.IP, verifier: verifier, records: records})
 }
 
 // ExplainToken is Explain for a token of the provider, or for its whole answer. The
@@ -56,6 +57,7 @@ func ExplainToken(ctx context.Context, cfg *schema.Config, token string) (*Expla
 // question is what an explanation is about.
 type question struct {
 	token    string          // or the provider's whole answer
+	imagined bool            // the token isn't the provider's
 	ip       string          // of the client
 	verifier enrich.Verifier // nil means the provider's
 	records  enrich.Records  // nil means those in Redis
@@ -67,6 +69,9 @@ func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation,
 	defer cancel()
 	enforced := *cfg
 	enforced.Mode, enforced.EnforceShare = schema.ModeEnforce, 100
+	if q.imagined {
+		enforced.Reuse.MinRemaining = 0 // the life of the provider's tokens isn't known
+	}
 	g, err := gateway.Open(&enforced, gateway.Options{})
 	if err != nil {
 		return nil, err
@@ -95,6 +100,7 @@ func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation,
 	if err != nil {
 		return nil, err
 	}
+	explanation.Reuse = reuseOf(cfg, result, q.imagined)
 	explanation.Seconds = workflow.ran.Seconds()
 	if info, ok := g.Workflow(); ok {
 		explanation.Workflow = &Workflow{info.File, info.ID, result.Computed}
@@ -102,15 +108,15 @@ func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation,
 	return explanation, nil
 }
 
-// exchangeOf is the request of a client and the answer with the token of q. A token
-// that begins as a JSON object is the whole answer.
+// exchangeOf is the request of a client, with a secret of its own, and the answer with
+// the token of q. A token that begins as a JSON object is the whole answer.
 func exchangeOf(q question) enrich.Exchange {
 	body := []byte(q.token)
 	if !strings.HasPrefix(q.token, "{") {
-		body, _ = json.Marshal(map[string]any{"access_token": q.token, "token_type": "bearer", "expires_in": 3600}) // texts always marshal
+		body, _ = json.Marshal(map[string]any{"access_token": q.token, "token_type": "bearer"}) // texts always marshal
 	}
 	return enrich.Exchange{
-		Request:  enrich.Request{Method: "POST", ContentType: "application/x-www-form-urlencoded", Body: []byte("grant_type=client_credentials")},
+		Request:  enrich.Request{Method: "POST", ContentType: "application/x-www-form-urlencoded", Body: []byte("grant_type=client_credentials&client_secret=unknown")},
 		Response: enrich.Response{Status: 200, Body: body},
 		IP:       q.ip,
 	}
