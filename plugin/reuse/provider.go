@@ -11,14 +11,16 @@ import (
 )
 
 const (
-	signCounts = time.Second // for which a sign of life counts, and a failed probe; also the shortest time between two probes
-	maxPause   = time.Hour   // for which a provider's Retry-After is honoured
+	signCounts = time.Second     // for which a sign of life counts, and a failed probe; also the shortest time between two probes
+	probeTime  = 2 * time.Second // for one probe, at least
+	lateCounts = 5 * time.Minute // for which a sign of life counts once that came when nobody waited for it
+	maxPause   = time.Hour       // for which a provider's Retry-After is honoured
 )
 
 // provider knows whether the provider gives signs of life. Safe for concurrent use.
 type provider struct {
 	ask   func(context.Context) error // asks the provider for a sign of life
-	limit time.Duration               // for one probe, and for a request that waits for it
+	limit time.Duration               // for a request that waits for a probe
 	now   func() time.Time
 
 	ending context.Context // ends with close
@@ -27,6 +29,7 @@ type provider struct {
 
 	mu          sync.Mutex
 	lived       time.Time // of the last sign of life
+	late        time.Time // of the last one that came too late for those that waited, zero if that counted since
 	failed      time.Time // of the last failed probe, zero if a sign of life came since
 	pausedUntil time.Time // the provider asked for that
 	probe       *probe    // the last one
@@ -62,7 +65,7 @@ func (p *provider) answered() {
 	p.lives(now)
 }
 
-func (p *provider) lives(now time.Time) { p.lived, p.failed = now, time.Time{} }
+func (p *provider) lives(now time.Time) { p.lived, p.late, p.failed = now, time.Time{}, time.Time{} }
 
 // refused notes an answer 429 or 5xx with its Retry-After.
 func (p *provider) refused(status int, retryAfter string) {
@@ -93,7 +96,7 @@ func pause(retryAfter string, now time.Time) time.Duration {
 }
 
 // alive reports whether the provider gives a sign of life. It waits no longer than ctx
-// and the limit of a probe.
+// and the limit.
 func (p *provider) alive(ctx context.Context) bool {
 	alive, wait := p.judge(p.now())
 	if wait == nil {
@@ -101,15 +104,27 @@ func (p *provider) alive(ctx context.Context) bool {
 	}
 	timer := time.NewTimer(p.limit)
 	defer timer.Stop()
+	slow := false
 	select {
 	case <-wait.done:
 	case <-timer.C:
+		slow = true
 	case <-ctx.Done():
 	}
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if slow {
+		p.fails(wait, now) // until it ends, nobody waits for it
+	}
 	return p.livedAt(now)
+}
+
+// fails notes that q failed, unless a sign of life came since it started.
+func (p *provider) fails(q *probe, now time.Time) {
+	if p.lived.Before(q.started) {
+		p.failed = now
+	}
 }
 
 // judge reports what is known at now, or returns the probe to wait for. While probes
@@ -121,6 +136,9 @@ func (p *provider) judge(now time.Time) (alive bool, wait *probe) {
 	case p.closed || now.Before(p.pausedUntil):
 		return false, nil
 	case p.livedAt(now):
+		return true, nil
+	case !p.late.IsZero() && now.Sub(p.late) < lateCounts:
+		p.late = time.Time{}
 		return true, nil
 	}
 	known := !p.failed.IsZero() && (now.Sub(p.failed) < signCounts || p.probe.running())
@@ -142,17 +160,20 @@ func (p *provider) start(now time.Time) {
 	q := &probe{started: now, done: make(chan struct{})}
 	p.probe = q
 	p.probes.Go(func() {
-		ctx, cancel := context.WithTimeout(p.ending, p.limit)
+		ctx, cancel := context.WithTimeout(p.ending, max(p.limit, probeTime))
 		defer cancel()
 		err := p.question(ctx)
 		now := p.now()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		defer close(q.done)
-		if err == nil {
-			p.lives(now)
-		} else if p.lived.Before(q.started) { // no answer came meanwhile
-			p.failed = now
+		if err != nil {
+			p.fails(q, now)
+			return
+		}
+		p.lives(now)
+		if now.Sub(q.started) >= p.limit {
+			p.late = now // else a slow provider would never be asked
 		}
 	})
 }

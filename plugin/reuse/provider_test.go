@@ -108,21 +108,36 @@ func TestProbesInTheBackground(t *testing.T) {
 		p := newProbed(t)
 		p.takes.Store(int64(time.Minute))
 		p.expect(t, "the first", false, 1, 500*time.Millisecond)
-		for range 20 {
+		for range 50 {
 			time.Sleep(100 * time.Millisecond)
 			started := time.Now()
 			if p.alive(t.Context()) || time.Since(started) > 0 {
 				t.Errorf("in the outage: got a sign of life, or the answer after %v", time.Since(started))
 			}
 		}
-		if got := p.asked.Load(); got < 2 || got > 4 {
-			t.Errorf("got %d probes in 2.5 s, want 2 to 4", got)
+		if got := p.asked.Load(); got != 3 {
+			t.Errorf("got %d probes in 5.5 s, want 3", got)
 		}
 		p.takes.Store(0)
-		time.Sleep(time.Second)
+		time.Sleep(probeTime)
 		p.alive(t.Context())
 		synctest.Wait()
 		p.expect(t, "after recovery", true, p.asked.Load(), 0)
+	})
+}
+
+// TestSlowProvider: a sign of life that comes when nobody waits for it counts for the next
+// request, so a slow provider is asked, too.
+func TestSlowProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProbed(t)
+		p.takes.Store(int64(600 * time.Millisecond))
+		p.expect(t, "the first", false, 1, 500*time.Millisecond)
+		time.Sleep(lateCounts)
+		p.expect(t, "the next", true, 1, 0)
+		p.expect(t, "the one after it", false, 2, 500*time.Millisecond)
+		time.Sleep(lateCounts + 100*time.Millisecond)
+		p.expect(t, "much later", false, 3, 500*time.Millisecond)
 	})
 }
 
