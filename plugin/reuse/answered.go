@@ -92,10 +92,13 @@ func (a *Answers) judge(p *pending, authorization string, body []byte, r enrich.
 		return lesson{next: goAlone}
 	}
 	e := newEntry(p.key, held, stampOf(p.marks, held.ClientID), p.asked, a.times.until(held, p.asked))
-	if !a.times.fresh(e, now) {
-		return lesson{next: goAlone}
+	switch {
+	case a.times.fresh(e, now):
+		return lesson{next: look, held: e}
+	case a.times.ifProviderFails && a.times.lives(e, now): // of use in an outage alone
+		return lesson{next: goAlone, held: e}
 	}
-	return lesson{next: look, held: e}
+	return lesson{next: goAlone}
 }
 
 // conclude learns l, and gives those that wait for p their turn. It returns what was
@@ -107,7 +110,9 @@ func (a *Answers) conclude(p *pending, l lesson, now time.Time) lesson {
 		return lesson{}
 	}
 	if l.held != nil {
-		l.next = a.hold(l.held, now)
+		if next := a.hold(l.held, now); next != look {
+			l.next = next
+		}
 	}
 	old := a.store.peek(p.key)
 	if l.held != old {

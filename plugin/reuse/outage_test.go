@@ -93,8 +93,8 @@ func TestHangingProvider(t *testing.T) {
 				t.Errorf("then: got the answer after %v, want it at once", r.took)
 			}
 		}
-		if n := g.probes.Load(); n < 5 || n > 8 {
-			t.Errorf("got %d probes in 6.5 s, want about one a second", n)
+		if n := g.probes.Load(); n < 3 || n > 4 {
+			t.Errorf("got %d probes in 6.5 s, want one every two seconds", n)
 		}
 	})
 }
@@ -130,6 +130,21 @@ func TestNoProbeWithoutUse(t *testing.T) {
 		if n := g.probes.Load(); n != 0 {
 			t.Errorf("got %d probes, want none", n)
 		}
+	})
+}
+
+// TestOnlyInOutage: with a share_of_life of 0, answers are held for outages alone, and
+// requests don't wait for each other.
+func TestOnlyInOutage(t *testing.T) {
+	in(t, func(cfg *schema.Config) { cfg.Reuse.ShareOfLife, cfg.Reuse.IfProviderFails = 0, true }, func(t *testing.T, g *gateway) {
+		g.expect("the first", request(), enrich.Enriched, 1)
+		for _, r := range g.all(10, request()) {
+			if r.Outcome != enrich.Enriched || r.took != 80*time.Millisecond {
+				t.Errorf("got %s after %v, want %s after 80ms", r.Outcome, r.took, enrich.Enriched)
+			}
+		}
+		g.provider = func(*Request) reply { return reply{status: 503} }
+		g.expect("in an outage", request(), enrich.ReusedInOutage, 12)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
 
@@ -226,4 +227,33 @@ func TestLateUse(t *testing.T) {
 		t.Error("got another entry than the renewed one")
 	}
 	s.check()
+}
+
+// TestCountedBytes: what max_bytes counts is about the memory that answers take.
+func TestCountedBytes(t *testing.T) {
+	const n = 3000
+	for name, size := range map[string]int{"short tokens": 500, "long tokens": 5000} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf(t, 2*n, 1<<30)
+			before := heap()
+			for i := range n {
+				h := held(t, fmt.Sprint("client ", i), fmt.Sprintf(`{"access_token":"%0*d","token_type":"Bearer"}`, size, i), time.Hour)
+				s.put(newEntry(numbered(i), h, stamp{}, s.now, s.now.Add(time.Hour)), s.now)
+			}
+			took := heap() - before
+			_, counted := s.size()
+			if ratio := float64(counted) / float64(took); ratio < 0.7 || ratio > 1.5 {
+				t.Errorf("counted %d bytes an answer, want about %d, which it takes", counted/n, took/n)
+			}
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // what the first one finalized
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
