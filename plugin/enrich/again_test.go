@@ -158,9 +158,9 @@ func TestAgainRunsWorkflow(t *testing.T) {
 
 // TestAgainComparesBytes: claims are the same only if they are written alike.
 func TestAgainComparesBytes(t *testing.T) {
-	f, value := newFixture(t), `1.0`
+	f, name, value := newFixture(t), "limit", `1.0`
 	f.workflow = code{run: func(Event, []splice.Member, Related) ([]splice.Member, []string, error) {
-		return []splice.Member{{Name: "limit", Value: jsontext.Value(value)}}, nil, nil
+		return []splice.Member{{Name: name, Value: jsontext.Value(value)}}, nil, nil
 	}}
 	e, h := f.held()
 	for _, other := range []string{`1`, `1.00`, `1.0 `, `"1.0"`} {
@@ -168,6 +168,10 @@ func TestAgainComparesBytes(t *testing.T) {
 		if _, err := e.Again(context.Background(), h, "", testNow); err == nil {
 			t.Errorf("%s instead of 1.0: got the answer, want none", other)
 		}
+	}
+	name, value = "Limit", `1.0`
+	if _, err := e.Again(context.Background(), h, "", testNow); err == nil {
+		t.Error("Limit instead of limit: got the answer, want none")
 	}
 }
 

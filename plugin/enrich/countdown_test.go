@@ -72,15 +72,20 @@ func TestExpires(t *testing.T) {
 		exp, expiresIn, maxTTL int
 		want                   time.Duration
 	}{
-		"the same":                 {3600, 3600, 0, 3600},
-		"expires_in ends first":    {86400, 600, 0, 600},
-		"the token ends first":     {600, 86400, 0, 600},
-		"max_ttl ends first":       {86400, 86400, 900, 900},
-		"max_ttl ends last":        {600, 600, 900, 600},
-		"expires_in below max_ttl": {86400, 300, 900, 300},
+		"the same":                   {3600, 3600, 0, 3600},
+		"expires_in ends first":      {86400, 600, 0, 600},
+		"the token ends first":       {600, 86400, 0, 600},
+		"max_ttl ends first":         {86400, 86400, 900, 900},
+		"max_ttl ends last":          {600, 600, 900, 600},
+		"expires_in below max_ttl":   {86400, 300, 900, 300},
+		"exp without expires_in":     {86400, 0, 0, 86400},
+		"max_ttl without expires_in": {86400, 0, 900, 900},
 	} {
 		f := newFixture(t)
 		f.claims["exp"], f.response["expires_in"] = testNow.Unix()+int64(tt.exp), tt.expiresIn
+		if tt.expiresIn == 0 {
+			delete(f.response, "expires_in")
+		}
 		if tt.maxTTL > 0 {
 			f.set("signing", "max_ttl", tt.maxTTL)
 		}
@@ -94,14 +99,16 @@ func TestExpires(t *testing.T) {
 // TestLeftRoundsDown: an answer never says more than is left, and a clock that was set
 // back adds nothing.
 func TestLeftRoundsDown(t *testing.T) {
-	e, h := newFixture(t).held()
+	f := newFixture(t)
+	f.response["ext_expires_in"] = 86399
+	e, h := f.held()
 	for age, want := range map[time.Duration]string{
 		-time.Hour: "86399", 0: "86399", time.Millisecond: "86398", time.Second: "86398", 1001 * time.Millisecond: "86397", 86398 * time.Second: "1",
 	} {
 		r, err := e.Again(context.Background(), h, "", testNow.Add(age))
 		must(t, err)
-		if !strings.Contains(string(r.Body), `"expires_in":`+want+`,`) {
-			t.Errorf("after %v: got %s, want expires_in %s", age, r.Body, want)
+		if strings.Count(string(r.Body), `expires_in":`+want+`,`) != 2 {
+			t.Errorf("after %v: got %s, want expires_in and ext_expires_in %s", age, r.Body, want)
 		}
 	}
 	for _, age := range []time.Duration{86398*time.Second + 1, 86399 * time.Second, 1 << 62} {

@@ -55,7 +55,7 @@ func (h *Held) UnmarshalJSON(text []byte) error {
 		Body: form.Body, Payload: form.Payload,
 	}
 	for _, m := range form.Added {
-		if m.Name == "" || !jsontext.Value(m.Value).IsValid() {
+		if !jsontext.Value(m.Value).IsValid() {
 			return errHeldForm
 		}
 		restored.Added = append(restored.Added, splice.Member{Name: m.Name, Value: m.Value})
