@@ -11,8 +11,7 @@ type Exchange struct {
 
 	// Partial says that the details are missing: all fields except the request's
 	// body, the response's status and body, HeadersError, and IP. CheckRequest must
-	// have accepted the request. See NeedsDetails. With reuse, it also has the
-	// request's Query and Authorization, by which [Result.Held] decides.
+	// have accepted the request. See NeedsDetails.
 	Partial bool
 
 	plain     tokenRequest // the request of a partial exchange, read by NeedsDetails

@@ -36,15 +36,11 @@ func (r tokenResponse) reusable(request Request, claims jws.Claims, dropped []st
 // behind the gateway adds, aren't in the request, so another client could repeat it.
 // A client assertion is for one request (RFC 7523, section 3).
 func ownSecret(r Request) error {
-	query, err := readQuery(r.Query)
-	if err != nil {
-		return err
-	}
 	body, err := readBody(r.Body)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(slices.Concat(query, body), parameter.asserts) {
+	if QueryAsserts(r.Query) || slices.ContainsFunc(body, parameter.asserts) {
 		return errors.New("the request has a client assertion, which is for one request")
 	}
 	_, password, err := basicCredentials(r.Authorization)
@@ -55,6 +51,14 @@ func ownSecret(r Request) error {
 		return errors.New("the request has no client secret of its own, in the body or in HTTP Basic credentials")
 	}
 	return nil
+}
+
+// QueryAsserts reports whether a raw query has a part of a client assertion, or may
+// have one because it can't be read. A partial exchange has no query, so the access
+// phase must ask this: the answer to such a request may not be given again.
+func QueryAsserts(query string) bool {
+	parameters, err := readQuery(query)
+	return err != nil || slices.ContainsFunc(parameters, parameter.asserts)
 }
 
 // asserts reports whether p belongs to a client assertion.
