@@ -59,6 +59,16 @@ func (p *Provider) Renewed(ctx context.Context) (ProviderKeys, error) {
 	return set.Keys, err
 }
 
+// Alive asks the provider for its JWK set, and returns why there is no good answer.
+// It changes nothing that is cached, and waits no longer than ctx.
+func (p *Provider) Alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	defer context.AfterFunc(p.keys.ctx, cancel)()
+	_, err := recovered(func() (ProviderSet, error) { return p.getKeys(ctx) })
+	return err
+}
+
 // Skipped returns the keys of the cached set that verify no token. It doesn't wait
 // for the provider.
 func (p *Provider) Skipped() []SkippedKey {

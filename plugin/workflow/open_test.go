@@ -86,6 +86,30 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestDigest: it is the same only for the same code, imports included.
+func TestDigest(t *testing.T) {
+	digest := func(plan string) [32]byte {
+		t.Helper()
+		w, err := Open(options(repository(t, map[string]string{
+			"kinde.json": `{"version": "2024-12-09", "rootDir": "src"}`,
+			"src/environment/workflows/plans/plansWorkflow.ts": `import { plan } from "./plan"; export const workflowSettings = {id: "plans", trigger: "m2m:token_generation", bindings: {"kinde.m2mToken": {}}};
+export default async function () { kinde.m2mToken.setCustomClaim("plan", plan); }`,
+			"src/environment/workflows/plans/plan.ts": `export const plan = "` + plan + `";`,
+		})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		return w.Digest()
+	}
+	if digest("gold") != digest("gold") {
+		t.Error("two digests of the same code differ")
+	}
+	if digest("gold") == digest("silver") {
+		t.Error("code with another import has the same digest")
+	}
+}
+
 // TestOpenRefuses: each error says where it is, and what is right.
 func TestOpenRefuses(t *testing.T) {
 	for name, row := range map[string]struct{ from, to, want string }{

@@ -4,6 +4,7 @@ package workflow
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -31,6 +32,9 @@ func (*Workflow) Policy() string { return "" }
 
 // Info describes nothing.
 func (*Workflow) Info() Info { return Info{} }
+
+// Digest is that of nothing.
+func (*Workflow) Digest() (_ [sha256.Size]byte) { return }
 
 // Close does nothing.
 func (*Workflow) Close() {}
