@@ -14,8 +14,8 @@ import (
 	"m2m-token-enricher/plugin/pdk"
 )
 
-// access publishes the gateway's keys and metadata, and refuses requests that
-// would get around the response phase.
+// access publishes the gateway's keys and metadata, refuses requests that would get
+// around the response phase, and answers those that repeat another one.
 func (i *instance) access(ctx context.Context, e *event) error {
 	request, err := e.kong.Request(i.questions.access)
 	if err != nil {
@@ -26,10 +26,15 @@ func (i *instance) access(ctx context.Context, e *event) error {
 		i.publish(ctx, e, request.Path)
 		return nil
 	}
-	if !i.cfg.EnforcesAll() {
-		return nil
+	if i.cfg.EnforcesAll() {
+		if err := refuseAccess(e, request); err != nil || e.kong.Exited() {
+			return err
+		}
 	}
-	return refuseAccess(e, request)
+	if answers := i.gateway.Reuse; answers != nil {
+		repeat(ctx, e, answers, request, i.questions)
+	}
+	return nil
 }
 
 // publish answers with what the gateway has at path. nginx answers a matching

@@ -26,7 +26,7 @@ func answer(e *event, r enrich.Result) {
 			e.forbidStoring()
 		}
 	case enrich.Replace:
-		e.kong.Exit(r.Status, r.Body, enrichedHeaders.Deleting(e.cacheHeaders...))
+		e.kong.Exit(r.Status, r.Body, e.headersOf(r).Deleting(e.cacheHeaders...))
 	default:
 		e.kong.Exit(r.Status, r.OAuthError(requestID), refusalHeaders(r).Deleting(e.cacheHeaders...))
 	}
@@ -51,9 +51,37 @@ func newBodyHeaders() map[string][]string {
 // enrichedHeaders are those of an answer with an enriched token.
 var enrichedHeaders = pdk.PrepareHeaders(newBodyHeaders())
 
+// headersOf are the headers of r's body. An answer that is given again has the
+// Content-Type of its own, and in the access phase nothing to delete.
+func (e *event) headersOf(r enrich.Result) pdk.PreparedHeaders {
+	switch {
+	case r.Outcome == enrich.Enriched:
+		return enrichedHeaders
+	case e.kong.Phase == "access":
+		return repeatedHeaders
+	}
+	return insteadHeaders
+}
+
+const jsonType = "application/json; charset=utf-8"
+
+var (
+	repeatedHeaders = pdk.PrepareHeaders(map[string][]string{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}, "Content-Type": {jsonType}})
+
+	// insteadHeaders also delete what the provider's failure says.
+	insteadHeaders = func() pdk.PreparedHeaders {
+		headers := newBodyHeaders()
+		headers["Content-Type"] = []string{jsonType}
+		for _, name := range []string{"Location", "Retry-After", "WWW-Authenticate"} {
+			headers[name] = []string{}
+		}
+		return pdk.PrepareHeaders(headers)
+	}()
+)
+
 func refusalHeaders(r enrich.Result) pdk.PreparedHeaders {
 	headers := newBodyHeaders()
-	headers["Content-Type"] = []string{"application/json; charset=utf-8"}
+	headers["Content-Type"] = []string{jsonType}
 	headers["Location"] = []string{}
 	switch {
 	case r.Retry():

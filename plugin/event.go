@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -19,20 +20,21 @@ type event struct {
 	// it. Not every event asks Kong for them.
 	cacheHeaders      []string
 	cacheHeadersKnown bool
+	setsCookie        bool // the provider's answer does; known only if answers may be given again
 }
 
-// exchange asks Kong for what nearly every decision needs.
-func (e *event) exchange(q pdk.ExchangeQuestions) (x enrich.Exchange, traceparent []byte, err error) {
-	given, err := e.kong.Exchange(q, cacheHeader)
+// exchange asks Kong for what nearly every decision needs, and for variables of nginx.
+func (e *event) exchange(q questions) (x enrich.Exchange, variables pdk.Values, err error) {
+	given, err := e.kong.Exchange(q.response, q.chosen)
 	unclear := e.setCacheHeaders(given.Headers) // also with an error: a failed event may pass the answer
 	if err != nil {
-		return x, nil, err
+		return x, given.Variables, err
 	}
 	x.Partial = true
 	x.Response = enrich.Response{Status: given.Status, Body: given.Body, HeadersError: unclear}
 	x.Request = enrich.Request{Body: given.RequestBody, BodyError: given.RequestBodyError}
 	x.IP = string(given.Variables.Of(addressVariable))
-	return x, given.Variables.Of(traceparentVariable), nil
+	return x, given.Variables, nil
 }
 
 // details asks Kong for the details of an exchange, which is then complete.
@@ -50,9 +52,16 @@ func (e *event) details(x *enrich.Exchange) error {
 // The error is that of [deletableHeaders].
 func (e *event) setCacheHeaders(answer pdk.HeaderNames) (unclear error) {
 	e.cacheHeadersKnown = true
+	answer.Names = slices.DeleteFunc(answer.Names, func(name string) bool {
+		e.setsCookie = e.setsCookie || name == setCookie
+		return name == setCookie
+	})
 	e.cacheHeaders, unclear = deletableHeaders(answer)
 	return unclear
 }
+
+// setCookie is the header of an answer that is for one client alone.
+const setCookie = "set-cookie"
 
 // warn logs a warning about what, if there is one, in one line. A collector's may
 // be whatever it answered.

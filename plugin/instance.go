@@ -19,7 +19,8 @@ import (
 type instance struct {
 	all      *instances
 	id       int32             // see [instances.newID]
-	identity [sha256.Size]byte // of the configuration, its secrets included
+	identity [sha256.Size]byte // of the configuration, its secrets included, and of scope
+	scope    string            // the route or the service of the configuration, "" unless its answers may be given again
 
 	// name is short, and the same in every process. It is shown, so it covers no
 	// secret: instances whose configurations differ in secrets alone share a name,
@@ -32,7 +33,7 @@ type instance struct {
 
 	questions questions
 
-	keysWarning, providerWarning, recordsWarning, tokensWarning warning
+	keysWarning, providerWarning, recordsWarning, tokensWarning, reuseWarning warning
 
 	started, used time.Time        // guarded by all.mu
 	plugins       map[string]int64 // Kong's plugins with it; see delivered; guarded by all.mu
@@ -52,8 +53,26 @@ func newInstance(all *instances, config []byte) *instance {
 	if i.invalid == nil {
 		i.identity = i.cfg.Identity // without what Kong puts beside the configuration
 		i.name = hex.EncodeToString(i.cfg.Fingerprint[:4])
+		if i.cfg.Reuse.Enabled {
+			i.scope = scopeOf(config)
+			i.identity = sha256.Sum256(append(i.identity[:], i.scope...))
+		}
 	}
 	return i
+}
+
+// scopeOf names the route and the service for which Kong delivers a configuration, ""
+// if it is for all. An answer is never given again on another route: that may lead to
+// another provider.
+func scopeOf(config []byte) string {
+	var d struct {
+		Route   string `json:"route_id"`
+		Service string `json:"service_id"`
+	}
+	if err := json.Unmarshal(config, &d); err != nil || d.Route == "" && d.Service == "" {
+		return ""
+	}
+	return fmt.Sprintf("route %q service %q", d.Route, d.Service)
 }
 
 // open opens the gateway.
@@ -61,12 +80,14 @@ func (i *instance) open(options func(*schema.Config) gateway.Options) {
 	if i.invalid != nil {
 		return
 	}
+	o := options(i.cfg)
+	o.Scoped = i.scope != ""
 	i.try(func() error {
 		var err error
-		if i.gateway, err = i.all.open(i.cfg, options(i.cfg)); err != nil {
+		if i.gateway, err = i.all.open(i.cfg, o); err != nil {
 			return fmt.Errorf("open the configuration: %w", err)
 		}
-		i.questions = newQuestions(i.all.observers.traces != nil, i.gateway.ReadsIP())
+		i.questions = i.all.questions(i.gateway, i.scope)
 		return nil
 	})
 }

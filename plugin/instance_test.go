@@ -110,7 +110,7 @@ func TestFewQuestions(t *testing.T) {
 	response := &pdktest.Kong{Replies: answers}
 	handle(t, response, "response", func(k *pdk.Event) {
 		i.handle(i.event(k), func(_ context.Context, e *event) error {
-			if _, _, err := e.exchange(i.questions.response); err != nil {
+			if _, _, err := e.exchange(i.questions); err != nil {
 				return err
 			}
 			answer(e, enrich.Result{Outcome: enrich.Enriched, Action: enrich.Replace, Status: 200, Body: []byte("{}")})

@@ -145,6 +145,15 @@ func (is *instances) options(cfg *schema.Config) gateway.Options {
 	return gateway.Options{From: is.cached(cfg), Transport: is.observers.traces.Transport(), Step: is.observers.step()}
 }
 
+// questions returns those of the events of g, which has the requests of scope.
+func (is *instances) questions(g *gateway.Gateway, scope string) questions {
+	traced := is.observers.traces != nil
+	if g.Reuse != nil {
+		return newReuseQuestions(traced, g.ReadsIP(), scope, g.Config.Reuse)
+	}
+	return newQuestions(traced, g.ReadsIP())
+}
+
 // cached returns the gateway of the instance used last whose records are those
 // that cfg needs, nil if there is none. A changed configuration then starts with
 // the cached records, also while Redis is down. The caller holds mu.

@@ -82,8 +82,8 @@ func TestTraceparent(t *testing.T) {
 			if traced {
 				e.observation.traces = tr
 			}
-			if _, got, err := e.exchange(newQuestions(traced, false).response); err != nil || string(got) != traceparent && traced {
-				t.Errorf("traceparent %q, %v", got, err)
+			if _, given, err := e.exchange(newQuestions(traced, false)); err != nil || string(given.Of(traceparentVariable)) != traceparent && traced {
+				t.Errorf("traceparent %q, %v", given.Of(traceparentVariable), err)
 			}
 		})
 		if slices.Contains(k.Calls, "kong.nginx.get_var") != traced || k.Writes != 2 {
@@ -99,7 +99,7 @@ func TestClientIP(t *testing.T) {
 		k := &pdktest.Kong{Replies: pdktest.Replies{"kong.nginx.get_var": pdktest.Text("203.0.113.7")}}
 		handle(t, k, "response", func(p *pdk.Event) {
 			e := &event{kong: p}
-			if x, _, err := e.exchange(newQuestions(false, wanted).response); err != nil || (x.IP == "203.0.113.7") != wanted {
+			if x, _, err := e.exchange(newQuestions(false, wanted)); err != nil || (x.IP == "203.0.113.7") != wanted {
 				t.Errorf("wanted %t: the IP is %q, %v", wanted, x.IP, err)
 			}
 		})

@@ -65,21 +65,46 @@ func (i *instance) handle(e *event, handler func(context.Context, *event) error)
 
 // response enriches the token in the upstream's answer.
 func (i *instance) response(ctx context.Context, e *event) error {
-	x, traceparent, err := e.exchange(i.questions.response)
-	ctx = e.observation.trace(ctx, traceparent)
-	if err == nil && (!i.cfg.EnforcesAll() || x.NeedsDetails()) { // where not all are enforced, access refused nothing
-		err = e.details(&x)
-	}
+	x, variables, err := e.exchange(i.questions)
+	ctx = e.observation.trace(ctx, variables.Of(traceparentVariable))
+	r, err := i.result(ctx, e, &x, variables, err)
 	if err != nil {
 		return err
 	}
-	r := i.gateway.Enrich(ctx, x)
 	if len(r.Dropped) > 0 {
 		e.warn("other tokens", i.tokensWarning.next(i.all.now(), func() error { return errOtherTokens }))
 	}
 	logPrinted(e, r)
 	answer(e, r)
 	return nil
+}
+
+// result decides x or, if Kong couldn't be asked, fails with failed. The requests that
+// wait for the same answer hear of it, also after a panic.
+func (i *instance) result(ctx context.Context, e *event, x *enrich.Exchange, variables pdk.Values, failed error) (r enrich.Result, err error) {
+	answers := i.gateway.Reuse
+	if answers != nil {
+		defer func() { settle(e, answers, x, variables, r, err) }()
+	}
+	if failed != nil {
+		return r, failed
+	}
+	if answers != nil {
+		if old, ok, err := instead(ctx, e, answers, x, variables); ok || err != nil {
+			return old, err
+		}
+	}
+	return i.decide(ctx, e, x)
+}
+
+// decide decides x, and asks Kong for its details if it needs them.
+func (i *instance) decide(ctx context.Context, e *event, x *enrich.Exchange) (enrich.Result, error) {
+	if !i.cfg.EnforcesAll() || x.NeedsDetails() { // where not all are enforced, access refused nothing
+		if err := e.details(x); err != nil {
+			return enrich.Result{}, err
+		}
+	}
+	return i.gateway.Enrich(ctx, *x), nil
 }
 
 var errOtherTokens = errors.New("the provider answers with another token beside the M2M access token, such as an ID token; " +
@@ -90,6 +115,7 @@ func (i *instance) warn(ctx context.Context, e *event) {
 	now, all := i.all.now(), i.all
 	e.warn("signing keys", i.keysWarning.next(now, func() error { return i.gateway.Keys.Warning(ctx) }))
 	e.warn("provider's keys", i.providerWarning.next(now, i.gateway.ProviderWarning))
+	e.warn("reuse", i.reuseWarning.next(now, i.gateway.ReuseWarning))
 	e.warn("records", i.recordsWarning.next(now, i.gateway.Records.Warning))
 	e.warn("audit log", all.auditWarning.next(now, all.observers.audit.Warning))
 	e.warn("traces", all.tracesWarning.next(now, all.observers.traces.Warning))

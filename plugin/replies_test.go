@@ -71,7 +71,7 @@ func TestExchange(t *testing.T) {
 	k := &pdktest.Honest{}
 	k.Play(t, pdk.NewServer(Name, handles(func(p *pdk.Event) {
 		e := &event{kong: p}
-		x, _, err := e.exchange(newQuestions(false, true).response)
+		x, _, err := e.exchange(newQuestions(false, true))
 		if err == nil {
 			err = e.details(&x)
 		}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +48,21 @@ func Serve(ctx context.Context, o Options) error {
 	log.Printf("%s: listening at %s; signatures by %s", Name, path, jws.Signatures())
 	started := newInstances()
 	defer started.startObservers(ctx, o)()
+	defer context.AfterFunc(ctx, started.stopWaiting)()
 	return pdk.NewServer(Name, started).Serve(ctx, listener)
+}
+
+// stopWaiting sends the requests that wait for another's answer to the provider: a
+// server that ends may not have the time.
+func (is *instances) stopWaiting() {
+	is.mu.Lock()
+	known := slices.Collect(maps.Values(is.known))
+	is.mu.Unlock()
+	for _, i := range known {
+		if i.gateway != nil {
+			i.gateway.StopWaiting()
+		}
+	}
 }
 
 // startObservers starts the observers that o and the environment ask for.

@@ -12,6 +12,9 @@ func stateOf(name string, g *gateway.Gateway) metrics.State {
 		Config: name, Issuer: g.Config.Issuer, Cache: cacheOf(s), KeyFile: s.KeyFile,
 		ProviderKeys: s.ProviderKeys, ProviderFailed: s.ProviderFailed, ProviderFaulty: s.ProviderFaulty, NotReady: s.NotReady,
 	}
+	if r := s.Reuse; r != nil {
+		shown.Reuse = &metrics.Reuse{Made: r.Made, Saved: r.Saved, Entries: r.Entries, Bytes: r.Bytes, SharedErrors: r.SharedErrors}
+	}
 	for i, key := range s.Keys {
 		role := "published"
 		if i == 0 {

@@ -38,11 +38,11 @@ var arrows = map[string][]string{
 	"sync/reconcile":          {"schema", "records"},
 	"sync/kinde":              {"schema", "records", "sync/reconcile"},
 	"plugin/reuse":            {"schema", "plugin/enrich"},
-	"plugin/gateway":          {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/workflow"},
+	"plugin/gateway":          {"schema", "cache", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/reuse", "plugin/workflow"},
 	"plugin/workflow/fetch":   {"schema"},
 	"plugin/workflow":         {"schema", "plugin/splice", "plugin/enrich", "plugin/workflow/bundle", "plugin/workflow/fetch"},
 	"plugin/gateway/diagnose": {"schema", "plugin/splice", "plugin/jws", "plugin/enrich", "plugin/reuse", "plugin/workflow", "plugin/gateway"},
-	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket", "plugin/pdk"},
+	"plugin":                  {"schema", "plugin/gateway", "plugin/jws", "plugin/enrich", "plugin/reuse", "plugin/metrics", "plugin/traces", "plugin/audit", "plugin/visible", "plugin/socket", "plugin/pdk"},
 	"cmd/m2m-token-enricher":  {"schema", "plugin", "plugin/gateway/diagnose", "plugin/workflow", "plugin/jws", "plugin/jws/libcrypto", "plugin/jws/pkcs11", "plugin/enrich", "plugin/rotation", "plugin/visible", "records", "sync/reconcile", "sync/kinde"},
 }
 

@@ -15,6 +15,7 @@ import (
 	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/reuse"
 	"m2m-token-enricher/plugin/workflow"
 	"m2m-token-enricher/schema"
 )
@@ -29,6 +30,7 @@ type Gateway struct {
 	Provider *jws.Provider  // the provider's keys and metadata
 	Keys     *jws.KeyFile   // the gateway's own
 	Records  *cache.Records // of the applications, from Redis
+	Reuse    *reuse.Answers // that may be given again; nil if none ever may
 
 	deps     enrich.Dependencies
 	enricher *enrich.Enricher
@@ -53,6 +55,10 @@ type Options struct {
 	// Step is called with each step of an exchange after it, and with the context of
 	// Enrich. Nil means that steps aren't measured.
 	Step func(context.Context, Step)
+
+	// Scoped says that all requests are those of one route or service. Otherwise no
+	// answer is given again: they may be for different providers.
+	Scoped bool
 }
 
 // Validated adds to the result of [schema.ParseInstance] or [schema.Parse] what only
@@ -89,6 +95,7 @@ func Open(cfg *schema.Config, o Options) (*Gateway, error) {
 	if err := g.build(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
+	g.Reuse = g.openReuse(o.Scoped)
 	return g, nil
 }
 
@@ -174,8 +181,17 @@ func (g *Gateway) News() string {
 	return line
 }
 
+// StopWaiting sends the requests that wait for another's answer to the provider. No
+// answer is given again after it.
+func (g *Gateway) StopWaiting() {
+	if g.Reuse != nil {
+		g.Reuse.Close()
+	}
+}
+
 // Close closes the clients' connections. It waits for calls to Redis.
 func (g *Gateway) Close() error {
+	g.StopWaiting()
 	if g.workflow != nil {
 		g.workflow.Close()
 	}

@@ -6,11 +6,13 @@ import (
 
 	"m2m-token-enricher/cache"
 	"m2m-token-enricher/plugin/jws"
+	"m2m-token-enricher/plugin/reuse"
 )
 
 // State is the state of a gateway at one time.
 type State struct {
 	Records cache.Stats
+	Reuse   *reuse.Stats // nil if no answer is ever given again
 
 	Keys    []jws.RingKey // of the gateway's ring, the signing one first; none if no ring can be used
 	KeyFile time.Time     // when the ring's file was changed; zero if there is no ring
@@ -27,6 +29,10 @@ func (g *Gateway) State() State {
 	s := State{Records: g.Records.Stats(), NotReady: g.NotReady()}
 	s.ProviderKeys, s.ProviderFailed = g.Provider.KeysState()
 	s.ProviderFaulty = len(jws.Faulty(g.Provider.Skipped()))
+	if g.Reuse != nil {
+		stats := g.Reuse.Stats()
+		s.Reuse = &stats
+	}
 	if ring, changed := g.Keys.State(); ring != nil {
 		s.Keys, s.KeyFile = ring.Keys(), changed
 	}

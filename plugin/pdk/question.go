@@ -19,7 +19,6 @@ type Request struct {
 	Upgrade, ContentType, ContentEncoding, Authorization, Cookie string
 
 	Body      []byte // nil if nobody asked for it, or if Kong hasn't it in memory
-	Route     string // Kong's id of the route that it took, "" if nobody asked for it
 	Variables Values
 }
 
@@ -28,7 +27,7 @@ type Request struct {
 // cost the most. So they are those that decide, and go in one round trip.
 type RequestQuestions struct {
 	calls     calls
-	whole     bool
+	body      bool
 	variables []string
 }
 
@@ -38,12 +37,11 @@ var requestVariables = [...]string{
 }
 
 // PrepareRequest prepares the questions of [Event.Request]: those of every access
-// phase, the request's body and its route if whole says so, and further variables of
-// nginx.
-func PrepareRequest(whole bool, variables ...string) RequestQuestions {
-	q := RequestQuestions{calls: calls{}.withVariables(requestVariables[:]...), whole: whole, variables: variables}
-	if whole {
-		q.calls = q.calls.with("kong.request.get_raw_body", nothing).with("kong.router.get_route", nothing)
+// phase, the request's body if body says so, and further variables of nginx.
+func PrepareRequest(body bool, variables ...string) RequestQuestions {
+	q := RequestQuestions{calls: calls{}.withVariables(requestVariables[:]...), body: body, variables: variables}
+	if body {
+		q.calls = q.calls.with("kong.request.get_raw_body", nothing)
 	}
 	q.calls = q.calls.withVariables(variables...)
 	return q
@@ -59,15 +57,10 @@ func (e *Event) Request(q RequestQuestions) (r Request, err error) {
 		}
 		*to = string(text)
 	}
-	if q.whole {
+	if q.body {
 		if r.Body, err = e.bodyInMemory(); err != nil {
 			return r, err
 		}
-		route, err := e.bytes("the route") // its first field is its id
-		if err != nil {
-			return r, err
-		}
-		r.Route = string(route)
 	}
 	if r.Variables, err = e.variables(q.variables); err != nil {
 		return r, err
@@ -186,6 +179,12 @@ func (e *Event) Details() (d Details, err error) {
 		question{&d.Cookie, "the Cookie header", "kong.nginx.get_var", "http_cookie"},
 	)
 	return d, err
+}
+
+// RetryAfter asks for the upstream's header of that name, "" if there is none.
+func (e *Event) RetryAfter() (value string, err error) {
+	err = e.texts(question{&value, "the upstream's Retry-After", "kong.service.response.get_header", "retry-after"})
+	return value, err
 }
 
 // RequestID asks for Kong's id of the request, which the client sees as

@@ -14,7 +14,7 @@ import (
 // are joined by commas.
 type Request struct {
 	ID              string // Kong's, the same in both phases
-	Route           string // Kong's id of the route that it took
+	Route           string // names the route or the service whose request it is
 	Line            string // the whole request line
 	Host            string
 	ContentType     string
