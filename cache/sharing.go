@@ -20,7 +20,7 @@ const (
 
 // sharing exchanges answers with other gateways through Redis. Records come first:
 // it uses at most a quarter of the connections and rests while lookups of records
-// fail. A failure of its own stops no lookup of a record, because it waits for
+// fail. A failure of its own stops no lookup of a record, because it may wait for
 // less time. Safe for concurrent use.
 type sharing struct {
 	store   sharedAnswers
@@ -53,13 +53,12 @@ type share struct {
 	until time.Time // when its life ends
 }
 
-// read returns the value at key, nil if there is none. It waits for a quarter of
-// ctx's time at most.
+// read returns the value at key, nil if there is none.
 func (s *sharing) read(ctx context.Context, key string) ([]byte, error) {
 	if s.blocked(key) {
 		return nil, s.counted(paused())
 	}
-	ctx, cancel := s.quarter(ctx)
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	answered := make(chan error, 1)
 	var value []byte
@@ -72,16 +71,6 @@ func (s *sharing) read(ctx context.Context, key string) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, s.counted(fmt.Errorf("%w: %w", schema.ErrUnavailable, ctx.Err()))
 	}
-}
-
-// quarter returns ctx with a quarter of its remaining time, and no more than one
-// command may take.
-func (s *sharing) quarter(ctx context.Context) (context.Context, context.CancelFunc) {
-	wait := s.budget
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(deadline)/4)
-	}
-	return context.WithTimeout(ctx, wait)
 }
 
 // write writes the value soon, if Redis answers and few others wait.
