@@ -285,6 +285,40 @@ func TestAccessTwice(t *testing.T) {
 	})
 }
 
+// TestSameIDTwice: an id that comes again with another request leaves no flight behind.
+func TestSameIDTwice(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		q, other := request(), request()
+		other.Host = "other"
+		g.Find(t.Context(), q, "")
+		g.Find(t.Context(), other, "")
+		if n := len(g.flights.of); n != 1 {
+			t.Errorf("got %d flights, want 1", n)
+		}
+	})
+}
+
+// TestCallbacksAreFree: no lock is held while something outside is asked, so it may use
+// the answers itself.
+func TestCallbacksAreFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g *gateway
+		g = open(t, ifProviderFails, unreadable{func(context.Context) error { g.Stats(); return errAnyway }})
+		g.again = func(*enrich.Held) error { g.Stats(); return nil }
+		g.alive = func(context.Context) error { g.Stats(); g.answered(); return nil }
+		marks, now, random, of := g.o.Marks, g.o.Now, g.o.Random, g.Answers.held
+		g.o.Marks = func(ctx context.Context) (map[string]string, error) { g.Stats(); return marks(ctx) }
+		g.o.Now = func() time.Time { g.mustBeFree(); return now() }
+		g.o.Random = func() float64 { g.Stats(); return random() }
+		g.Answers.held = func(r enrich.Result) (*enrich.Held, error) { g.Stats(); return of(r) }
+		g.expect("the first", request(), enrich.Enriched, 1)
+		g.expect("a repeat", request(), enrich.Reused, 1)
+		time.Sleep(10 * time.Minute)
+		g.expect("when it is old", request(), enrich.Enriched, 2)
+		g.expectNothingLeft()
+	})
+}
+
 // TestPendingIsBounded: requests whose response phase doesn't come are forgotten, by
 // time and by their number.
 func TestPendingIsBounded(t *testing.T) {

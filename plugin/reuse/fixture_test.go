@@ -223,3 +223,15 @@ func (g *gateway) expectNothingLeft() {
 		g.t.Errorf("at the end: got %d flights, want none", n)
 	}
 }
+
+// mustBeFree fails the test if a lock isn't free. Only this goroutine may use the gateway.
+func (g *gateway) mustBeFree() {
+	if !g.Answers.mu.TryLock() {
+		g.t.Error("a lock is held while the clock is read")
+		return
+	}
+	g.Answers.mu.Unlock()
+}
+
+// answered notes a sign of life, as an answer does.
+func (g *gateway) answered() { g.Answers.provider.answered() }

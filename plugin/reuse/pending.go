@@ -36,11 +36,13 @@ func newPendings() pendings {
 }
 
 // add remembers p, and returns those that are forgotten: nobody heard of them for too
-// long, or there are too many.
+// long, or there are too many, or the id is now that of another request.
 func (s pendings) add(p *pending) (forgotten []*pending) {
-	s.byID.Remove(p.id) // a handler can run twice for a request
+	if old := s.take(p.id); old != nil && old.key != p.key { // the same key: a handler can run twice for a request
+		forgotten = append(forgotten, old)
+	}
 	s.byID.Add(p.id, p)
-	return s.sweep(p.asked)
+	return append(forgotten, s.sweep(p.asked)...)
 }
 
 // sweep forgets what is too old or too much at now.

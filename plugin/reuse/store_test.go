@@ -231,7 +231,7 @@ func TestLateUse(t *testing.T) {
 
 // TestCountedBytes: what max_bytes counts is about the memory that answers take.
 func TestCountedBytes(t *testing.T) {
-	const n = 3000
+	const n = 400
 	for name, size := range map[string]int{"short tokens": 500, "long tokens": 5000} {
 		t.Run(name, func(t *testing.T) {
 			s := newShelf(t, 2*n, 1<<30)
