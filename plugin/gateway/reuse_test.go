@@ -65,3 +65,16 @@ func TestReuseOpens(t *testing.T) {
 		g.StopWaiting() // Close does it again
 	}
 }
+
+// TestSharedErrors: the state has the errors of Redis about shared answers.
+func TestSharedErrors(t *testing.T) {
+	cfg := config(t, keyFile(t, generated(t)))
+	cfg.Reuse.Enabled, cfg.Reuse.Shared, cfg.Reuse.Secret = true, true, "0123456789abcdef"
+	g := open(t, cfg, Options{Scoped: true})
+	if _, err := g.Records.SharedAnswer(t.Context(), "name"); err == nil {
+		t.Fatal("got an answer of a Redis that isn't there")
+	}
+	if s := g.State().Reuse; s == nil || s.SharedErrors != 1 {
+		t.Errorf("got %+v, want 1 error", s)
+	}
+}

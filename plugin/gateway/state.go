@@ -31,6 +31,7 @@ func (g *Gateway) State() State {
 	s.ProviderFaulty = len(jws.Faulty(g.Provider.Skipped()))
 	if g.Reuse != nil {
 		stats := g.Reuse.Stats()
+		stats.SharedErrors += g.Records.SharingStats().Errors
 		s.Reuse = &stats
 	}
 	if ring, changed := g.Keys.State(); ring != nil {

@@ -98,7 +98,7 @@ func (a *Answers) Close() {
 type Stats struct {
 	Made         uint64 // calls to the provider that it answered
 	Saved        uint64 // calls that weren't made
-	SharedErrors uint64 // shared answers that couldn't be read
+	SharedErrors uint64 // shared answers that couldn't be decrypted; Shared counts its own errors
 	Entries      int    // what is held in memory
 	Bytes        int    // of these
 	Waiting      int    // requests that wait for another's answer

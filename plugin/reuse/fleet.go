@@ -69,11 +69,7 @@ func (v *visit) shared(ctx context.Context) *entry {
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	value, err := v.o.Shared.SharedAnswer(ctx, s.name)
-	if err != nil {
-		v.sharedErrors.Add(1)
-		return nil
-	}
-	if value == nil {
+	if err != nil || value == nil {
 		return nil
 	}
 	e, err := v.open(s, value)
