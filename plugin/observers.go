@@ -87,6 +87,13 @@ func entry(issuer string, r enrich.Result) audit.Entry {
 	}
 }
 
+// undecided reports that the request goes on to the provider. The response phase starts
+// the span of its token.
+func (o *observation) undecided() {
+	o.span.Undecided()
+	o.span = nil
+}
+
 // end reports that the event has ended.
 func (o *observation) end() {
 	if o.none() {

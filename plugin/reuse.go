@@ -17,7 +17,7 @@ func repeat(ctx context.Context, e *event, answers *reuse.Answers, request pdk.R
 	ctx = e.observation.trace(ctx, request.Variables.Of(traceparentVariable))
 	r, ok := answers.Find(ctx, q.repeated(request), string(request.Variables.Of(addressVariable)))
 	if !ok {
-		e.observation.span = nil // the response phase starts the one of this token
+		e.observation.undecided()
 		return
 	}
 	logPrinted(e, r)

@@ -133,6 +133,18 @@ func (s *Span) Decided(d Decision) {
 	}
 }
 
+// Undecided ends the span of a request that goes on to the provider, whose answer has a
+// span of its own. A span in which nothing happened is dropped.
+func (s *Span) Undecided() {
+	if s == nil {
+		return
+	}
+	if recorded, ok := s.span.(sdk.ReadOnlySpan); ok && recorded.ChildSpanCount() > 0 {
+		s.span.SetName("m2m reuse")
+		s.span.End()
+	}
+}
+
 // End ends the span.
 func (s *Span) End() {
 	if s != nil {

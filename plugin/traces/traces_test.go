@@ -1,6 +1,7 @@
 package traces
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -314,4 +315,23 @@ func TestNoTraces(t *testing.T) {
 	if cost != 0 {
 		t.Errorf("%v allocations", cost)
 	}
+}
+
+// TestUndecided: a request that goes on to the provider leaves a span only for what
+// happened before that.
+func TestUndecided(t *testing.T) {
+	c := otlptest.Start(t)
+	tr := traced(t, c, nil)
+	_, none := tr.Token(t.Context(), traceparent, time.Now())
+	none.Undecided()
+	ctx, checked := tr.Token(t.Context(), traceparent, time.Now())
+	tr.Step(ctx, "lookup", time.Now(), time.Now())
+	checked.Undecided()
+	flush(t, tr)
+	spans := c.Spans()
+	if len(spans) != 2 || spans[0].Name != "lookup" || spans[1].Name != "m2m reuse" || !bytes.Equal(spans[0].ParentSpanId, spans[1].SpanId) {
+		t.Errorf("got the spans %v, want m2m reuse with a lookup", spans)
+	}
+	var nobody *Span
+	nobody.Undecided()
 }
