@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"m2m-token-enricher/test/idptest"
 )
 
 // panelQuery is one of the dashboard's.
@@ -33,13 +35,14 @@ func dashboard(t *testing.T) []panelQuery {
 	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
+	filled := strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h")
 	var queries []panelQuery
 	for _, panel := range board.Panels {
 		if len(panel.Targets) == 0 {
 			t.Errorf("%s asks nothing", panel.Title)
 		}
 		for _, target := range panel.Targets {
-			queries = append(queries, panelQuery{panel.Title, strings.ReplaceAll(target.Expr, "$__rate_interval", "5m"), target.LegendFormat})
+			queries = append(queries, panelQuery{panel.Title, filled.Replace(target.Expr), target.LegendFormat})
 		}
 	}
 	return queries
@@ -50,7 +53,11 @@ func dashboard(t *testing.T) []panelQuery {
 func TestPrometheus(t *testing.T) {
 	t.Parallel() // it mostly waits
 	program(t, "prometheus")
-	w := build(t, func(c map[string]any) { c["cache"] = map[string]any{"ttl": 1, "stale_ttl": 3600} })
+	w := build(t, func(c map[string]any) {
+		c["cache"] = map[string]any{"ttl": 1, "stale_ttl": 3600}
+		c["reuse"] = map[string]any{"enabled": true, "max_age": 1}
+	})
+	w.provider.Misbehave(idptest.Fault{JWKS: spoiled(t, w)})
 	const suspended, nobody = "suspended", "nobody"
 	w.provider.Add(suspended, secret)
 	w.provider.Add(nobody, secret)
@@ -75,7 +82,7 @@ func TestPrometheus(t *testing.T) {
 	w.eventually(func() error {
 		ask()
 		var errs []error
-		for _, outcome := range []string{"enriched", "suspended_organization", "unknown_application", "lookup_unavailable"} {
+		for _, outcome := range []string{"enriched", "reused", "suspended_organization", "unknown_application", "lookup_unavailable"} {
 			errs = append(errs, p.says(fmt.Sprintf("m2m_outcomes_total{outcome=%q} > 0", outcome)))
 		}
 		for _, q := range dashboard(t) {
