@@ -111,20 +111,26 @@ func (c *Collector) Headers() http.Header {
 
 // Span returns the first span called name, nil if there is none.
 func (c *Collector) Span(name string) *otlp.Span {
+	for _, span := range c.Spans() {
+		if span.Name == name {
+			return span
+		}
+	}
+	return nil
+}
+
+// Spans returns all spans, in the order in which they came.
+func (c *Collector) Spans() (all []*otlp.Span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.requests {
 		for _, of := range r.ResourceSpans {
 			for _, scope := range of.ScopeSpans {
-				for _, span := range scope.Spans {
-					if span.Name == name {
-						return span
-					}
-				}
+				all = append(all, scope.Spans...)
 			}
 		}
 	}
-	return nil
+	return all
 }
 
 // Resource returns the texts that describe the sender.
