@@ -16,30 +16,32 @@ func (s *soak) moveAudit(context.Context) error {
 	return os.Rename(s.audit, fmt.Sprintf("%s-%d", s.audit, time.Now().Unix()))
 }
 
+// trail counts the tokens in the audit log. Each has a line, or is counted in a line
+// about missing ones.
+type trail struct{ tokens, reused int64 }
+
 // audited closes the gateway, which writes the rest of the audit log, and counts
-// the tokens in it. Each has a line, or is counted in a line about missing ones.
-func (s *soak) audited() (tokens int64, err error) {
+// the tokens in it.
+func (s *soak) audited() (t trail, err error) {
 	if err := s.gateway.Close(); err != nil {
-		return 0, err
+		return t, err
 	}
 	files, err := filepath.Glob(s.audit + "*")
 	if err != nil {
-		return 0, err
+		return t, err
 	}
 	for _, file := range files {
-		n, err := auditedIn(file)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", file, err)
+		if err := t.add(file); err != nil {
+			return t, fmt.Errorf("%s: %w", file, err)
 		}
-		tokens += n
 	}
-	return tokens, nil
+	return t, nil
 }
 
-func auditedIn(file string) (tokens int64, err error) {
+func (t *trail) add(file string) error {
 	f, err := os.Open(file)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
@@ -47,14 +49,18 @@ func auditedIn(file string) (tokens int64, err error) {
 		var line struct {
 			Client string
 			Missed int64
+			Reused bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return 0, err
+			return err
 		}
 		if line.Client == "" && line.Missed == 0 {
-			return 0, errors.New("the line is about no token")
+			return errors.New("the line is about no token")
 		}
-		tokens += max(1, line.Missed)
+		t.tokens += max(1, line.Missed)
+		if line.Reused {
+			t.reused++
+		}
 	}
-	return tokens, lines.Err()
+	return lines.Err()
 }

@@ -25,7 +25,7 @@ const (
 type report struct {
 	*soak
 	samples []sample
-	audited int64 // tokens in the audit log
+	audited trail
 }
 
 // between is the median of a value from one time to another.
@@ -62,7 +62,8 @@ func (r report) table() string {
 		{"requests/s", fmt.Sprintf("%.0f", float64(r.tally.requests.Load())/r.span.Seconds())},
 		{"wrong answers", count(r.tally.wrong.Load())},
 		{"refusals while Redis was down", count(r.tally.refused.Load())},
-		{"enriched tokens, and those in the audit log", count(r.tally.tokens.Load()) + ", " + count(r.audited)},
+		{"enriched tokens, and those in the audit log", count(r.tally.tokens.Load()) + ", " + count(r.audited.tokens)},
+		{"reused tokens in the audit log", count(r.audited.reused)},
 		{"reloads of the configuration", count(r.changes.reloads.Load())},
 		{"rotations of the keys", count(r.changes.rotations.Load())},
 		{"restarts of Redis", count(r.changes.restarts.Load())},
@@ -91,7 +92,8 @@ func (r report) verdicts() []measure.Verdict {
 	once := func(what string, n int64) measure.Verdict { return measure.AtLeast(what, float64(n), 1, "") }
 	return []measure.Verdict{
 		measure.AtMost("wrong answers", float64(r.tally.wrong.Load()), 0, ""),
-		measure.AtMost("enriched tokens that the audit log has more or less", math.Abs(float64(r.tally.tokens.Load()-r.audited)), 0, ""),
+		measure.AtMost("enriched tokens that the audit log has more or less", math.Abs(float64(r.tally.tokens.Load()-r.audited.tokens)), 0, ""),
+		once("reused tokens", r.audited.reused),
 		once("reloads of the configuration", r.changes.reloads.Load()),
 		once("rotations of the keys", r.changes.rotations.Load()),
 		once("restarts of Redis", r.changes.restarts.Load()),

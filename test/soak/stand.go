@@ -108,10 +108,13 @@ func (s *soak) startGateway(ctx context.Context) error {
 	return nil
 }
 
-// generation is the configuration whose tokens carry n.
+// generation is the configuration whose tokens carry n. Every second one reuses them.
 func (s *soak) generation(n int64) ([]byte, error) {
 	return stage.Edit(s.base, func(config map[string]any) {
 		claims, _ := config["claims"].([]any)
 		config["claims"] = append(claims, map[string]any{"name": "generation", "value": fmt.Sprint(n)})
+		if n%2 == 1 {
+			config["reuse"] = map[string]any{"enabled": true, "shared": true, "secret": "the soak test's secret"}
+		}
 	})
 }
