@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -237,5 +238,53 @@ func TestAgainTakesNoLonger(t *testing.T) {
 		if _, err := e.Again(ctx, h, "", testNow); err == nil || !Unknown(err) {
 			t.Errorf("%s: got %v, unknown: %t, want that the time ended, which is unknown", name, err, Unknown(err))
 		}
+	}
+}
+
+// TestAgainAgreesWithEnrich: whatever the records are, an answer is given again exactly
+// if a new exchange would add the same claims.
+func TestAgainAgreesWithEnrich(t *testing.T) {
+	f, tier := newFixture(t), `"a"`
+	f.set("", "claims", []any{
+		map[string]any{"name": "org_code", "from": "organization.code", "default": "none"},
+		map[string]any{"name": "plan", "from": "organization.plan"},
+		map[string]any{"name": "email", "from": "user.email", "default": "nobody"},
+		map[string]any{"name": "far", "type": "boolean", "expr": `application.region != "eu" || event.request.ip == "192.0.2.1"`, "default": "false"},
+	})
+	f.workflow = code{run: func(Event, []splice.Member, Related) ([]splice.Member, []string, error) {
+		return []splice.Member{{Name: "tier", Value: jsontext.Value(tier)}}, nil, nil
+	}}
+	e, h := f.held()
+	original := maps.Clone(f.records)
+	random := rand.New(rand.NewPCG(1, 2))
+	one := func(values ...string) string { return values[random.IntN(len(values))] }
+	counts := map[bool]int{}
+	for range 600 {
+		maps.Copy(f.records, original)
+		tier = `"a"`
+		x := f.complete()
+		switch random.IntN(6) {
+		case 0:
+			f.records["app:"+testClient] = schema.Record{"org_code": one(testOrg, "org_2", ""), "user_id": one(testUser, "", "u"), "region": one("eu", "us", "")}
+		case 1:
+			f.records["org:"+testOrg] = schema.Record{"code": one(testOrg, "", "x"), "name": "Acme", "plan": one("gold", "silver", ""), "is_suspended": one("", "false", "true", "x")}
+		case 2:
+			f.records["user:"+testUser] = schema.Record{"id": one(testUser, ""), "email": one("ops@acme.example", "", "x@acme.example")}
+		case 3:
+			f.records[one("app:"+testClient, "org:"+testOrg, "user:"+testUser)] = []any{schema.ErrUnavailable, schema.ErrInvalidRecord, schema.ErrNoRecord}[random.IntN(3)]
+		case 4:
+			tier = one(`"a"`, `"b"`, `null`)
+		case 5:
+			x.IP = one("", "192.0.2.1")
+		}
+		fresh := e.Enrich(context.Background(), x)
+		want := fresh.Outcome == Enriched && slices.EqualFunc(fresh.issued.added, h.Added, identical)
+		if _, err := e.Again(context.Background(), h, x.IP, testNow); (err == nil) != want {
+			t.Fatalf("given again: %t (%v), want %t, as a new exchange is %s: %v", err == nil, err, want, fresh.Outcome, fresh.Cause)
+		}
+		counts[want]++
+	}
+	if counts[true] < 60 || counts[false] < 60 {
+		t.Errorf("%v of the answers were given, want both often", counts)
 	}
 }
