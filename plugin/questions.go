@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/pdk"
 	"m2m-token-enricher/plugin/reuse"
 	"m2m-token-enricher/schema"
@@ -80,6 +81,6 @@ func (q *questions) repeated(r pdk.Request) reuse.Request {
 	for _, name := range q.vary {
 		request.Vary = append(request.Vary, string(given.Of(name)))
 	}
-	request.Bypass = slices.ContainsFunc(q.bypass, func(name string) bool { return len(given.Of(name)) > 0 })
+	request.Bypass = enrich.QueryAsserts(r.Query) || slices.ContainsFunc(q.bypass, func(name string) bool { return len(given.Of(name)) > 0 })
 	return request
 }

@@ -284,6 +284,28 @@ func TestNotHeld(t *testing.T) {
 	}
 }
 
+// TestForOneRequest: a request with what is for one request, or with a client
+// certificate, gets no answer again, even for the same bytes.
+func TestForOneRequest(t *testing.T) {
+	for name, change := range map[string]func(*tokenRequest){
+		"DPoP":                     func(r *tokenRequest) { r.variables["http_dpop"] = "proof" },
+		"client certificate":       func(r *tokenRequest) { r.variables["http_client_cert"] = "cert" },
+		"assertion":                func(r *tokenRequest) { r.body += "&client_assertion=a" },
+		"assertion in the query":   func(r *tokenRequest) { r.line = "POST /oauth2/token?client_assertion=a HTTP/1.1" },
+		"its type in the query":    func(r *tokenRequest) { r.line = "POST /oauth2/token?a=b&client_assertion_type=t HTTP/1.1" },
+		"one in the query, quoted": func(r *tokenRequest) { r.line = "POST /oauth2/token?%63lient%5Fassertion=a HTTP/1.1" },
+	} {
+		e := newEdge(t, "")
+		i := e.start()
+		request := newTokenRequest()
+		change(request)
+		e.enriched(i, e.replies(request))
+		if k := e.access(i, e.replies(request)); k.Exit != nil {
+			t.Errorf("%s: access exits with %d, want that the provider is asked", name, k.Exit.Status)
+		}
+	}
+}
+
 // TestReuseOfARoute: an answer is given again only on its route. Without a route or a
 // service, none is, and the log says so.
 func TestReuseOfARoute(t *testing.T) {
