@@ -25,8 +25,8 @@ type Options struct {
 	// Again is [enrich.Enricher.Again] at the current time.
 	Again func(ctx context.Context, h *enrich.Held, ip string) (enrich.Result, error)
 
-	// Marks returns the purge marks: "all", and "client:" before a client id. The map must
-	// not be modified afterwards.
+	// Marks returns the purge marks by what was purged, as [schema.PurgedClient] names it.
+	// The map must not be modified afterwards.
 	Marks func(context.Context) (map[string]string, error)
 
 	Shared Shared                      // nil if answers aren't shared

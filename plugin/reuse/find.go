@@ -61,7 +61,7 @@ const maxRounds = 8
 
 // find looks for an answer until the request has to go to the provider.
 func (v *visit) find(ctx context.Context) (r enrich.Result, ok bool) {
-	for range maxRounds {
+	for n := 0; n < maxRounds && ctx.Err() == nil; n++ {
 		e, settled := v.peek()
 		if r, ok = v.give(ctx, e, settled, nil); ok {
 			return r, true

@@ -70,12 +70,6 @@ func Life(cfg *schema.Config, h *enrich.Held) (works, fails time.Time) {
 // stamp is what the purge marks of a client were.
 type stamp struct{ all, client string }
 
-// The names of purge marks.
-const (
-	markOfAll    = "all"
-	markOfClient = "client:" // before a client id
-)
-
 func stampOf(marks map[string]string, clientID string) stamp {
-	return stamp{marks[markOfAll], marks[markOfClient+clientID]}
+	return stamp{marks[schema.PurgedAll], marks[schema.PurgedClient(clientID)]}
 }
