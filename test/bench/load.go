@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -56,3 +57,24 @@ func repeat(ctx context.Context, c *measure.Client, next func() []byte) (took []
 
 // always returns a function that returns the same request each time.
 func always(request []byte) func() []byte { return func() []byte { return request } }
+
+// crowd sends the same request over n connections at once, once each.
+func crowd(address string, n int, request []byte) error {
+	var mu sync.Mutex
+	var failure error
+	var clients sync.WaitGroup
+	begin := make(chan struct{})
+	for range n {
+		clients.Go(func() {
+			c := &measure.Client{Address: address}
+			<-begin
+			err := errors.Join(c.Ask(request, io.Discard), c.Close())
+			mu.Lock()
+			defer mu.Unlock()
+			failure = cmp.Or(failure, err)
+		})
+	}
+	close(begin)
+	clients.Wait()
+	return failure
+}

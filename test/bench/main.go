@@ -44,7 +44,7 @@ var parts = []struct {
 	name    string
 	measure func(context.Context, *bench) (report, error)
 }{
-	{"core", measureCore}, {"workflow", measureWorkflow}, {"loop", measureLoop}, {"questions", measureQuestions}, {"end-to-end", measureEndToEnd}, {"watched", measureWatched}, {"growth", measureGrowth},
+	{"core", measureCore}, {"workflow", measureWorkflow}, {"loop", measureLoop}, {"questions", measureQuestions}, {"reuse", measureReuse}, {"end-to-end", measureEndToEnd}, {"watched", measureWatched}, {"growth", measureGrowth},
 	{"soak", measureSoak},
 }
 
@@ -56,7 +56,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each figure is measured; the median counts")
 	flag.StringVar(&o.baseline, "baseline", "", "git tag of an earlier state to measure beside this one; empty: none")
 	flag.DurationVar(&o.soak, "soak", 0, "how long 256 connections stay busy while memory is watched, such as 5m; 0: not at all")
-	flag.StringVar(&o.only, "only", "", "the parts to measure, separated by commas, of core, workflow, loop, questions, end-to-end, watched, growth and soak; empty: all")
+	flag.StringVar(&o.only, "only", "", "the parts to measure, separated by commas, of core, workflow, loop, questions, reuse, end-to-end, watched, growth and soak; empty: all")
 	flag.StringVar(&o.out, "out", "", "the page whose tables to write, between its markers; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -135,7 +135,7 @@ func (r *report) add(other report) {
 }
 
 func (r report) print() {
-	for _, name := range []string{"machine", "core", "workflow", "loop", "questions", "end-to-end", "watched", "growth", "soak"} { // the page's order
+	for _, name := range []string{"machine", "core", "workflow", "loop", "questions", "reuse", "end-to-end", "watched", "growth", "soak"} { // the page's order
 		if text, ok := r.sections[name]; ok {
 			fmt.Printf("%s\n\n", text)
 		}

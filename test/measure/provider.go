@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"m2m-token-enricher/test/idptest"
 	"m2m-token-enricher/test/stage"
@@ -20,6 +21,7 @@ const ManagementClient = "00000000000000000000000000000a91"
 type Provider struct {
 	*idptest.Provider
 	Tokens map[string]string // by client id
+	Delay  time.Duration     // of the token endpoint; not to be changed once it serves
 }
 
 // StartProvider starts a provider whose tokens are for ids and for
@@ -80,6 +82,7 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such client", http.StatusUnauthorized)
 		return
 	}
+	time.Sleep(p.Delay)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, p.Body(id))
 }
