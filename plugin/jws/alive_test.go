@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestAlive: a sign of life is a good answer now. Asking for one changes nothing that
-// is cached: neither the keys, nor when they are fetched again, nor how many fetches
-// failed.
+// TestAlive: every answer but 5xx is a sign of life, even one that has no keys. Asking
+// for one changes nothing that is cached: neither the keys, nor when they are fetched
+// again, nor how many fetches failed.
 func TestAlive(t *testing.T) {
 	s := newIDP(t, text(set(t, public("k1", rsaKey()))))
 	now := newClock()
@@ -23,11 +23,15 @@ func TestAlive(t *testing.T) {
 	wantKeys(t, p, "k1")
 	fetched, _ := p.KeysState()
 	now.advance(refreshAfter)
-	for name, answer := range bad(t) {
-		s.answers(answer)
-		if err := p.Alive(t.Context()); err == nil {
-			t.Errorf("%s: Alive = nil, want an error", name)
+	for code, alive := range map[int]bool{200: true, 302: true, 400: true, 401: true, 404: true, 429: true, 500: false, 502: false, 503: false, 599: false} {
+		s.answers(status(code, "{"))
+		if err := p.Alive(t.Context()); (err == nil) != alive {
+			t.Errorf("status %d: Alive = %v, want a sign of life: %t", code, err, alive)
 		}
+	}
+	s.answers(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	if err := p.Alive(t.Context()); err == nil {
+		t.Error("a connection that is cut: Alive = nil, want an error")
 	}
 	if again, failures := p.KeysState(); again != fetched || failures != 0 {
 		t.Errorf("the keys were fetched at %v, with %d failures, want at %v, with none", again, failures, fetched)

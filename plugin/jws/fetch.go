@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,7 @@ func (p *Provider) getKeys(ctx context.Context) (ProviderSet, error) {
 // getMetadata fetches the issuer's discovery document: that of OpenID Connect
 // Discovery 1.0 section 4 or, if there is none, of RFC 8414 section 3.
 func (p *Provider) getMetadata(ctx context.Context) (Metadata, error) {
-	text, err := p.getJSON(ctx, strings.TrimSuffix(p.issuer, "/")+"/.well-known/openid-configuration")
+	text, err := p.getJSON(ctx, p.discoveryURI())
 	if err != nil {
 		u, parseErr := url.Parse(p.issuer)
 		if parseErr != nil {
@@ -87,15 +88,38 @@ func parseMetadata(text []byte, issuer string) (Metadata, error) {
 	return document, nil
 }
 
-func (p *Provider) getJSON(ctx context.Context, uri string) ([]byte, error) {
+// touch fetches what the provider publishes first, and looks at the status alone.
+func (p *Provider) touch(ctx context.Context) error {
+	uri := cmp.Or(p.jwksURI, p.discoveryURI())
+	resp, err := p.get(ctx, uri)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= http.StatusInternalServerError {
+		return fmt.Errorf("get %s: status %d", uri, resp.StatusCode)
+	}
+	return nil
+}
+
+func (p *Provider) discoveryURI() string {
+	return strings.TrimSuffix(p.issuer, "/") + "/.well-known/openid-configuration"
+}
+
+// get asks for JSON. The error names the method and the URL.
+func (p *Provider) get(ctx context.Context, uri string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json, application/jwk-set+json")
-	resp, err := p.client.Do(req)
+	return p.client.Do(req)
+}
+
+func (p *Provider) getJSON(ctx context.Context, uri string) ([]byte, error) {
+	resp, err := p.get(ctx, uri)
 	if err != nil {
-		return nil, err // it names the method and the URL
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

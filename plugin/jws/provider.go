@@ -59,13 +59,15 @@ func (p *Provider) Renewed(ctx context.Context) (ProviderKeys, error) {
 	return set.Keys, err
 }
 
-// Alive asks the provider for its JWK set, and returns why there is no good answer.
-// It changes nothing that is cached, and waits no longer than ctx.
+// Alive asks the provider for its JWK set or, without a configured one, for its
+// discovery document. It returns an error if nothing or 5xx comes back: any other
+// answer is a sign of life, even one without keys. It changes nothing that is cached,
+// and waits no longer than ctx.
 func (p *Provider) Alive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	defer context.AfterFunc(p.keys.ctx, cancel)()
-	_, err := recovered(func() (ProviderSet, error) { return p.getKeys(ctx) })
+	_, err := recovered(func() (_ struct{}, err error) { return struct{}{}, p.touch(ctx) })
 	return err
 }
 
