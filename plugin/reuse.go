@@ -38,7 +38,7 @@ func instead(ctx context.Context, e *event, answers *reuse.Answers, x *enrich.Ex
 	if ok && r.Outcome == enrich.Reused { // another request got it a moment ago
 		r = r.InOutage(fmt.Errorf("the provider answered %d", status))
 	}
-	return r, ok, nil
+	return r, ok && x.Response.HeadersError == nil, nil // if headers are unclear, a cache could keep the answer despite no-store
 }
 
 // settle reports the result r of x to the requests that wait for it. An err, or no

@@ -395,6 +395,29 @@ func TestCoalesced(t *testing.T) {
 	}
 }
 
+// TestInsteadWithUnclearHeaders: an answer of the provider whose headers could make a
+// cache keep a token isn't replaced by one with a token.
+func TestInsteadWithUnclearHeaders(t *testing.T) {
+	many := map[string]any{}
+	for n := range 1000 {
+		many[fmt.Sprint("x-", n)] = "a"
+	}
+	for name, headers := range map[string]map[string]any{
+		"a name that can't be deleted": {"cdn_cache-control": "max-age=600"}, "too many": many,
+	} {
+		e := newEdge(t, `,"coalesce":false,"if_provider_fails":true`)
+		i := e.start()
+		failing := e.replies(newTokenRequest())
+		e.access(i, failing)
+		e.enriched(i, e.replies(newTokenRequest()))
+		e.provider.Misbehave(idptest.Fault{Answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }})
+		failing["kong.response.get_headers"] = pdktest.Headers(t, headers)
+		if k := e.respond(i, failing); k.Exit != nil {
+			t.Errorf("%s: exit %s, want the provider's answer", name, exit(k))
+		}
+	}
+}
+
 // TestInstead: where the configuration says so, an answer that lives replaces the
 // provider's failure. Its header Retry-After is asked for only then.
 func TestInstead(t *testing.T) {
