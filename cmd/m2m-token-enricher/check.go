@@ -55,6 +55,9 @@ func (c *checkRun) check(ctx context.Context, b block) {
 	}
 	if cfg, _ := schema.Parse(b.config); cfg != nil {
 		c.tell("unknown", b.unknown(cfg.Unknown, "not checked"))
+		if cfg.Reuse.Enabled && b.allRoutes {
+			findings = append(findings, diagnose.Finding{What: "reuse: no answer is reused, because " + diagnose.AllRoutes, Warning: true})
+		}
 	}
 	for _, f := range findings {
 		if f.Err != nil {

@@ -18,6 +18,9 @@ const sharedConfigs = "_plugin_configs"
 // name. An answer of the Admin API has one alone, or a list of data.
 var pluginPlace = regexp.MustCompile(`^(\[\d+\])?$|(^|\.)(plugins|data)\[\d+\]$`)
 
+// routed is where the plugins of a route or a service are.
+var routed = regexp.MustCompile(`(^|\.)(routes|services)\[`)
+
 // find returns every configuration of the plugin in the document, and notes what
 // isn't one.
 func (d *document) find() []block {
@@ -62,6 +65,7 @@ func (d *document) findPlugins(path string, value any) (found []block) {
 // missing come from the shared configuration that _config names.
 func (d *document) pluginBlock(path string, p map[string]any) block {
 	b := block{in: d, path: path, title: path, config: p["config"]}
+	b.allRoutes = !routed.MatchString(path) && p["route"] == nil && p["service"] == nil
 	if path == "" {
 		b.title = d.name
 	}

@@ -61,6 +61,9 @@ func (r *explainRun) run(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return summarized(schema.Split(err), "check "+r.target.file)
 	}
+	if r.target.allRoutes {
+		x.Reuse = x.Reuse.OnAllRoutes()
+	}
 	if err := r.print.explanation(x); err != nil {
 		return err
 	}

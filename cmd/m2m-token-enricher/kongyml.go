@@ -20,6 +20,8 @@ type block struct {
 	title  string // the path, or how people call the place
 	config any
 
+	allRoutes bool // Kong runs the plugin on every route, as far as the document says
+
 	shared   map[string]string    // paths of the values that come from elsewhere in the document, by the member of config
 	mistakes []*schema.FieldError // beside config, with their paths in the document
 }

@@ -29,6 +29,7 @@ type target struct {
 	runsWorkflow bool         // the command runs the workflow of the configuration
 	fields       []string     // of the configuration that the command reads; nil means all
 	names        schema.Names // of properties that have a meaning; set by store
+	allRoutes    bool         // Kong runs the plugin on every route; set by configs
 }
 
 // Passwords come from files or from the environment, never from a flag, which
@@ -165,6 +166,9 @@ func (t *target) configs() ([]*schema.Config, error) {
 		}
 		if !slices.ContainsFunc(configs, func(other *schema.Config) bool { return sameRecords(other, cfg) }) {
 			issuers = append(issuers, cfg.Issuer)
+		}
+		if len(configs) == 0 {
+			t.allRoutes = b.allRoutes
 		}
 		configs = append(configs, cfg)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -59,6 +60,8 @@ func (g *Gateway) ReuseWarning() error {
 	if !g.Config.Reuse.Enabled || g.Reuse != nil || g.Config.Mode != schema.ModeEnforce || g.Config.EnforceShare == 0 {
 		return nil
 	}
-	return errors.New("no answer is reused, because the plugin is for all routes, which may lead to different providers; " +
-		"put it on a route or a service")
+	return fmt.Errorf("no answer is reused, because %w", ErrAllRoutes)
 }
+
+// ErrAllRoutes is why a plugin that is on no route and on no service reuses nothing.
+var ErrAllRoutes = errors.New("the plugin is for all routes, which may lead to different providers; put it on a route or a service")

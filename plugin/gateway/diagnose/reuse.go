@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
+	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/plugin/reuse"
 	"m2m-token-enricher/schema"
 )
@@ -42,6 +43,17 @@ func reuseOf(cfg *schema.Config, result enrich.Result, imagined bool) Reuse {
 		return Reuse{WhyNot: "the token's life is too short for reuse.share_of_life and reuse.min_remaining"}
 	}
 	return r
+}
+
+// AllRoutes is why a plugin that is on no route and on no service reuses nothing.
+var AllRoutes = gateway.ErrAllRoutes.Error()
+
+// OnAllRoutes returns r for such a plugin.
+func (r Reuse) OnAllRoutes() Reuse {
+	if r.WhyNot != "" {
+		return r
+	}
+	return Reuse{WhyNot: AllRoutes}
 }
 
 // withLongestLife returns h with the longest life that cfg allows a token.
