@@ -20,7 +20,7 @@ type instance struct {
 	all      *instances
 	id       int32             // see [instances.newID]
 	identity [sha256.Size]byte // of the configuration, its secrets included, and of scope
-	scope    string            // the route or the service of the configuration, "" unless its answers may be given again
+	scope    scope             // of the configuration, none unless its answers may be given again
 
 	// name is short, and the same in every process. It is shown, so it covers no
 	// secret: instances whose configurations differ in secrets alone share a name,
@@ -55,25 +55,30 @@ func newInstance(all *instances, config []byte) *instance {
 		i.name = hex.EncodeToString(i.cfg.Fingerprint[:4])
 		if i.cfg.Reuse.Enabled {
 			i.scope = scopeOf(config)
-			i.identity = sha256.Sum256(append(i.identity[:], i.scope...))
+			i.identity = sha256.Sum256(append(i.identity[:], i.scope.String()...))
 		}
 	}
 	return i
 }
 
-// scopeOf names the route and the service for which Kong delivers a configuration, ""
-// if it is for all. An answer is never given again on another route: that may lead to
-// another provider.
-func scopeOf(config []byte) string {
-	var d struct {
-		Route   string `json:"route_id"`
-		Service string `json:"service_id"`
-	}
-	if err := json.Unmarshal(config, &d); err != nil || d.Route == "" && d.Service == "" {
-		return ""
-	}
-	return fmt.Sprintf("route %q service %q", d.Route, d.Service)
+// scope is the route or the service for which Kong delivers a configuration, none if it
+// is for all. An answer is never given again on another route: that may lead to another
+// provider, or change the request.
+type scope struct {
+	Route   string `json:"route_id"`
+	Service string `json:"service_id"`
 }
+
+func scopeOf(config []byte) (s scope) {
+	if err := json.Unmarshal(config, &s); err != nil {
+		return scope{}
+	}
+	return s
+}
+
+func (s scope) none() bool { return s == scope{} }
+
+func (s scope) String() string { return fmt.Sprintf("route %q service %q", s.Route, s.Service) }
 
 // open opens the gateway.
 func (i *instance) open(options func(*schema.Config) gateway.Options) {
@@ -81,7 +86,7 @@ func (i *instance) open(options func(*schema.Config) gateway.Options) {
 		return
 	}
 	o := options(i.cfg)
-	o.Scoped = i.scope != ""
+	o.Scoped = !i.scope.none()
 	i.try(func() error {
 		var err error
 		if i.gateway, err = i.all.open(i.cfg, o); err != nil {

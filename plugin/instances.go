@@ -145,11 +145,11 @@ func (is *instances) options(cfg *schema.Config) gateway.Options {
 	return gateway.Options{From: is.cached(cfg), Transport: is.observers.traces.Transport(), Step: is.observers.step()}
 }
 
-// questions returns those of the events of g, which has the requests of scope.
-func (is *instances) questions(g *gateway.Gateway, scope string) questions {
+// questions returns those of the events of g, which has the requests of s.
+func (is *instances) questions(g *gateway.Gateway, s scope) questions {
 	traced := is.observers.traces != nil
 	if g.Reuse != nil {
-		return newReuseQuestions(traced, g.ReadsIP(), scope, g.Config.Reuse)
+		return newReuseQuestions(traced, g.ReadsIP(), s, g.Config.Reuse)
 	}
 	return newQuestions(traced, g.ReadsIP())
 }

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ type questions struct {
 
 	chosen       func(name []byte) bool // the headers of the provider's answer that decide
 	vary, bypass []string               // variables with the headers of reuse
-	scope        string                 // of the requests, as [scopeOf] names it
+	route        string                 // of all requests, "" if Kong is asked for each one's
 }
 
 // newQuestions prepares questions. They ask for the traceparent header if events are
@@ -44,9 +45,10 @@ func newQuestions(traced, withIP bool) questions {
 }
 
 // newReuseQuestions are newQuestions for a configuration whose answers may be given
-// again.
-func newReuseQuestions(traced, withIP bool, scope string, r schema.Reuse) questions {
-	q := questions{scope: scope, chosen: func(name []byte) bool { return cacheHeader(name) || string(name) == setCookie }}
+// again. A service may have several routes, which only a header may tell apart, so
+// its requests have to be asked for theirs.
+func newReuseQuestions(traced, withIP bool, s scope, r schema.Reuse) questions {
+	q := questions{route: s.Route, chosen: func(name []byte) bool { return cacheHeader(name) || string(name) == setCookie }}
 	for _, name := range r.VaryHeaders {
 		q.vary = append(q.vary, headerVariable(name))
 	}
@@ -57,6 +59,9 @@ func newReuseQuestions(traced, withIP bool, scope string, r schema.Reuse) questi
 	access := slices.Concat(also, []string{hostVariable, requestIDVariable}, q.vary, q.bypass)
 	slices.Sort(access)
 	q.access = pdk.PrepareRequest(true, slices.Compact(access)...)
+	if q.route == "" {
+		q.access = q.access.WithRoute()
+	}
 	q.response = pdk.PrepareExchange(append(also, requestIDVariable, authorizationVariable)...)
 	return q
 }
@@ -75,7 +80,7 @@ func common(traced, withIP bool) (variables []string) {
 func (q *questions) repeated(r pdk.Request) reuse.Request {
 	given := r.Variables
 	request := reuse.Request{
-		ID: string(given.Of(requestIDVariable)), Route: q.scope, Line: r.Line, Host: string(given.Of(hostVariable)),
+		ID: string(given.Of(requestIDVariable)), Route: cmp.Or(q.route, r.Route), Line: r.Line, Host: string(given.Of(hostVariable)),
 		ContentType: r.ContentType, ContentEncoding: r.ContentEncoding, Authorization: r.Authorization, Cookie: r.Cookie, Body: r.Body,
 	}
 	for _, name := range q.vary {

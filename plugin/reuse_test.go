@@ -331,6 +331,27 @@ func TestReuseOfARoute(t *testing.T) {
 	}
 }
 
+// TestReuseOfAService: the routes of one service share no answers. If Kong doesn't say
+// which route a request takes, its answer isn't held.
+func TestReuseOfAService(t *testing.T) {
+	e := newEdge(t, "")
+	i := e.start(`"route_id":"r1"`, `"service_id":"s1"`)
+	taking := func(route string) pdktest.Replies {
+		replies := e.replies(newTokenRequest())
+		if route != "" {
+			replies["kong.router.get_route"] = pdktest.Route(route)
+		}
+		return replies
+	}
+	e.enriched(i, taking("r1"))
+	e.enriched(i, taking(""))
+	for route, reused := range map[string]bool{"r1": true, "r2": false, "": false} {
+		if k := e.access(i, taking(route)); (k.Exit != nil) != reused {
+			t.Errorf("route %q: exit %s, want an answer: %t", route, exit(k), reused)
+		}
+	}
+}
+
 // TestReuseAsksNothingInVain: where no answer can ever be held, Kong is asked no more
 // than without reuse.
 func TestReuseAsksNothingInVain(t *testing.T) {

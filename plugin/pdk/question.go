@@ -19,6 +19,7 @@ type Request struct {
 	Upgrade, ContentType, ContentEncoding, Authorization, Cookie string
 
 	Body      []byte // nil if nobody asked for it, or if Kong hasn't it in memory
+	Route     string // Kong's id of the route that it took, "" if nobody asked for it
 	Variables Values
 }
 
@@ -29,6 +30,7 @@ type RequestQuestions struct {
 	calls     calls
 	body      bool
 	variables []string
+	route     bool
 }
 
 // requestVariables are what every access phase asks, in their order.
@@ -44,6 +46,12 @@ func PrepareRequest(body bool, variables ...string) RequestQuestions {
 		q.calls = q.calls.with("kong.request.get_raw_body", nothing)
 	}
 	q.calls = q.calls.withVariables(variables...)
+	return q
+}
+
+// WithRoute returns q and the question for the route that the request takes.
+func (q RequestQuestions) WithRoute() RequestQuestions {
+	q.calls, q.route = q.calls.with("kong.router.get_route", nothing), true
 	return q
 }
 
@@ -64,6 +72,13 @@ func (e *Event) Request(q RequestQuestions) (r Request, err error) {
 	}
 	if r.Variables, err = e.variables(q.variables); err != nil {
 		return r, err
+	}
+	if q.route {
+		id, err := e.bytes("the route") // the first field of a route is its id
+		if err != nil {
+			return r, err
+		}
+		r.Route = string(id)
 	}
 	r.Method, r.Path, r.Query = splitRequestLine(r.Line)
 	if !normal(r.Path) {

@@ -78,9 +78,11 @@ func TestRequestInOneRoundTrip(t *testing.T) {
 		"body":           {PrepareRequest(true, "http_host"), pdktest.Body("text"), "text", 8},
 		"body in a file": {PrepareRequest(true, "http_host"), pdktest.BodyFile("/dev/zero"), "", 8},
 		"no body read":   {PrepareRequest(true, "http_host"), pdktest.BodyError("x"), "", 8},
+		"route":          {PrepareRequest(true, "http_host").WithRoute(), pdktest.Body("text"), "text", 9},
 	} {
 		k := &pdktest.Kong{Replies: pdktest.Replies{
 			pdktest.Variable("request"): pdktest.Text("POST /a?b HTTP/1.1"), pdktest.Variable("http_host"): pdktest.Text("host"), body: tt.body,
+			"kong.router.get_route": pdktest.Route("of the request"),
 		}}
 		k.Handle(t, "access", serveConn(func(e *Event) {
 			r, err := e.Request(tt.questions)
@@ -89,6 +91,9 @@ func TestRequestInOneRoundTrip(t *testing.T) {
 			}
 			if got := string(r.Variables.Of("http_host")); (got == "host") != (tt.calls > 6) {
 				t.Errorf("%s: got the host %q", name, got)
+			}
+			if (r.Route == "of the request") != (name == "route") {
+				t.Errorf("%s: got the route %q", name, r.Route)
 			}
 		}))
 		if len(k.Calls) != tt.calls || k.Writes != 2 {

@@ -53,9 +53,10 @@ func (q *questioner) handle(e *Event) {
 }
 
 func (q *questioner) access(e *Event) error {
-	r, err := e.Request(PrepareRequest(true, "http_host", "kong_request_id"))
+	r, err := e.Request(PrepareRequest(true, "http_host", "kong_request_id").WithRoute())
 	q.heard(r.Method, "kong.nginx.get_var", "request")
 	q.heard(string(r.Body), "kong.request.get_raw_body", "")
+	q.heard(r.Route, "kong.router.get_route", "")
 	for _, name := range []string{"http_host", "kong_request_id"} {
 		q.heard(string(r.Variables.Of(name)), "kong.nginx.get_var", name)
 	}

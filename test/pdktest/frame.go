@@ -87,6 +87,14 @@ func BodyError(why string) Message {
 	return &kong_plugin_protocol.RawBodyResult{Kind: &kong_plugin_protocol.RawBodyResult_Error{Error: why}}
 }
 
+// Route is a reply with a route of Kong's.
+func Route(id string) Message {
+	return &kong_plugin_protocol.Route{
+		Id: id, CreatedAt: 1795786048, Name: "m2m", Protocols: []string{"http", "https"}, Paths: []string{"~/oauth2/token$"},
+		HttpsRedirectStatusCode: 426, Service: &kong_plugin_protocol.ServiceKey{Id: "of the service"},
+	}
+}
+
 // Headers is a reply with headers: texts and lists of texts.
 func Headers(t testing.TB, headers map[string]any) Message {
 	t.Helper()
