@@ -78,11 +78,13 @@ type world struct {
 	provider *idptest.Provider
 	gateway  kongtest.Gateway
 	api      *httptest.Server
+	host     string // that token requests name; "": the gateway's address
 	keyFile  string
 	flags    []string // of the plugin's process
 	env      []string // of the plugin's process, too
 	edit     func(config map[string]any)
-	paths    []any // of the plugin's route; nil: as in kong.yml
+	declare  func(declared map[string]any) // changes the whole configuration; nil: nothing
+	paths    []any                         // of the plugin's route; nil: as in kong.yml
 }
 
 // newWorld starts a world whose client has a record, an organization and good
@@ -96,7 +98,13 @@ func newWorld(t *testing.T, edit func(config map[string]any)) *world {
 // build starts everything except the gateway.
 func build(t *testing.T, edit func(config map[string]any)) *world {
 	t.Helper()
-	w := &world{T: t, redis: redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), edit: edit}
+	return buildOn(t, redistest.Start(t, redistest.WithUser(t, redistest.Reader)...), edit)
+}
+
+// buildOn is build with a Redis that has the plugin's user.
+func buildOn(t *testing.T, redis *redistest.Server, edit func(config map[string]any)) *world {
+	t.Helper()
+	w := &world{T: t, redis: redis, edit: edit}
 	w.record("app:"+client, "org_code", org, "region", "eu")
 	w.record("org:"+org, "code", org, "name", "Acme Inc", "is_suspended", "false")
 
@@ -189,6 +197,9 @@ func (w *world) config() []byte {
 	if w.paths != nil {
 		service["routes"].([]any)[0].(map[string]any)["paths"] = w.paths
 	}
+	if w.declare != nil {
+		w.declare(declared)
+	}
 	if text, err = yaml.Marshal(declared); err != nil {
 		w.Fatal(err)
 	}
@@ -246,6 +257,7 @@ func (w *world) tokenRequest(f url.Values) *http.Request {
 		w.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Host = w.host
 	return req
 }
 
