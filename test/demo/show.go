@@ -38,6 +38,7 @@ func (d *demo) show(ctx context.Context) error {
 		{"An application without a record is refused:", d.showUnknown},
 		{"A key rotates, and no token is lost; the gateway follows the file by itself:", d.showRotation},
 		{"A Kinde workflow file sets the claims, instead of the mapping in kong.yml:", d.showWorkflow},
+		{"With reuse, a repeated request doesn't reach the provider, and works while it is down:", d.showReuse},
 	}
 	for i, step := range steps {
 		fmt.Printf("%d. %s\n\n", i+1, step.title)
