@@ -366,23 +366,52 @@ func TestReuseAsksNothingInVain(t *testing.T) {
 	}
 }
 
-// TestReuseAfterPanic: whatever happens to a request, those that wait for its answer
+// TestReuseAfterFailure: whatever happens to a request, those that wait for its answer
 // hear of it.
-func TestReuseAfterPanic(t *testing.T) {
-	e := newEdge(t, "")
-	i := e.start(`"route_id"`, `"timeout":20000,"route_id"`)
-	i.gateway = &gateway.Gateway{Config: i.cfg, Provider: i.gateway.Provider, Keys: i.gateway.Keys, Records: i.gateway.Records, Reuse: i.gateway.Reuse}
-	leader := e.replies(newTokenRequest())
-	e.access(i, leader)
-	waiter := make(chan *pdktest.Kong)
-	go func() { waiter <- e.access(i, e.replies(newTokenRequest())) }()
-	await.Nil(t, func() error { return waiting(i, 1) })
-	checkInternalError(t, e.respond(i, leader)) // without an enricher, it panics
-	if k := <-waiter; k.Exit != nil {
-		t.Errorf("the one that waits: exit %s, want that the provider is asked", exit(k))
+func TestReuseAfterFailure(t *testing.T) {
+	for name, spoil := range map[string]func(*instance, pdktest.Replies){
+		"panic": func(i *instance, _ pdktest.Replies) { // without an enricher
+			g := i.gateway
+			i.gateway = &gateway.Gateway{Config: i.cfg, Provider: g.Provider, Keys: g.Keys, Records: g.Records, Reuse: g.Reuse}
+		},
+		"unreadable reply": func(_ *instance, r pdktest.Replies) { r["kong.response.get_headers"] = pdktest.Number(1) },
+	} {
+		e := newEdge(t, "")
+		i := e.start(`"route_id"`, `"timeout":20000,"route_id"`)
+		leader := e.replies(newTokenRequest())
+		e.access(i, leader)
+		waiter := make(chan *pdktest.Kong)
+		go func() { waiter <- e.access(i, e.replies(newTokenRequest())) }()
+		await.Nil(t, func() error { return waiting(i, 1) })
+		spoil(i, leader)
+		checkInternalError(t, e.respond(i, leader))
+		if k := <-waiter; k.Exit != nil {
+			t.Errorf("%s: the one that waits exits with %s, want that the provider is asked", name, exit(k))
+		}
+		if s := i.gateway.Reuse.Stats(); s.Made != 1 || s.Entries != 0 {
+			t.Errorf("%s: got %+v, want one call made and nothing held", name, s)
+		}
 	}
-	if s := i.gateway.Reuse.Stats(); s.Made != 1 || s.Entries != 0 {
-		t.Errorf("got %+v, want one call made and nothing held", s)
+}
+
+// TestReuseAfterReload: another configuration has no answers of the one before, also if
+// they differ in a secret alone.
+func TestReuseAfterReload(t *testing.T) {
+	e := newEdge(t, `,"secret":"0123456789abcdef"`)
+	before := e.start()
+	e.enriched(before, e.replies(newTokenRequest()))
+	for name, replace := range map[string][]string{
+		"another setting": {`"route_id"`, `"leeway":1,"route_id"`},
+		"another secret":  {"0123456789abcdef", "0123456789abcdeF"},
+	} {
+		after := e.start(append(replace, `"__seq__":1`, `"__seq__":2`)...)
+		if k := e.access(after, e.replies(newTokenRequest())); k.Exit != nil || after == before {
+			t.Errorf("%s: exit %s, want that the provider is asked", name, exit(k))
+		}
+	}
+	same := e.start(`"__seq__":1`, `"__seq__":3`)
+	if k := e.access(same, e.replies(newTokenRequest())); k.Exit == nil {
+		t.Error("the same configuration: exit none, want the answer")
 	}
 }
 

@@ -122,14 +122,14 @@ type ExchangeQuestions struct {
 }
 
 // PrepareExchange prepares the questions of [Event.Exchange], with further variables
-// of nginx.
+// of nginx. These come first, so they are known if the rest can't be read.
 func PrepareExchange(variables ...string) ExchangeQuestions {
-	c := calls{}.
+	c := calls{}.withVariables(variables...).
 		with("kong.service.response.get_status", nothing).
 		with("kong.service.response.get_raw_body", nothing).
 		with("kong.request.get_raw_body", nothing).
 		with("kong.response.get_headers", intMessage(MaxHeaders))
-	return ExchangeQuestions{c.withVariables(variables...), variables}
+	return ExchangeQuestions{c, variables}
 }
 
 // Exchange asks for an exchange in one round trip: also for those of the answer's
@@ -137,6 +137,9 @@ func PrepareExchange(variables ...string) ExchangeQuestions {
 // read before it.
 func (e *Event) Exchange(q ExchangeQuestions, wanted func(name []byte) bool) (x Exchange, err error) {
 	e.wire.askAll(q.calls)
+	if x.Variables, err = e.variables(q.variables); err != nil {
+		return x, err
+	}
 	status, err := e.number("the upstream's status")
 	if err != nil {
 		return x, err
@@ -148,10 +151,7 @@ func (e *Event) Exchange(q ExchangeQuestions, wanted func(name []byte) bool) (x 
 	if x.RequestBody, x.RequestBodyError, err = e.requestBody(); err != nil {
 		return x, err
 	}
-	if x.Headers, err = e.headerNames(wanted); err != nil {
-		return x, err
-	}
-	x.Variables, err = e.variables(q.variables)
+	x.Headers, err = e.headerNames(wanted)
 	return x, err
 }
 
