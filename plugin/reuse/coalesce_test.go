@@ -145,6 +145,21 @@ func TestClientOfLeaderGone(t *testing.T) {
 	})
 }
 
+// TestLeaverLeads: who left because the leader didn't come back is waited for.
+func TestLeaverLeads(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		q := request()
+		q.ID = "gone"
+		g.Find(t.Context(), q, "")
+		g.provider = func(*Request) reply { return reply{takes: 600 * time.Millisecond} }
+		left := make(chan got)
+		go func() { left <- g.ask(request()) }()
+		time.Sleep(1050 * time.Millisecond)
+		g.expect("another one", request(), enrich.Reused, 1)
+		<-left
+	})
+}
+
 // TestOldLeader: a leader that left longer than the timeout ago isn't waited for.
 func TestOldLeader(t *testing.T) {
 	in(t, nil, func(t *testing.T, g *gateway) {

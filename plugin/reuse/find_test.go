@@ -238,6 +238,31 @@ func TestNotHeld(t *testing.T) {
 	}
 }
 
+// TestLateAnswer: the answer to an older question doesn't replace the one to a newer, here
+// and in the fleet.
+func TestLateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRedis()
+		g := open(t, func(cfg *schema.Config) { cfg.Reuse.Coalesce = false }, r)
+		g.provider = func(*Request) reply {
+			if g.calls.Load() == 1 {
+				return reply{takes: time.Second}
+			}
+			return reply{}
+		}
+		late := make(chan got)
+		go func() { late <- g.ask(request()) }()
+		time.Sleep(100 * time.Millisecond)
+		newer := g.ask(request())
+		<-late
+		for name, at := range map[string]*gateway{"here": g, "in the fleet": open(t, nil, r)} {
+			if again := at.ask(request()); string(again.Body) != string(newer.Body) {
+				t.Errorf("%s: got %s, want %s", name, again.Body, newer.Body)
+			}
+		}
+	})
+}
+
 // TestIneligible: requests that aren't eligible neither wait nor are held.
 func TestIneligible(t *testing.T) {
 	in(t, nil, func(t *testing.T, g *gateway) {

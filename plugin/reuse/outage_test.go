@@ -226,20 +226,20 @@ func TestOutageOfAnHour(t *testing.T) {
 	}
 }
 
-// TestUnknownStays: what can't be decided now isn't dropped.
+// TestUnknownStays: what can't be decided because the request's time ends isn't dropped.
 func TestUnknownStays(t *testing.T) {
-	withOld(t, ifProviderFails, func(t *testing.T, g *gateway) {
-		set(g, &g.again, func(*enrich.Held) error { return context.DeadlineExceeded })
-		g.provider = func(*Request) reply { return reply{status: 503} }
+	in(t, nil, func(t *testing.T, g *gateway) {
+		g.expect("the first", request(), enrich.Enriched, 1)
 		q := request()
 		q.ID = "late"
 		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		g.alive = func(context.Context) error { return errAnyway }
+		set(g, &g.again, func(*enrich.Held) error {
+			cancel()
+			return ctx.Err()
+		})
 		g.Find(ctx, q, "")
-		if n := g.Stats().Entries; n != 1 {
-			t.Errorf("got %d entries, want the one that couldn't be decided", n)
-		}
+		set(g, &g.again, nil)
+		g.expect("the next", request(), enrich.Reused, 1)
 	})
 }
 
