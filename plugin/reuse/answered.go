@@ -88,7 +88,7 @@ func (a *Answers) judge(p *pending, authorization string, body []byte, r enrich.
 	}
 	seen := a.keys.credentials(authorization, body)
 	held, err := a.held(r)
-	if unfit != nil || err != nil || !hmac.Equal(p.seen[:], seen[:]) {
+	if unfit != nil || err != nil || p.refused || !hmac.Equal(p.seen[:], seen[:]) {
 		return lesson{next: goAlone}
 	}
 	e := newEntry(p.key, held, stampOf(p.marks, held.ClientID), p.asked, a.times.until(held, p.asked))
@@ -109,6 +109,9 @@ func (a *Answers) conclude(p *pending, l lesson, now time.Time) lesson {
 	if a.closed {
 		return lesson{}
 	}
+	if l.refused {
+		a.pending.refuse(p.key)
+	}
 	if l.held != nil {
 		if next := a.hold(l.held, now); next != look {
 			l.next = next
@@ -120,7 +123,7 @@ func (a *Answers) conclude(p *pending, l lesson, now time.Time) lesson {
 	}
 	switch living := old != nil && old.held != nil && a.times.lives(old, now); {
 	case l.refused && living:
-		a.store.remove(old)
+		a.store.put(newRefusal(p.key, now, old.until), now)
 		l.dropped = old
 	case p.failed && living && a.times.ifProviderFails:
 		l.next = lookOld
@@ -141,7 +144,10 @@ func (a *Answers) hold(e *entry, now time.Time) turn {
 	if e.stamp != stampOf(a.marks, e.held.ClientID) {
 		return goLead // purged while the request was at the provider
 	}
-	if old := a.store.peek(e.key); old != nil && old.held != nil && old.asked.After(e.asked) {
+	if old := a.store.peek(e.key); old != nil && old.asked.After(e.asked) {
+		if old.held == nil {
+			return goAlone // the provider refused the request since
+		}
 		return look
 	}
 	if !a.store.put(e, now) {

@@ -169,10 +169,10 @@ func (a *Answers) refuse(e *entry) {
 }
 
 // note notes that an answer to the request can't be held, so its like don't wait for each
-// other. What is held already stays. a.mu must be held.
+// other. What is held already stays, and so does a refusal. a.mu must be held.
 func (a *Answers) note(k key, now time.Time) {
 	until := now.Add(a.times.maxAge)
-	if old := a.store.peek(k); old != nil && old.held != nil && now.Before(old.until) {
+	if old := a.store.peek(k); old != nil && !old.asked.IsZero() && now.Before(old.until) {
 		old.alone = until
 		return
 	}

@@ -178,6 +178,8 @@ func (w *world) step() {
 		w.redis.change()
 	case n < 11:
 		w.anyClient().rotate(w)
+	case n < 12:
+		w.revoke()
 	case n < 18:
 		w.records.change(w.clients[w.upTo(5)].name, w.upTo(3))
 	case n < 20:

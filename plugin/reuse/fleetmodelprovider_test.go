@@ -55,6 +55,13 @@ func (p *provider) change() {
 	p.keysUp, p.pause = next != "silent" || keysUp, pause
 }
 
+// fail lets the provider answer 503.
+func (p *provider) fail() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode.set("failing")
+}
+
 // retryAfter is the header of an answer that just came.
 func (p *provider) retryAfter() string {
 	p.mu.Lock()
@@ -127,7 +134,7 @@ func (p *provider) issue(g *given, q request) (*issue, []byte) {
 	claims := map[string]any{"iss": "https://idp.example.com", "jti": id, "azp": q.client.name}
 	switch q.client.kind {
 	case brief:
-		life = 12 * time.Second
+		life = 40 * time.Second
 	case bound:
 		claims["cnf"] = map[string]string{"jkt": "thumbprint"}
 	case management:

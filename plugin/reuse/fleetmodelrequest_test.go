@@ -92,6 +92,22 @@ func (c *client) rotate(w *world) {
 	w.provider.accept(c.name, version, w.upTo(2) == 0)
 }
 
+// revoke lets the provider refuse a request that it accepted, and then fail.
+func (w *world) revoke() {
+	n, c := w.node(), w.anyClient()
+	w.mu.Lock()
+	q := request{client: c, secret: c.secret}.complete()
+	w.mu.Unlock()
+	w.requests.Go(func() {
+		n.serve(q)
+		c.rotate(w)
+		time.Sleep(w.maxAge)
+		n.serve(q)
+		w.provider.fail()
+		n.serve(q)
+	})
+}
+
 // request returns a request of c, which may have a wrong secret or nothing that lets
 // its answer be given again.
 func (w *world) request(c *client) request {

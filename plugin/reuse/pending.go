@@ -1,6 +1,7 @@
 package reuse
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -20,19 +21,40 @@ type pending struct {
 	slot   *slot             // nil if answers aren't shared
 	asked  time.Time         // when it went to the provider
 	failed bool              // the provider answered 429 or 5xx
+
+	refused bool // the provider refused the same request since it was asked
 }
 
 // pendings are bounded by their number and by time. Not safe for concurrent use.
 type pendings struct {
-	byID *simplelru.LRU[string, *pending]
+	byID  *simplelru.LRU[string, *pending]
+	byKey map[key][]*pending
 }
 
 func newPendings() pendings {
-	byID, err := simplelru.NewLRU[string, *pending](maxPending+1, nil) // never full by itself
+	s := pendings{byKey: map[key][]*pending{}}
+	byID, err := simplelru.NewLRU(maxPending+1, s.forget) // never full by itself
 	if err != nil {
 		panic(err) // only a size below one is an error
 	}
-	return pendings{byID}
+	s.byID = byID
+	return s
+}
+
+// forget is called with each request that leaves byID.
+func (s pendings) forget(_ string, p *pending) {
+	same := slices.DeleteFunc(s.byKey[p.key], func(other *pending) bool { return other == p })
+	if s.byKey[p.key] = same; len(same) == 0 {
+		delete(s.byKey, p.key)
+	}
+}
+
+// refuse notes that the provider refused a request with the key k. It may have accepted
+// the same ones that are there before that, and nobody knows.
+func (s pendings) refuse(k key) {
+	for _, p := range s.byKey[k] {
+		p.refused = true
+	}
 }
 
 // add remembers p, and returns those that are forgotten: nobody heard of them for too
@@ -42,6 +64,7 @@ func (s pendings) add(p *pending) (forgotten []*pending) {
 		forgotten = append(forgotten, old)
 	}
 	s.byID.Add(p.id, p)
+	s.byKey[p.key] = append(s.byKey[p.key], p)
 	return append(forgotten, s.sweep(p.asked)...)
 }
 

@@ -25,7 +25,7 @@ type entry struct {
 	key   key
 	held  *enrich.Held // nil for a note
 	stamp stamp
-	asked time.Time // when the request went to the provider
+	asked time.Time // when the request went to the provider; of a refusal, when it came
 	until time.Time // after this it is of no use
 	bytes int       // of memory
 
@@ -40,6 +40,14 @@ func newEntry(k key, h *enrich.Held, s stamp, asked, until time.Time) *entry {
 
 func newNote(k key, until time.Time) *entry {
 	return &entry{key: k, until: until, alone: until, bytes: entrySize}
+}
+
+// newRefusal returns the note that the provider refused a request at now: no answer that
+// is older is held, such as one that other gateways still share.
+func newRefusal(k key, now, until time.Time) *entry {
+	e := newNote(k, until)
+	e.asked = now
+	return e
 }
 
 // store keeps entries in memory, bounded by their number and their bytes. It is a
