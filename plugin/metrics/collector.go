@@ -31,7 +31,7 @@ var (
 	setFaulty = describe("provider_keys_skipped", "Keys of the provider's set that can't be used. Keys for encryption don't count.", "config")
 	calls     = describe("provider_calls_total", "Calls to the provider for tokens: made, or saved by giving an answer again.", "config", "call")
 	held      = describe("reuse_entries", "Answers that may be given again.", "config")
-	heldSize  = describe("reuse_bytes", "Memory of the answers that may be given again, in bytes.", "config")
+	heldSize  = describe("reuse_bytes", "Memory that reuse takes, in bytes.", "config")
 	unshared  = describe("reuse_shared_errors_total", "Shared answers that couldn't be read from Redis, decrypted or written there.", "config")
 	ringKey   = describe("signing_key", "The gateway's keys; always 1.", "config", "kid", "alg", "role")
 	ringAge   = describe("key_file_age_seconds", "Time since the file of the key ring was changed.", "config")

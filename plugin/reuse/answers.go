@@ -99,8 +99,8 @@ type Stats struct {
 	Made         uint64 // calls to the provider that it answered
 	Saved        uint64 // calls that weren't made
 	SharedErrors uint64 // shared answers that couldn't be decrypted; Shared counts its own errors
-	Entries      int    // what is held in memory
-	Bytes        int    // of these
+	Entries      int    // answers that are held in memory
+	Bytes        int    // of these, and of what is noted about other requests
 	Waiting      int    // requests that wait for another's answer
 	Pending      int    // requests at the provider whose answers may be held
 }
@@ -112,7 +112,8 @@ func (a *Answers) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forget(a.pending.sweep(now), now)
-	s.Entries, s.Bytes = a.store.size()
+	s.Entries = a.store.answers()
+	_, s.Bytes = a.store.size()
 	s.Waiting, s.Pending = a.flights.waiting, a.pending.byID.Len()
 	return s
 }

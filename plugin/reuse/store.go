@@ -215,6 +215,14 @@ func (s *store) removeAll(bad func(*entry) bool) {
 	}
 }
 
+// answers returns how many entries have an answer.
+func (s *store) answers() (n int) {
+	for _, own := range s.clients {
+		n += len(own)
+	}
+	return n
+}
+
 // size returns the number of entries and their bytes.
 func (s *store) size() (entries, bytes int) {
 	return s.probation.entries.Len() + s.protected.entries.Len(), s.probation.bytes + s.protected.bytes

@@ -165,6 +165,19 @@ func TestUseless(t *testing.T) {
 	s.check()
 }
 
+// TestAnswers: a note that requests don't wait for each other is no answer.
+func TestAnswers(t *testing.T) {
+	s := newShelf(t, 10, 1<<20)
+	for n := range 3 {
+		s.add(n, fmt.Sprint("app ", n%2), 10)
+		s.put(newNote(numbered(100+n), s.now.Add(time.Hour)), s.now)
+	}
+	s.remove(s.peek(numbered(0)))
+	if n, _ := s.size(); s.answers() != 2 || n != 5 {
+		t.Errorf("got %d answers in %d entries, want 2 in 5", s.answers(), n)
+	}
+}
+
 // TestTooLarge: an answer over a fifth of max_bytes isn't held.
 func TestTooLarge(t *testing.T) {
 	s := newShelf(t, 10, 100_000)
