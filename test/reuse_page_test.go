@@ -102,7 +102,7 @@ func TestReusePageFields(t *testing.T) {
 func TestReusePageCauses(t *testing.T) {
 	_, rest, _ := strings.Cut(read(t, reusePage), "\n| cause | what it means |\n|---|---|\n")
 	table, _, _ := strings.Cut(rest, "\n\n")
-	all := causesIn(t, "plugin/enrich/*.go")
+	all := slices.Concat(causesIn(t, "plugin/enrich/*.go"), causesIn(t, "plugin/gateway/reuse.go"), causesIn(t, "plugin/gateway/diagnose/reuse.go"))
 	var shown []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `(.*?)` \\|").FindAllStringSubmatch(table, -1) {
 		shown = append(shown, m[1])

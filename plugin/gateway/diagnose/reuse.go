@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"errors"
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -40,10 +41,12 @@ func reuseOf(cfg *schema.Config, result enrich.Result, imagined bool) Reuse {
 		r.OutageSeconds = secondsTo(held.Signed, fails)
 	}
 	if r.Seconds == 0 && r.OutageSeconds == 0 {
-		return Reuse{WhyNot: "the token's life is too short for reuse.share_of_life and reuse.min_remaining"}
+		return Reuse{WhyNot: errTooShort.Error()}
 	}
 	return r
 }
+
+var errTooShort = errors.New("the token's life is too short for reuse.share_of_life and reuse.min_remaining")
 
 // AllRoutes is why a plugin that is on no route and on no service reuses nothing.
 var AllRoutes = gateway.ErrAllRoutes.Error()
