@@ -40,7 +40,7 @@ func TestReuseCopies(t *testing.T) {
 	}
 	w.ask(form())
 	w.ask(form("client_secret", "wrong"))
-	keys := w.sharedAnswers(2)
+	w.sharedAnswers(2)
 
 	copied := w.dump() + w.gateway.Log() + output(w.gateway)
 	w.eventually(func() error {
@@ -61,15 +61,15 @@ func TestReuseCopies(t *testing.T) {
 		}
 	}
 
-	guessing := buildSharing(t, "secret", "a-guess-of-that-secret")
-	guessing.keyFile, guessing.provider = w.keyFile, w.provider
-	for _, key := range keys {
-		w.copyTo(guessing, key)
-	}
+	guessing := *w
+	guessing.edit = sharing("if_provider_fails", true, "secret", "a-guess-of-that-secret")
 	guessing.start()
-	for name, f := range map[string]string{"another reuse.secret": form().Encode(), "another client's secret": form("client_secret", "wrong").Encode()} {
-		w.expectCalls(1, name, func() { guessing.send(http.DefaultClient, guessing.request(f, nil)) })
-	}
+	w.expectCalls(1, "with another reuse.secret", func() { guessing.enriched(guessing.ask(form())) })
+	w.expectCalls(1, "without the client's secret", func() {
+		if a := w.beside().ask(form("client_secret", "wrong")); a.StatusCode != 401 {
+			t.Errorf("got status %d, want 401", a.StatusCode)
+		}
+	})
 }
 
 // encodings are the forms in which a text may be in a copy.
@@ -101,19 +101,6 @@ func (w *world) dump() (all string) {
 		}
 	}
 	return all
-}
-
-// copyTo copies the string at key to the Redis of another world.
-func (w *world) copyTo(other *world, key string) {
-	w.Helper()
-	ctx := context.Background()
-	value, err := w.redis.Client().Get(ctx, key).Result()
-	if err == nil {
-		err = other.redis.Client().Set(ctx, key, value, 0).Err()
-	}
-	if err != nil {
-		w.Fatal(err)
-	}
 }
 
 // output is what the plugin's process writes to its outputs, where that is known.

@@ -87,6 +87,7 @@ func TestReuseShared(t *testing.T) {
 
 // TestReuseChanges: after a change the next answer is new, at each gateway.
 func TestReuseChanges(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := buildSharing(t)
 	w.start()
 	gateways := []*world{w, w.beside()}
