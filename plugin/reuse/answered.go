@@ -118,7 +118,7 @@ func (a *Answers) conclude(p *pending, l lesson, now time.Time) lesson {
 		}
 	}
 	old := a.store.peek(p.key)
-	if l.held != old {
+	if l.held != old || l.held != nil && l.held.crowds { // one client can't fill Redis
 		l.held = nil
 	}
 	switch living := old != nil && old.held != nil && a.times.lives(old, now); {

@@ -113,6 +113,25 @@ func TestCallsOfAFleet(t *testing.T) {
 	})
 }
 
+// TestClientFillsRedis: a client that asks in ever new ways has few answers in Redis, which
+// has the records, too. They are replaced as they expire.
+func TestClientFillsRedis(t *testing.T) {
+	inFleet(t, nil, func(t *testing.T, r *redis, one, _ *gateway) {
+		for round := range 2 {
+			for n := range 10 * maxPerClient {
+				q := request()
+				q.Host = fmt.Sprint(round, n)
+				one.provider = func(*Request) reply { return reply{} }
+				one.expect("another request", q, enrich.Enriched, one.calls.Load()+1)
+			}
+			if want := (round + 1) * maxPerClient; len(r.values) != want {
+				t.Errorf("round %d: got %d answers in Redis, want %d", round, len(r.values), want)
+			}
+			time.Sleep(300 * time.Second)
+		}
+	})
+}
+
 // TestOtherFleet: gateways with another secret or another configuration find nothing.
 func TestOtherFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

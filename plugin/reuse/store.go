@@ -30,6 +30,7 @@ type entry struct {
 	bytes int       // of memory
 
 	alone     time.Time // until then, requests of the key don't wait for each other
+	crowds    bool      // one of its client's went for it that was still of use
 	given     bool      // it was given again
 	protected bool
 }
@@ -127,7 +128,7 @@ func (s *store) put(e *entry, now time.Time) bool {
 		s.remove(old)
 	}
 	if e.held != nil {
-		s.own(e)
+		s.own(e, now)
 	}
 	if e.protected {
 		s.protected.add(e)
@@ -140,9 +141,10 @@ func (s *store) put(e *entry, now time.Time) bool {
 }
 
 // own notes that e is its client's, whose oldest goes if there are too many.
-func (s *store) own(e *entry) {
+func (s *store) own(e *entry, now time.Time) {
 	id := e.held.ClientID
 	if own := s.clients[id]; len(own) >= maxPerClient {
+		e.crowds = now.Before(own[0].until)
 		s.remove(own[0])
 	}
 	s.clients[id] = append(s.clients[id], e)
