@@ -85,8 +85,7 @@ func TestFleetOutage(t *testing.T) {
 				w := hour(t, true)
 				w.ask(5, time.Second, 10*time.Second)
 				before := w.counts.calls
-				w.provider.mode.set(test.mode)
-				w.provider.keysUp, w.provider.pause = test.keysUp, test.pause
+				w.provider.become(test.mode, test.keysUp, test.pause)
 				requests, failed := w.ask(5, 20*time.Second, time.Hour)
 				w.end()
 				t.Logf("an outage of an hour (%s): %d requests, %d calls to the provider, %d failed", name, requests, w.counts.calls-before, failed)

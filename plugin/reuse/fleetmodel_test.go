@@ -110,7 +110,10 @@ func newWorld(t *testing.T, rng *rand.Rand, s settings) *world {
 	w.records = newRecords()
 	for i := range modelClients {
 		c := &client{name: fmt.Sprintf("client-%d", i), kind: usual}
-		if i%10 == 9 {
+		switch {
+		case i == 4: // one of those that ask often
+			c.kind = brief
+		case i%10 == 9:
 			c.kind = []kind{brief, bound, withCookie, management}[i/10%4]
 		}
 		w.clients = append(w.clients, c)

@@ -49,17 +49,16 @@ func (p *provider) change() {
 	next := []string{"ok", "ok", "slow", "failing", "limited", "silent"}[p.w.upTo(6)]
 	keysUp := p.w.upTo(3) > 0
 	pause := []string{"", "1", "7", "Fri, 31 Dec 1999 07:28:00 GMT", "-3", "soon", "30"}[p.w.upTo(7)]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.mode.set(next)
-	p.keysUp, p.pause = next != "silent" || keysUp, pause
+	p.become(next, next != "silent" || keysUp, pause)
 }
 
-// fail lets the provider answer 503.
-func (p *provider) fail() {
+// become makes mode the provider's, with its key set up or away, and with a header
+// Retry-After.
+func (p *provider) become(mode string, keysUp bool, pause string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mode.set("failing")
+	p.mode.set(mode)
+	p.keysUp, p.pause = keysUp, pause
 }
 
 // retryAfter is the header of an answer that just came.

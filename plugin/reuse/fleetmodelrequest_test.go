@@ -103,7 +103,7 @@ func (w *world) revoke() {
 		c.rotate(w)
 		time.Sleep(w.maxAge)
 		n.serve(q)
-		w.provider.fail()
+		w.provider.become("failing", true, "")
 		n.serve(q)
 	})
 }
