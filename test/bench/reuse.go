@@ -67,7 +67,7 @@ func measureReuse(ctx context.Context, b *bench) (r report, err error) {
 		return report{}, err
 	}
 	return report{
-		sections: map[string]string{"reuse": u.table(all) + "\n\n" + u.crowded() + " " + simulated.text() + "\n\nMeasured at " + state(ctx) + "."},
+		sections: map[string]string{"reuse": u.table(all) + "\n\n" + u.crowded() + "\n" + simulated.text() + "\n\nMeasured at " + state(ctx) + "."},
 		verdicts: append(u.verdicts(all), simulated.verdicts()...),
 	}, nil
 }
