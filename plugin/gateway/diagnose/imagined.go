@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -13,7 +14,7 @@ import (
 // imagined returns a token that the provider might issue, and a verifier for it. It
 // is signed with a throwaway key, because nobody has the provider's.
 func imagined(cfg *schema.Config, event enrich.Event) (string, enrich.Verifier, error) {
-	ring, err := throwawayRing()
+	ring, err := providerRing()
 	if err != nil {
 		return "", nil, err
 	}
@@ -62,9 +63,15 @@ func orThrowaway(configured func(context.Context) (enrich.Ring, error)) func(con
 		if ring, err := configured(ctx); err == nil {
 			return ring, nil
 		}
-		return throwawayRing()
+		return gatewayRing()
 	}
 }
+
+// The throwaway keys of this process, made when the first explanation needs them.
+var (
+	providerRing = sync.OnceValues(throwawayRing)
+	gatewayRing  = sync.OnceValues(throwawayRing)
+)
 
 // throwawayRing returns a new key. RSA, because its signatures are the longest.
 func throwawayRing() (*jws.Ring, error) {
