@@ -174,6 +174,25 @@ func TestWithoutMarks(t *testing.T) {
 	})
 }
 
+// TestMarksLostMeanwhile: a request that waited and then can't learn the purge marks has
+// those that it knew before, so its answer is held.
+func TestMarksLostMeanwhile(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		g.mark("client:app", "1")
+		g.provider = func(*Request) reply {
+			if g.calls.Load() == 1 {
+				time.Sleep(40 * time.Millisecond) // the other request waits by then
+				set(g, &g.marksErr, errors.New("redis is away"))
+				return reply{status: 500}
+			}
+			return reply{takes: 80 * time.Millisecond}
+		}
+		g.all(2, request())
+		set(g, &g.marksErr, nil)
+		g.expect("with marks", request(), enrich.Reused, 2)
+	})
+}
+
 // TestAgainSaysNo: what may not be given again is dropped. What can't be decided now
 // stays.
 func TestAgainSaysNo(t *testing.T) {

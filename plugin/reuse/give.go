@@ -74,8 +74,11 @@ func (v *visit) use(e *entry) {
 	v.store.use(e)
 }
 
-// refresh gets the purge marks after a wait.
-func (v *visit) refresh(ctx context.Context) (err error) {
-	v.marks, err = v.currentMarks(ctx)
+// refresh gets the purge marks after a wait. With an error, v has those from before.
+func (v *visit) refresh(ctx context.Context) error {
+	marks, err := v.currentMarks(ctx)
+	if err == nil {
+		v.marks = marks
+	}
 	return err
 }
