@@ -176,9 +176,9 @@ func (r *Records) ask(ctx context.Context, t *tier, key string, fetch func() (en
 }
 
 // SharedAnswer returns the answer that a gateway has shared under name, nil if there
-// is none. It waits no longer than ctx, and doesn't ask a Redis that has just failed. The error wraps schema.ErrUnavailable, or schema.ErrInvalidRecord
-// if what is there is no answer. What is returned isn't verified: who can write to
-// Redis chooses it.
+// is none. It waits no longer than ctx, and doesn't ask a Redis that has just failed.
+// The error wraps schema.ErrUnavailable, or schema.ErrInvalidRecord if what is there
+// is no answer. What is returned isn't verified: who can write to Redis chooses it.
 func (r *Records) SharedAnswer(ctx context.Context, name string) ([]byte, error) {
 	return r.sharing.read(ctx, schema.SharedAnswerKey(r.cfg.Prefix, name))
 }

@@ -2,166 +2,19 @@ package plugin
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
-	"github.com/alicebob/miniredis/v2"
-
 	"m2m-token-enricher/plugin/audit"
-	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/plugin/gateway"
 	"m2m-token-enricher/test/await"
 	"m2m-token-enricher/test/idptest"
 	"m2m-token-enricher/test/pdktest"
 )
-
-// edge is a plugin with a provider behind it and records. Its requests go through both
-// phases, as Kong runs them.
-type edge struct {
-	*testing.T
-	is       *instances
-	provider *idptest.Provider
-	config   string
-	requests atomic.Int64
-}
-
-// newEdge returns an edge with reuse, and more settings of it, such as `,"coalesce":false`.
-func newEdge(t *testing.T, settings string) *edge {
-	t.Helper()
-	provider, err := idptest.Start("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(provider.Close)
-	provider.Add("app_1", "s3cret")
-	records := miniredis.RunT(t)
-	records.HSet("m2m:app:app_1", "org_code", "org_1")
-	keys := filepath.Join(t.TempDir(), "keys.json")
-	writeKey(t, keys)
-	config := fmt.Sprintf(`{"issuer":%q,"management_audiences":[],"prefix":"m2m:","jwks_uri":%q,"redis":{"host":"127.0.0.1","port":%s},"signing":{"jwks_file":%q},
-		"claims":[{"name":"org_code","from":"application.org_code"}],"reuse":{"enabled":true%s},"route_id":"r1","__seq__":1}`,
-		provider.Issuer(), provider.JWKSURI(), records.Port(), keys, settings)
-	return &edge{T: t, is: newTestInstances(t), provider: provider, config: config}
-}
-
-// start starts the instance of the configuration with old replaced by new.
-func (e *edge) start(replace ...string) *instance {
-	e.Helper()
-	i := e.is.start([]byte(strings.NewReplacer(replace...).Replace(e.config)))
-	if i.invalid != nil {
-		e.Fatal(i.invalid)
-	}
-	return ready(e.T, i)
-}
-
-// tokenRequest is a request as Kong gives it.
-type tokenRequest struct {
-	line, body string
-	variables  map[string]string
-	file       bool // nginx wrote the body to a file
-}
-
-func newTokenRequest() *tokenRequest {
-	return &tokenRequest{
-		line: "POST /oauth2/token HTTP/1.1", body: "grant_type=client_credentials&client_id=app_1&client_secret=s3cret",
-		variables: map[string]string{"http_host": "gateway", "http_content_type": enrich.FormMediaType},
-	}
-}
-
-// replies are Kong's about the request, which has an id of its own unless it has one.
-func (e *edge) replies(r *tokenRequest) pdktest.Replies {
-	replies := pdktest.Replies{
-		pdktest.Variable("request"):         pdktest.Text(r.line),
-		pdktest.Variable("kong_request_id"): pdktest.Text(fmt.Sprint("id", e.requests.Add(1))),
-		"kong.request.get_raw_body":         pdktest.Body(r.body),
-	}
-	for name, value := range r.variables {
-		replies[pdktest.Variable(name)] = pdktest.Text(value)
-	}
-	if r.file {
-		path := filepath.Join(e.TempDir(), "body")
-		if err := os.WriteFile(path, []byte(r.body), 0o600); err != nil {
-			e.Fatal(err)
-		}
-		replies["kong.request.get_raw_body"] = pdktest.BodyFile(path)
-	}
-	return replies
-}
-
-// access runs the access phase, and respond the response phase of the same request.
-func (e *edge) access(i *instance, replies pdktest.Replies) *pdktest.Kong {
-	e.Helper()
-	k := &pdktest.Kong{Replies: replies}
-	handle(e.T, k, "access", i.handleEvent)
-	return k
-}
-
-func (e *edge) respond(i *instance, replies pdktest.Replies) *pdktest.Kong {
-	e.Helper()
-	status, body := e.token()
-	replies = maps.Clone(replies)
-	replies["kong.service.response.get_status"] = pdktest.Number(int32(status))
-	replies["kong.service.response.get_raw_body"] = pdktest.Text(body)
-	k := &pdktest.Kong{Replies: replies}
-	handle(e.T, k, "response", i.handleEvent)
-	return k
-}
-
-// token is the provider's answer.
-func (e *edge) token() (status int, body string) {
-	e.Helper()
-	r, err := http.Post(e.provider.URL()+"/oauth2/token", enrich.FormMediaType, strings.NewReader(newTokenRequest().body))
-	if err != nil {
-		e.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		e.Fatal(err)
-	}
-	return r.StatusCode, string(text)
-}
-
-// enriched runs both phases of a request that the provider answers.
-func (e *edge) enriched(i *instance, replies pdktest.Replies) (body string) {
-	e.Helper()
-	if k := e.access(i, replies); k.Exit != nil {
-		e.Fatalf("access exits with %d, want that the provider is asked", k.Exit.Status)
-	}
-	k := e.respond(i, replies)
-	if k.Exit == nil || k.Exit.Status != 200 {
-		e.Fatalf("exit %s, log %q, want an enriched token", exit(k), k.Log)
-	}
-	return string(k.Exit.Body)
-}
-
-// exit describes how k ended, without a token.
-func exit(k *pdktest.Kong) string {
-	if k.Exit == nil {
-		return "none"
-	}
-	return fmt.Sprint(k.Exit.Status)
-}
-
-func accessToken(t *testing.T, body string) string {
-	t.Helper()
-	var answer struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Token == "" {
-		t.Fatalf("got %d bytes without a token: %v", len(body), err)
-	}
-	return answer.Token
-}
 
 // TestRepeat: a request that repeats another one is answered in access, with the same
 // token, in one round trip of questions. Other plugins and the observers hear of it.
@@ -306,66 +159,6 @@ func TestForOneRequest(t *testing.T) {
 	}
 }
 
-// TestReuseOfARoute: an answer is given again only on its route. Without a route or a
-// service, none is, and the log says so.
-func TestReuseOfARoute(t *testing.T) {
-	e := newEdge(t, "")
-	first := e.start()
-	if again := e.start(`"__seq__":1`, `"__seq__":2`); again != first {
-		t.Error("the route's instance is started twice")
-	}
-	second, service := e.start(`"r1"`, `"r2"`), e.start(`"route_id":"r1"`, `"service_id":"r1"`)
-	e.enriched(first, e.replies(newTokenRequest()))
-	for name, i := range map[string]*instance{"another route": second, "a service": service} {
-		if k := e.access(i, e.replies(newTokenRequest())); k.Exit != nil || i == first {
-			t.Errorf("%s: exit %s, want that the provider is asked", name, exit(k))
-		}
-	}
-	global := e.start(`"route_id":"r1",`, "")
-	k := e.access(global, e.replies(newTokenRequest()))
-	if global.gateway.Reuse != nil || len(k.Calls) != 6+strings.Count(strings.Join(k.Calls, " "), "kong.log") {
-		t.Errorf("without a route: %v, want no more than the usual questions", k.Calls)
-	}
-	if log := strings.Join(k.Log, "\n"); !strings.Contains(log, "no answer is reused") {
-		t.Errorf("log %q, want why no answer is reused", log)
-	}
-}
-
-// TestReuseOfAService: the routes of one service share no answers. If Kong doesn't say
-// which route a request takes, its answer isn't held.
-func TestReuseOfAService(t *testing.T) {
-	e := newEdge(t, "")
-	i := e.start(`"route_id":"r1"`, `"service_id":"s1"`)
-	taking := func(route string) pdktest.Replies {
-		replies := e.replies(newTokenRequest())
-		if route != "" {
-			replies["kong.router.get_route"] = pdktest.Route(route)
-		}
-		return replies
-	}
-	e.enriched(i, taking("r1"))
-	e.enriched(i, taking(""))
-	for route, reused := range map[string]bool{"r1": true, "r2": false, "": false} {
-		if k := e.access(i, taking(route)); (k.Exit != nil) != reused {
-			t.Errorf("route %q: exit %s, want an answer: %t", route, exit(k), reused)
-		}
-	}
-}
-
-// TestReuseAsksNothingInVain: where no answer can ever be held, Kong is asked no more
-// than without reuse.
-func TestReuseAsksNothingInVain(t *testing.T) {
-	e := newEdge(t, "")
-	for name, setting := range map[string]string{"off": "", "observe": `"mode":"observe",`, "nobody enforced": `"enforce_share":0,`} {
-		i := e.start(`"route_id"`, setting+`"route_id"`, `"enabled":true`, fmt.Sprintf(`"enabled":%t`, name != "off"))
-		k := e.access(i, e.replies(newTokenRequest()))
-		calls := slices.DeleteFunc(k.Calls, func(method string) bool { return strings.HasPrefix(method, "kong.log") })
-		if len(calls) != 6 || i.gateway.Reuse != nil {
-			t.Errorf("%s: %v, want six variables", name, calls)
-		}
-	}
-}
-
 // TestReuseAfterFailure: whatever happens to a request, those that wait for its answer
 // hear of it.
 func TestReuseAfterFailure(t *testing.T) {
@@ -392,35 +185,6 @@ func TestReuseAfterFailure(t *testing.T) {
 			t.Errorf("%s: got %+v, want one call made and nothing held", name, s)
 		}
 	}
-}
-
-// TestReuseAfterReload: another configuration has no answers of the one before, also if
-// they differ in a secret alone.
-func TestReuseAfterReload(t *testing.T) {
-	e := newEdge(t, `,"secret":"0123456789abcdef"`)
-	before := e.start()
-	e.enriched(before, e.replies(newTokenRequest()))
-	for name, replace := range map[string][]string{
-		"another setting": {`"route_id"`, `"leeway":1,"route_id"`},
-		"another secret":  {"0123456789abcdef", "0123456789abcdeF"},
-	} {
-		after := e.start(append(replace, `"__seq__":1`, `"__seq__":2`)...)
-		if k := e.access(after, e.replies(newTokenRequest())); k.Exit != nil || after == before {
-			t.Errorf("%s: exit %s, want that the provider is asked", name, exit(k))
-		}
-	}
-	same := e.start(`"__seq__":1`, `"__seq__":3`)
-	if k := e.access(same, e.replies(newTokenRequest())); k.Exit == nil {
-		t.Error("the same configuration: exit none, want the answer")
-	}
-}
-
-// waiting returns an error unless want requests wait for another's answer.
-func waiting(i *instance, want int) error {
-	if got := i.gateway.Reuse.Stats().Waiting; got != want {
-		return fmt.Errorf("%d requests wait, want %d", got, want)
-	}
-	return nil
 }
 
 // TestCoalesced: a request that comes while the same one is at the provider gets its
@@ -499,5 +263,26 @@ func TestInstead(t *testing.T) {
 		if k := e.access(i, e.replies(newTokenRequest())); k.Exit == nil {
 			t.Error("the answer isn't held any more")
 		}
+	}
+}
+
+// TestReuseAfterReload: another configuration has no answers of the one before, also if
+// they differ in a secret alone.
+func TestReuseAfterReload(t *testing.T) {
+	e := newEdge(t, `,"secret":"0123456789abcdef"`)
+	before := e.start()
+	e.enriched(before, e.replies(newTokenRequest()))
+	for name, replace := range map[string][]string{
+		"another setting": {`"route_id"`, `"leeway":1,"route_id"`},
+		"another secret":  {"0123456789abcdef", "0123456789abcdeF"},
+	} {
+		after := e.start(append(replace, `"__seq__":1`, `"__seq__":2`)...)
+		if k := e.access(after, e.replies(newTokenRequest())); k.Exit != nil || after == before {
+			t.Errorf("%s: exit %s, want that the provider is asked", name, exit(k))
+		}
+	}
+	same := e.start(`"__seq__":1`, `"__seq__":3`)
+	if k := e.access(same, e.replies(newTokenRequest())); k.Exit == nil {
+		t.Error("the same configuration: exit none, want the answer")
 	}
 }

@@ -66,10 +66,3 @@ func Life(cfg *schema.Config, h *enrich.Held) (works, fails time.Time) {
 	t.ifProviderFails = false
 	return t.until(h, h.Signed), fails
 }
-
-// stamp is what the purge marks of a client were.
-type stamp struct{ all, client string }
-
-func stampOf(marks map[string]string, clientID string) stamp {
-	return stamp{marks[schema.PurgedAll], marks[schema.PurgedClient(clientID)]}
-}

@@ -36,3 +36,71 @@ func TestLife(t *testing.T) {
 		}
 	}
 }
+
+// TestAges: an answer is given until max_age, its share of the token's life, or
+// min_remaining, whichever comes first.
+func TestAges(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*schema.Reuse)
+		life   time.Duration
+		until  time.Duration
+	}{
+		"max_age":         {func(r *schema.Reuse) {}, time.Hour, 300 * time.Second},
+		"share_of_life":   {func(r *schema.Reuse) { r.MinRemaining = 0 }, 100 * time.Second, 75 * time.Second},
+		"min_remaining":   {func(r *schema.Reuse) {}, 200 * time.Second, 140 * time.Second},
+		"the whole life":  {func(r *schema.Reuse) { r.ShareOfLife, r.MinRemaining = 1, 0 }, 10 * time.Second, 10 * time.Second},
+		"a day":           {func(r *schema.Reuse) { r.MaxAge, r.ShareOfLife = 86400, 1 }, 48 * time.Hour, 24 * time.Hour},
+		"a short life":    {func(r *schema.Reuse) {}, 61 * time.Second, time.Second},
+		"life for no one": {func(r *schema.Reuse) {}, 60 * time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(cfg *schema.Config) { test.change(&cfg.Reuse) }, func(t *testing.T, g *gateway) {
+				g.life = test.life
+				g.provider = func(*Request) reply { return reply{} }
+				g.expect("the first", request(), enrich.Enriched, 1)
+				if test.until > 0 {
+					time.Sleep(test.until - time.Millisecond)
+					g.expect("a millisecond before the end", request(), enrich.Reused, 1)
+					time.Sleep(time.Millisecond)
+				}
+				g.expect("at the end", request(), enrich.Enriched, 2)
+			})
+		})
+	}
+}
+
+// TestFromTheFuture: an answer that was asked for later than now, by more than the leeway,
+// isn't given.
+func TestFromTheFuture(t *testing.T) {
+	limits := newTimes(&schema.Config{Leeway: 60, Reuse: schema.Reuse{MaxAge: 300, ShareOfLife: 1, IfProviderFails: true}})
+	now := time.Now()
+	for ahead, want := range map[time.Duration]bool{60 * time.Second: true, 60*time.Second + 1: false} {
+		e := &entry{held: &enrich.Held{Expires: now.Add(time.Hour)}, asked: now.Add(ahead)}
+		if fresh, lives := limits.fresh(e, now), limits.lives(e, now); fresh != want || lives != want {
+			t.Errorf("%v ahead: got fresh %t, lives %t, want %t", ahead, fresh, lives, want)
+		}
+	}
+}
+
+// TestAgeCountsFromTheQuestion: the provider checked the credentials at some time before
+// its answer came, so the time that it took makes the answer older.
+func TestAgeCountsFromTheQuestion(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		g.provider = func(*Request) reply { return reply{takes: 50 * time.Second} }
+		g.expect("the first", request(), enrich.Enriched, 1)
+		time.Sleep(250*time.Second - time.Millisecond)
+		g.expect("before max_age", request(), enrich.Reused, 1)
+		time.Sleep(time.Millisecond)
+		g.expect("at max_age", request(), enrich.Enriched, 2)
+	})
+}
+
+// TestClockSetBack: an answer that seems to come from the future isn't given. The provider
+// is asked.
+func TestClockSetBack(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		g.expect("the first", request(), enrich.Enriched, 1)
+		g.o.Now = func() time.Time { return time.Now().Round(0).Add(-time.Hour) }
+		g.expect("an hour back", request(), enrich.Enriched, 2)
+	})
+}
