@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 	}
 	contains(t, "the demo", string(out), "\n6. A Kinde workflow", "bindings: kinde.env, kinde.fetch, kinde.m2mToken, url")
 	_, reused, _ := strings.Cut(string(out), "\n7. With reuse")
-	shown := regexp.MustCompile(`(?m)^   .*: (token "\w+", calls of the provider: 1)$`).FindAllStringSubmatch(reused, -1)
+	shown := regexp.MustCompile(`(?m)^   .*: (token "\w+", calls to the provider: 1)$`).FindAllStringSubmatch(reused, -1)
 	if len(shown) != 3 || shown[0][1] != shown[1][1] || shown[0][1] != shown[2][1] {
 		t.Errorf("got the tokens and calls %q, want the same three times", shown)
 	}

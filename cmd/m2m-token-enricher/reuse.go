@@ -21,11 +21,12 @@ type purgeRun struct {
 func onReuse(stdout, stderr io.Writer) *cli.Command {
 	r := &purgeRun{storeRun: newStoreRun(stdout, stderr)}
 	return &cli.Command{
-		Name: "reuse", Usage: "Control which answers gateways reuse",
+		Name: "reuse", Usage: "Purge the answers that gateways reuse",
 		Commands: []*cli.Command{{
-			Name: "purge", ArgsUsage: "[CLIENT_ID]", Usage: "Have the next token request of a client, or of all, ask the provider",
-			Description: described("Run it when the provider revoked a client or changed its secret. Within a second, every gateway with\n"+
-				"these records forgets the answers that it has issued until then. Issued tokens are valid until they expire.",
+			Name: "purge", ArgsUsage: "[CLIENT_ID]", Usage: "Drop the answers that gateways reuse for a client, or for all clients",
+			Description: described("Run it after you revoke a client at the provider, or change its secret. Within a second, every gateway\n"+
+				"that reads this Redis drops its answers and asks the provider again. Issued tokens stay valid until\n"+
+				"they expire.",
 				"reuse purge -c kong.yml CLIENT_ID\n  m2m-token-enricher reuse purge -c kong.yml --all"),
 			Flags: append([]cli.Flag{
 				&cli.BoolFlag{Name: "all", Destination: &r.all, HideDefault: true, Usage: "Purge the answers of all clients"},

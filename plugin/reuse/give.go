@@ -9,7 +9,7 @@ import (
 
 // How the provider fails, for the operator.
 var (
-	errSilent = errors.New("the provider gives no sign of life, or asked not to be asked")
+	errSilent = errors.New("the provider gives no sign of life, or its Retry-After hasn't passed yet")
 	errSlow   = errors.New("the provider didn't answer the same request in time")
 	errFailed = errors.New("the provider answered the same request with 5xx or 429")
 )

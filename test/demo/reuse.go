@@ -89,5 +89,5 @@ func (d *demo) printReused(when string, a answer, calls int) {
 	if err != nil {
 		return
 	}
-	fmt.Printf("   %-22s: token %s, calls of the provider: %d\n", when, claims["jti"], calls)
+	fmt.Printf("   %-22s: token %s, calls to the provider: %d\n", when, claims["jti"], calls)
 }

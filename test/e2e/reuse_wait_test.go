@@ -85,7 +85,7 @@ func TestReuseWaits(t *testing.T) {
 				t.Errorf("%d clients got no token, want %d", lost, tt.lost)
 			}
 			if got := w.calls() - before; got > tt.calls {
-				t.Errorf("got %d calls of the provider, want %d at most", got, tt.calls)
+				t.Errorf("got %d calls to the provider, want %d at most", got, tt.calls)
 			}
 			w.provider.Misbehave(idptest.Fault{})
 		})

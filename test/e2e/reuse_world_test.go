@@ -43,13 +43,13 @@ func (w *world) in(t *testing.T) *world {
 // calls is how many token requests have reached the provider.
 func (w *world) calls() int { return w.provider.Hits("/oauth2/token") }
 
-// expectCalls fails the test unless f makes want calls of the provider.
+// expectCalls fails the test unless f makes want calls to the provider.
 func (w *world) expectCalls(want int, what string, f func()) {
 	w.Helper()
 	before := w.calls()
 	f()
 	if got := w.calls() - before; got != want {
-		w.Errorf("%s: got %d calls of the provider, want %d", what, got, want)
+		w.Errorf("%s: got %d calls to the provider, want %d", what, got, want)
 	}
 }
 

@@ -16,7 +16,7 @@ func checkReuse(ctx context.Context, g *gateway.Gateway) []Finding {
 	case !cfg.Reuse.Enabled:
 		return nil
 	case cfg.Mode != schema.ModeEnforce || cfg.EnforceShare == 0:
-		return []Finding{{What: "reuse: no answer is reused, because nobody is enforced (mode, enforce_share)", Warning: true}}
+		return []Finding{{What: "reuse: no answer is reused, because mode is observe or enforce_share is 0", Warning: true}}
 	}
 	if _, err := g.Records.PurgeMarks(ctx); err != nil {
 		return []Finding{{What: "reuse: no answer is reused", Err: err}}

@@ -31,7 +31,7 @@ func TestCheckReuse(t *testing.T) {
 		"shared":            {user: "all", reuse: shared, want: []string{"ok reuse: for up to 300 s", "ok reuse.shared"}},
 		"no right to purge": {user: "least", reuse: map[string]any{"enabled": true}, want: []string{"error reuse: no answer is reused: NOPERM"}},
 		"no right to share": {user: "purges", reuse: shared, want: []string{"ok reuse: for up to 300 s", "error reuse.shared: NOPERM"}},
-		"observed":          {user: "purges", reuse: map[string]any{"enabled": true}, mode: "observe", want: []string{"warning reuse: no answer is reused, because nobody is enforced"}},
+		"observed":          {user: "purges", reuse: map[string]any{"enabled": true}, mode: "observe", want: []string{"warning reuse: no answer is reused, because mode is observe or enforce_share is 0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			given := map[string]any{
