@@ -67,12 +67,8 @@ type question struct {
 func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
-	enforced := *cfg
-	enforced.Mode, enforced.EnforceShare = schema.ModeEnforce, 100
-	if q.imagined {
-		enforced.Reuse.MinRemaining = 0 // the life of the provider's tokens isn't known
-	}
-	g, err := gateway.Open(&enforced, gateway.Options{})
+	enforced := enforcing(cfg, q.imagined)
+	g, err := gateway.Open(enforced, gateway.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +86,7 @@ func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation,
 	if deps.Workflow != nil {
 		deps.Workflow = workflow
 	}
-	enricher, err := enrich.New(&enforced, deps)
+	enricher, err := enrich.New(enforced, deps)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +102,17 @@ func explain(ctx context.Context, cfg *schema.Config, q question) (*Explanation,
 		explanation.Workflow = &Workflow{info.File, info.ID, result.Computed}
 	}
 	return explanation, nil
+}
+
+// enforcing returns cfg as it enforces every application. The life of an imagined token
+// isn't known, so no life is too short for reuse.
+func enforcing(cfg *schema.Config, imagined bool) *schema.Config {
+	enforced := *cfg
+	enforced.Mode, enforced.EnforceShare = schema.ModeEnforce, 100
+	if imagined {
+		enforced.Reuse.MinRemaining = 0
+	}
+	return &enforced
 }
 
 // exchangeOf is the request of a client, with a secret of its own, and the answer with
