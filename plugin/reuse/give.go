@@ -58,20 +58,27 @@ func (v *visit) again(ctx context.Context, e *entry, settled bool) (enrich.Resul
 		}
 		return enrich.Result{}, false
 	}
-	if !v.times.lives(e, v.o.Now()) { // Again took its time
+	if !v.times.lives(e, v.o.Now()) || !v.use(e, settled) { // Again took its time
 		return enrich.Result{}, false
-	}
-	if !settled {
-		v.use(e)
 	}
 	return r, true
 }
 
-// use notes that e was given again.
-func (v *visit) use(e *entry) {
+// use notes that e is given again, unless it was purged or refused while the records were
+// read. An answer that only made room for another one may be given.
+func (v *visit) use(e *entry, settled bool) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.store.use(e)
+	if !sameMap(v.Answers.marks, v.marks) && e.stamp != stampOf(v.Answers.marks, e.held.ClientID) {
+		return false
+	}
+	if now := v.store.peek(e.key); now != nil && now.refuses(e) {
+		return false
+	}
+	if !settled {
+		v.store.use(e)
+	}
+	return true
 }
 
 // refresh gets the purge marks after a wait. With an error, v has those from before.

@@ -51,6 +51,9 @@ func newRefusal(k key, now, until time.Time) *entry {
 	return e
 }
 
+// refuses reports whether e is a refusal that came after old was asked for.
+func (e *entry) refuses(old *entry) bool { return e.held == nil && e.asked.After(old.asked) }
+
 // store keeps entries in memory, bounded by their number and their bytes. It is a
 // segmented LRU: entries that were given again are in a part of their own, and new ones
 // never push them out. Not safe for concurrent use.
