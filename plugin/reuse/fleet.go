@@ -12,7 +12,7 @@ import (
 type sharedForm struct {
 	All    string       `json:"all"` // the purge marks of its request
 	Client string       `json:"client"`
-	Asked  int64        `json:"asked"` // when the provider was asked, in ms since 1970
+	Asked  int64        `json:"asked"` // when the provider was asked or, of a refusal, when it came, in ms since 1970
 	Held   *enrich.Held `json:"held"`  // null: the provider accepts the request no longer
 }
 
@@ -31,6 +31,10 @@ func (v *visit) fleetSlot() *slot {
 // wait get it, too.
 func (v *visit) ask(ctx context.Context, e *entry) (enrich.Result, bool) {
 	shared := v.shared(ctx)
+	if shared != nil && shared.held == nil {
+		v.drop(e, shared)
+		return enrich.Result{}, false
+	}
 	if shared == nil || e != nil && e.held != nil && !shared.asked.After(e.asked) || !v.adopt(shared) {
 		return enrich.Result{}, false
 	}
@@ -50,6 +54,19 @@ func (v *visit) adopt(e *entry) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return !v.closed && v.hold(e, now) == look
+}
+
+// drop drops e if it is what is held, and if the provider refused the request at another
+// gateway after e was asked for.
+func (v *visit) drop(e, refusal *entry) {
+	now := v.o.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if e == nil || e.held == nil || v.closed || v.store.peek(e.key) != e || !refusal.refuses(e) {
+		return
+	}
+	refusal.until = e.until
+	v.store.put(refusal, now)
 }
 
 // tell lets all that wait for this request look at what is held.
@@ -80,7 +97,7 @@ func (v *visit) shared(ctx context.Context) *entry {
 	return e
 }
 
-// open returns the entry that is sealed in value, nil if that is a refusal.
+// open returns the entry that is sealed in value.
 func (v *visit) open(s *slot, value []byte) (*entry, error) {
 	text, err := s.open(value)
 	if err != nil {
@@ -90,21 +107,23 @@ func (v *visit) open(s *slot, value []byte) (*entry, error) {
 	if err := json.Unmarshal(text, &form); err != nil {
 		return nil, err
 	}
-	if form.Held == nil {
-		return nil, nil
-	}
 	asked := v.clockOf(form.Asked)
+	if form.Held == nil {
+		return newRefusal(v.key, asked, asked), nil
+	}
 	return newEntry(v.key, form.Held, stamp{form.All, form.Client}, asked, v.times.until(form.Held, asked)), nil
 }
 
 // clockOf returns the time that another gateway's clock showed as ms since 1970. If that
-// clock is a little ahead, it is now: nothing gets younger than it is.
+// clock is a little ahead, it is now: nothing gets younger than it is. From then on, the
+// time has this gateway's monotonic clock, so a clock that is set back changes no age.
 func (v *visit) clockOf(ms int64) time.Time {
-	asked, now := time.UnixMilli(ms), v.o.Now()
-	if ahead := wallClock(now, asked); 0 < ahead && ahead <= v.times.leeway {
+	now := v.o.Now()
+	ahead := wallClock(now, time.UnixMilli(ms))
+	if 0 < ahead && ahead <= v.times.leeway {
 		return now
 	}
-	return asked
+	return now.Add(ahead)
 }
 
 // share gives the fleet the answer in e.
@@ -114,7 +133,9 @@ func (a *Answers) share(s *slot, e *entry) {
 
 // shareRefusal replaces e, which the fleet may have, because the provider doesn't accept
 // its request any more.
-func (a *Answers) shareRefusal(s *slot, e *entry) { a.shareForm(s, sharedForm{}, e.until) }
+func (a *Answers) shareRefusal(s *slot, e *entry) {
+	a.shareForm(s, sharedForm{Asked: a.o.Now().UnixMilli()}, e.until)
+}
 
 func (a *Answers) shareForm(s *slot, form sharedForm, until time.Time) {
 	life := until.Sub(a.o.Now())

@@ -358,3 +358,12 @@ func TestSharedForm(t *testing.T) {
 		t.Errorf("got %+v, want %+v", form.Held, h)
 	}
 }
+
+func TestClockOfShared(t *testing.T) {
+	v := &visit{Answers: open(t, nil, nil).Answers}
+	want := time.Now().Add(-30 * time.Second).Round(0)
+	got := v.clockOf(want.UnixMilli())
+	if !strings.Contains(got.String(), " m=") || wallClock(want, got).Abs() > time.Millisecond {
+		t.Errorf("got %v, want %v with a monotonic reading", got, want)
+	}
+}

@@ -76,3 +76,20 @@ func TestRefusedRequest(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedElsewhere: a gateway that reads of a refusal at another one drops what it has
+// from before that, for outages, too.
+func TestRefusedElsewhere(t *testing.T) {
+	inFleet(t, ifProviderFails, func(t *testing.T, r *redis, one, other *gateway) {
+		one.expect("one gateway", request(), enrich.Enriched, 1)
+		other.expect("another gateway", request(), enrich.Reused, 0)
+		time.Sleep(10 * time.Minute)
+		one.provider = func(*Request) reply { return reply{status: 401} }
+		one.expect("the provider refuses", request(), enrich.UpstreamError, 2)
+		set(other, &other.provider, func(*Request) reply { return reply{status: 503} })
+		other.expect("the provider fails", request(), enrich.UpstreamError, 1)
+		set(other, &other.alive, func(context.Context) error { return errAnyway })
+		time.Sleep(10 * time.Second)
+		other.expect("the provider is silent", request(), enrich.UpstreamError, 2)
+	})
+}
