@@ -36,7 +36,7 @@ func (t times) lives(e *entry, now time.Time) bool {
 
 // freshFor is how long after asked h may be given again.
 func (t times) freshFor(h *enrich.Held, asked time.Time) time.Duration {
-	return min(t.maxAge, time.Duration(t.shareOfLife*float64(life(h, asked))))
+	return time.Duration(min(float64(t.maxAge), t.shareOfLife*float64(life(h, asked))))
 }
 
 // until returns when h, for which the provider was asked at asked, has no more use.

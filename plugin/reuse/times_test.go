@@ -1,6 +1,7 @@
 package reuse
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -50,6 +51,7 @@ func TestAges(t *testing.T) {
 		"min_remaining":   {func(r *schema.Reuse) {}, 200 * time.Second, 140 * time.Second},
 		"the whole life":  {func(r *schema.Reuse) { r.ShareOfLife, r.MinRemaining = 1, 0 }, 10 * time.Second, 10 * time.Second},
 		"a day":           {func(r *schema.Reuse) { r.MaxAge, r.ShareOfLife = 86400, 1 }, 48 * time.Hour, 24 * time.Hour},
+		"for ever":        {func(r *schema.Reuse) { r.ShareOfLife = 1 }, math.MaxInt64, 300 * time.Second},
 		"a short life":    {func(r *schema.Reuse) {}, 61 * time.Second, time.Second},
 		"life for no one": {func(r *schema.Reuse) {}, 60 * time.Second, 0},
 	} {
