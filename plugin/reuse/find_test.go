@@ -171,3 +171,41 @@ func TestClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestLittleTime: a request whose time ends soon leaves the wait before that.
+func TestLittleTime(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		q := request()
+		q.ID = "gone"
+		g.Find(t.Context(), q, "")
+		q.ID = "hurried"
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		started := time.Now()
+		if _, ok := g.Find(ctx, q, ""); ok || time.Since(started) > 95*time.Millisecond {
+			t.Errorf("got an answer %t after %v, want none within 95ms", ok, time.Since(started))
+		}
+	})
+}
+
+// TestAnotherAnswerEachLook: a request doesn't look for ever at answers that may not be
+// given, however fast they follow each other.
+func TestAnotherAnswerEachLook(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		g.expect("the first", request(), enrich.Enriched, 1)
+		looks := 0
+		g.again = func(h *enrich.Held) error {
+			if looks++; looks > 2*maxRounds {
+				panic("the request looks for ever")
+			}
+			q, now := request(), time.Now()
+			g.Answers.mu.Lock()
+			defer g.Answers.mu.Unlock()
+			g.store.put(newEntry(g.keys.request(&g.o.Identity, &q), h, stamp{}, now, now.Add(time.Minute)), now)
+			return errAnyway
+		}
+		if r := g.ask(request()); r.Outcome != enrich.Enriched || r.panicked {
+			t.Errorf("got %q, want %s", r.Outcome, enrich.Enriched)
+		}
+	})
+}

@@ -359,6 +359,8 @@ func TestSharedForm(t *testing.T) {
 	}
 }
 
+// TestClockOfShared: the time of a shared answer has this gateway's monotonic clock, so its
+// age is right if the clock on the wall is set back afterwards.
 func TestClockOfShared(t *testing.T) {
 	v := &visit{Answers: open(t, nil, nil).Answers}
 	want := time.Now().Add(-30 * time.Second).Round(0)

@@ -8,6 +8,8 @@ import (
 	"m2m-token-enricher/plugin/enrich"
 )
 
+// TestDroppedMeanwhile: an answer that is dropped while the records are read for a repeat
+// isn't given.
 func TestDroppedMeanwhile(t *testing.T) {
 	for name, drop := range map[string]func(g *gateway){
 		"purged": func(g *gateway) {
@@ -40,6 +42,8 @@ func TestDroppedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestPurgedMeanwhile: a purge that arrives while a request waits, for the provider that
+// fails or for its sign of life, counts for the old answer. So do marks that get unknown.
 func TestPurgedMeanwhile(t *testing.T) {
 	for name, test := range map[string]struct {
 		event  func(*gateway)

@@ -2,6 +2,7 @@ package reuse
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -35,6 +36,23 @@ func TestAccessTwice(t *testing.T) {
 		g.respond(q)
 		g.Answered(q.ID, q.Authorization, q.Body, enrich.Result{Outcome: enrich.Enriched, ClientID: "app"}, nil)
 		g.expect("the next", request(), enrich.Reused, 1)
+	})
+}
+
+// TestLeaderTwice: a handler that runs twice for the request that leads makes nobody else
+// lead.
+func TestLeaderTwice(t *testing.T) {
+	in(t, nil, func(t *testing.T, g *gateway) {
+		q := request()
+		g.Find(t.Context(), q, "")
+		second := make(chan got)
+		go func() { second <- g.ask(request()) }()
+		synctest.Wait()
+		g.Find(t.Context(), q, "")
+		g.respond(q)
+		if r := <-second; r.Outcome != enrich.Reused {
+			t.Errorf("who waits: got %s, want %s", r.Outcome, enrich.Reused)
+		}
 	})
 }
 

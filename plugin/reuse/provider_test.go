@@ -201,6 +201,9 @@ func TestProbeFailsBehindAnAnswer(t *testing.T) {
 			p.answered()
 		}()
 		p.expect(t, "a probe during which the provider answers", true, 1, 100*time.Millisecond)
+		p.fail.Store(false)
+		time.Sleep(950 * time.Millisecond)
+		p.expect(t, "a second after the answer", true, 2, 100*time.Millisecond)
 	})
 }
 

@@ -124,6 +124,21 @@ func TestRenewedStays(t *testing.T) {
 	s.check()
 }
 
+// TestRefusedGoes: a refusal doesn't have the protected place of the answer before it.
+func TestRefusedGoes(t *testing.T) {
+	s := newShelf(t, 10, 1<<20)
+	s.use(s.add(1, "", 10))
+	now := time.Now()
+	s.put(newRefusal(numbered(1), now, now.Add(time.Hour)), now)
+	for n := range 100 {
+		s.add(100+n, "", 10)
+	}
+	if s.peek(numbered(1)) != nil {
+		t.Error("got the refusal after a flood, want it gone")
+	}
+	s.check()
+}
+
 // TestNewOnesHaveRoom: answers that are given again don't take all of the store.
 func TestNewOnesHaveRoom(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 5, 10, 100} {

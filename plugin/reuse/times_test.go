@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 	"time"
+	"unsafe"
 
 	"m2m-token-enricher/plugin/enrich"
 	"m2m-token-enricher/schema"
@@ -105,4 +106,26 @@ func TestClockSetBack(t *testing.T) {
 		g.o.Now = func() time.Time { return time.Now().Round(0).Add(-time.Hour) }
 		g.expect("an hour back", request(), enrich.Enriched, 2)
 	})
+}
+
+// TestAge: the wall's clock may be set back, and the monotonic one may stand still. The
+// greater difference counts.
+func TestAge(t *testing.T) {
+	asked := time.Now()
+	for name, now := range map[string]time.Time{
+		"both":                       asked.Add(time.Minute),
+		"the wall was set back":      monotonic(asked.Add(10*time.Second), 50*time.Second),
+		"the monotonic clock stands": monotonic(asked.Add(time.Minute), -50*time.Second),
+	} {
+		if got := age(asked, now); got != time.Minute {
+			t.Errorf("%s: got the age %v, want 1m0s", name, got)
+		}
+	}
+}
+
+// monotonic moves the monotonic clock in t alone, which package time can't do: it is the
+// second word of a time.
+func monotonic(t time.Time, by time.Duration) time.Time {
+	(*struct{ wall, monotonic int64 })(unsafe.Pointer(&t)).monotonic += int64(by)
+	return t
 }
