@@ -25,7 +25,7 @@ func onReuse(stdout, stderr io.Writer) *cli.Command {
 		Commands: []*cli.Command{{
 			Name: "purge", ArgsUsage: "[CLIENT_ID]", Usage: "Drop the answers that gateways reuse for a client, or for all clients",
 			Description: described("Run it after you revoke a client at the provider, or change its secret. Within a second, every gateway\n"+
-				"that reads this Redis drops its answers and asks the provider again. Issued tokens stay valid until\n"+
+				"that reads this Redis drops these answers and asks the provider again. Issued tokens stay valid until\n"+
 				"they expire.",
 				"reuse purge -c kong.yml CLIENT_ID\n  m2m-token-enricher reuse purge -c kong.yml --all"),
 			Flags: append([]cli.Flag{
