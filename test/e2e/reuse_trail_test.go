@@ -23,6 +23,7 @@ import (
 func TestReuseTrail(t *testing.T) {
 	w := build(t, func(c map[string]any) {
 		c["reuse"] = map[string]any{"enabled": true, "max_age": 1, "if_provider_fails": true}
+		c["timeout"] = 10_000 // for a busy machine
 	})
 	collector, address, audit := otlptest.Start(t), loopback(t), filepath.Join(openDir(t), "audit.log")
 	w.flags = []string{"-metrics", address, "-audit", audit}

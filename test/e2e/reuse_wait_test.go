@@ -11,9 +11,12 @@ import (
 	"m2m-token-enricher/test/idptest"
 )
 
-// waitLimit is how long a request may take in these tests: much more than the
-// second that it waits for another one's answer, and much less than Kong waits.
-const waitLimit = 10 * time.Second
+// Of requests that wait for another one's answer: the time that they have where the
+// answer doesn't come, and how long they may take, which is much less than Kong waits.
+const (
+	ownTime   = 2 * time.Second
+	waitLimit = 10 * time.Second
+)
 
 // reaches waits until n requests have reached the provider since it had had before.
 func (w *world) reaches(before, n int) {
@@ -26,24 +29,40 @@ func (w *world) reaches(before, n int) {
 	})
 }
 
+// gives changes how long the requests may take, and waits until that counts.
+func (w *world) gives(time time.Duration) {
+	w.Helper()
+	w.reload(func(c map[string]any) {
+		reusing()(c)
+		c["timeout"] = time.Milliseconds()
+		claim("time", "value", time.String())(c)
+	})
+	w.eventually(func() error {
+		if got := w.enriched(w.ask(form()))["time"]; got != time.String() {
+			return fmt.Errorf("%w: requests have %v", errNotYet, got)
+		}
+		return nil
+	})
+}
+
 // TestReuseWaits: identical requests wait for the first one's answer, but no longer
 // than their time.
 func TestReuseWaits(t *testing.T) {
 	w := newWorld(t, reusing())
-	w.enriched(w.ask(form())) // the provider's keys are there
 	for _, tt := range []struct {
 		name  string
+		time  time.Duration // of each request
 		play  func(ctx context.Context, c *crowd, before int)
 		calls int // at most
 		lost  int // how many clients get no token
 	}{
-		{"one call for all", func(ctx context.Context, c *crowd, before int) {
+		{"one call for all", waitLimit, func(ctx context.Context, c *crowd, before int) {
 			release := w.hold(true)
 			c.ask(ctx, w, 16, form("scope", "all"))
 			w.reaches(before, 1)
 			release()
 		}, 1, 0},
-		{"the first one fails", func(ctx context.Context, c *crowd, before int) {
+		{"the first one fails", waitLimit, func(ctx context.Context, c *crowd, before int) {
 			var asked atomic.Int32
 			good := w.issue(200)
 			w.provider.Misbehave(idptest.Fault{Answer: func(rw http.ResponseWriter, r *http.Request) {
@@ -55,16 +74,16 @@ func TestReuseWaits(t *testing.T) {
 			}})
 			c.ask(ctx, w, 8, form("scope", "fails"))
 		}, 8, 1},
-		{"the provider never answers", func(ctx context.Context, c *crowd, before int) {
+		{"the provider never answers", ownTime, func(ctx context.Context, c *crowd, before int) {
 			release, begun := w.hold(false), time.Now()
 			c.ask(ctx, w, 8, form("scope", "never"))
 			w.reaches(before, 8)
-			if took := time.Since(begun); took > waitLimit/2 {
-				t.Errorf("the last request waited for %v, want a second at most", took)
+			if took := time.Since(begun); took > 3*ownTime { // one after another they would wait for four times it at least
+				t.Errorf("the last request waited for %v, want %v at most", took, ownTime)
 			}
 			release()
 		}, 8, 0},
-		{"the first client leaves", func(ctx context.Context, c *crowd, before int) {
+		{"the first client leaves", ownTime, func(ctx context.Context, c *crowd, before int) {
 			release := w.hold(true)
 			leaving, leave := context.WithCancel(ctx)
 			var first crowd
@@ -78,6 +97,7 @@ func TestReuseWaits(t *testing.T) {
 		}, 9, 0},
 	} {
 		w.Run(tt.name, func(t *testing.T) {
+			w.gives(tt.time)
 			before := w.calls()
 			c := &crowd{}
 			tt.play(t.Context(), c, before)

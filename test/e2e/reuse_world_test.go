@@ -21,7 +21,8 @@ import (
 const reuseSecret = "a-reuse-secret-of-the-tests"
 
 // reusing turns reuse on, with settings: pairs of a field's name and its value. Each
-// lookup asks Redis, so that a changed record counts at once.
+// lookup asks Redis, so that a changed record counts at once. Requests have much time,
+// for a busy machine.
 func reusing(settings ...any) func(map[string]any) {
 	return func(c map[string]any) {
 		fields := map[string]any{"enabled": true}
@@ -30,6 +31,7 @@ func reusing(settings ...any) func(map[string]any) {
 		}
 		c["reuse"] = fields
 		c["cache"] = map[string]any{"ttl": 0, "negative_ttl": 0}
+		c["timeout"], c["redis"].(map[string]any)["timeout"] = 10_000, 5_000
 	}
 }
 
