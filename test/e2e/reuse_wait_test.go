@@ -48,6 +48,7 @@ func (w *world) gives(time time.Duration) {
 // TestReuseWaits: identical requests wait for the first one's answer, but no longer
 // than their time.
 func TestReuseWaits(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := newWorld(t, reusing())
 	for _, tt := range []struct {
 		name  string
