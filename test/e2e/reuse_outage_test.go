@@ -41,7 +41,7 @@ func (w *world) outlive(scope string) (a answer) {
 // was served before gets its answer, however old. A refusal reaches the client.
 func TestReuseIfProviderFails(t *testing.T) {
 	t.Parallel() // it mostly waits
-	w := newWorld(t, reusing("max_age", 1, "if_provider_fails", true))
+	w := newReusing(t, "max_age", 1, "if_provider_fails", true)
 	first := w.ask(form("scope", "a"))
 	w.enriched(first)
 	for _, status := range []int{500, 503, 429} {
@@ -93,7 +93,7 @@ func TestReuseIfProviderFails(t *testing.T) {
 // client once the answer is too old.
 func TestReuseWithoutIfProviderFails(t *testing.T) {
 	t.Parallel() // it mostly waits
-	w := newWorld(t, reusing("max_age", 1))
+	w := newReusing(t, "max_age", 1)
 	w.enriched(w.ask(form("scope", "a")))
 	w.provider.Misbehave(fails(500))
 	if a := w.outlive("a"); a.StatusCode != 500 {
@@ -106,7 +106,7 @@ func TestReuseWithoutIfProviderFails(t *testing.T) {
 func TestReuseProviderStopped(t *testing.T) {
 	t.Parallel() // it mostly waits
 	// Kong asks nobody after a refused connection, so nobody waits for the first.
-	w := newWorld(t, reusing("max_age", 1, "if_provider_fails", true, "coalesce", false))
+	w := newReusing(t, "max_age", 1, "if_provider_fails", true, "coalesce", false)
 	first := w.ask(form())
 	w.enriched(first)
 	w.provider.Close()

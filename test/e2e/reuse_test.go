@@ -18,7 +18,7 @@ import (
 // with the time that it still lives.
 func TestReuse(t *testing.T) {
 	t.Parallel() // it mostly waits
-	w := newWorld(t, reusing())
+	w := newReusing(t)
 	first := w.ask(form())
 	claims := w.enriched(first)
 	w.expectCalls(0, "a repeat", func() {
@@ -47,7 +47,7 @@ func TestReuse(t *testing.T) {
 // TestReuseExactRequests: a request that differs from the first in one byte that the
 // provider may look at goes to the provider. It changes nothing for the first.
 func TestReuseExactRequests(t *testing.T) {
-	w := newWorld(t, reusing("vary_headers", []any{"x-api-key"}))
+	w := newReusing(t, "vary_headers", []any{"x-api-key"})
 	base := form().Encode()
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
@@ -137,6 +137,7 @@ func TestReuseOtherRoutes(t *testing.T) {
 		request := func() *http.Request {
 			return w.request(form().Encode(), func(r *http.Request) { r.Header.Set("X-Route", name) })
 		}
+		w.reuses(func(r *http.Request) { r.Header.Set("X-Route", name) })
 		var a answer
 		w.expectCalls(1, "route "+name, func() { a = w.send(http.DefaultClient, request()) })
 		w.enriched(a)
@@ -151,7 +152,7 @@ func TestReuseOtherRoutes(t *testing.T) {
 // TestReuseNever: what isn't an answer for a secret that may be given again goes to
 // the provider each time.
 func TestReuseNever(t *testing.T) {
-	w := newWorld(t, reusing())
+	w := newReusing(t)
 	claims := func(name string, value any) idptest.Fault {
 		return idptest.Fault{Claims: func(c map[string]any) { c[name] = value }}
 	}

@@ -43,13 +43,14 @@ func (w *world) gives(time time.Duration) {
 		}
 		return nil
 	})
+	w.reuses(nil)
 }
 
 // TestReuseWaits: identical requests wait for the first one's answer, but no longer
 // than their time.
 func TestReuseWaits(t *testing.T) {
 	t.Parallel() // it mostly waits
-	w := newWorld(t, reusing())
+	w := newReusing(t)
 	for _, tt := range []struct {
 		name  string
 		time  time.Duration // of each request
@@ -116,7 +117,7 @@ func TestReuseWaits(t *testing.T) {
 // TestReusePluginKilled: the plugin's process is killed while requests wait for the
 // first one's answer. Each ends in time, and the next process serves.
 func TestReusePluginKilled(t *testing.T) {
-	w := newWorld(t, reusing())
+	w := newReusing(t)
 	g := w.standIn()
 	w.enriched(w.ask(form()))
 	release, before := w.hold(true), w.calls()
@@ -132,6 +133,8 @@ func TestReusePluginKilled(t *testing.T) {
 		}
 		return nil
 	})
+	w.reuses(nil)
+	w.enriched(w.ask(form()))
 	w.expectCalls(0, "in the next process", func() { w.enriched(w.ask(form())) })
 }
 
@@ -139,7 +142,7 @@ func TestReusePluginKilled(t *testing.T) {
 // by side. No request fails or waits for an answer that the other process gets, and
 // a change takes effect in both.
 func TestReuseTwoProcesses(t *testing.T) {
-	w := newWorld(t, reusing())
+	w := newReusing(t)
 	g := w.standIn()
 	load := w.startTraffic(4)
 	load.serves(20)

@@ -42,6 +42,28 @@ func (w *world) in(t *testing.T) *world {
 	return &inner
 }
 
+// newReusing is newWorld with reuse and settings of it. Its gateway gives answers again.
+func newReusing(t *testing.T, settings ...any) *world {
+	t.Helper()
+	w := newWorld(t, reusing(settings...))
+	w.reuses(nil)
+	return w
+}
+
+// reuses waits until the gateway gives an answer again to requests that edit changes. Its
+// first requests don't wait long for the purge marks, without which nothing is held.
+func (w *world) reuses(edit func(*http.Request)) {
+	w.Helper()
+	f := form("scope", fmt.Sprintf("first-of-%p", w)).Encode()
+	w.eventually(func() error {
+		first := w.send(http.DefaultClient, w.request(f, edit))
+		if again := w.send(http.DefaultClient, w.request(f, edit)); first.token() == "" || again.token() != first.token() {
+			return fmt.Errorf("%w: the gateway gives no answer again", errNotYet)
+		}
+		return nil
+	})
+}
+
 // calls is how many token requests have reached the provider.
 func (w *world) calls() int { return w.provider.Hits("/oauth2/token") }
 
@@ -85,7 +107,7 @@ func (w *world) request(body string, edit func(*http.Request)) *http.Request {
 func (w *world) beside() *world {
 	w.Helper()
 	other := *w
-	other.start()
+	other.startSharing()
 	return &other
 }
 

@@ -44,7 +44,7 @@ var tampered = map[string]func(ctx context.Context, c *redis.Client, key, other,
 // one from before a purge.
 func TestReuseRedisWriter(t *testing.T) {
 	w := buildSharing(t)
-	w.start()
+	w.startSharing()
 	second := w.beside()
 	ctx, c := context.Background(), w.redis.Client()
 	var known []string
