@@ -66,7 +66,7 @@ func TestDefaults(t *testing.T) {
 		User:         Relation{From: []string{"application.user_id"}, TokenClaim: []string{}},
 		Claims:       []Claim{{Name: "org_code", From: "organization.code", Type: "string"}},
 		Reuse: Reuse{MaxAge: 300, ShareOfLife: 0.75, MinRemaining: 60, MaxEntries: 10000, MaxBytes: 32 << 20, Coalesce: true,
-			BypassHeaders: []string{"dpop", "client-cert", "x-client-cert", "x-ssl-client-cert", "ssl-client-cert", "x-forwarded-client-cert"}},
+			BypassHeaders: []string{"dpop", "client-cert", "x-forwarded-client-cert"}},
 		Fingerprint: cfg.Fingerprint,
 		Identity:    cfg.Identity,
 	}

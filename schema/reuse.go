@@ -15,7 +15,7 @@ type Reuse struct {
 	Secret          Secret   `json:"secret" len_min:"0" description:"Secret of at least 16 bytes, the same on all gateways that share answers. Needed with reuse.shared."`
 	IfProviderFails bool     `json:"if_provider_fails" default:"false" description:"While the provider fails, reuse an answer of any age until its token lives for only min_remaining seconds."`
 	VaryHeaders     []string `json:"vary_headers" len_max:"16" description:"More request headers on which the provider's answer depends. Unset: none."`
-	BypassHeaders   []string `json:"bypass_headers" default:"dpop,client-cert,x-client-cert,x-ssl-client-cert,ssl-client-cert,x-forwarded-client-cert" len_max:"16" description:"A request with one of these headers always goes to the provider, such as one with a client certificate."`
+	BypassHeaders   []string `json:"bypass_headers" default:"dpop,client-cert,x-forwarded-client-cert" len_max:"16" description:"A request with one of these headers always goes to the provider, such as one with a client certificate."`
 }
 
 // derive writes the names of headers in lower case.
