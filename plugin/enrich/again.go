@@ -44,7 +44,9 @@ func (e *Enricher) Again(ctx context.Context, h *Held, ip string, now time.Time)
 		return Result{}, errors.New("the claims would differ now")
 	}
 	r.issued.keyID = h.KeyID
-	r.Body = h.bodyAt(now)
+	if r.Body, err = h.bodyAt(now); err != nil {
+		return Result{}, err
+	}
 	return r, nil
 }
 

@@ -2,9 +2,11 @@ package enrich
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,11 +23,23 @@ type countdown struct {
 	token      bool // it is about the access token
 }
 
-// countdownsOf returns the members of body that count down, in their order. Their
+// countdownsIn returns a function that returns the countdowns in body. It reads body
+// once.
+func countdownsIn(body []byte) func() ([]countdown, error) {
+	return sync.OnceValues(func() ([]countdown, error) {
+		o, err := splice.Parse(body)
+		if err != nil {
+			return nil, fmt.Errorf("the answer: %w", err)
+		}
+		return countdownsOf(o.Members())
+	})
+}
+
+// countdownsOf returns those of members that count down, in their order. Their
 // names end in expires_in, in any spelling. One that isn't a positive number counts
 // nothing, but that of the access token must.
-func countdownsOf(body *splice.Object) (all []countdown, err error) {
-	for _, m := range body.Members() {
+func countdownsOf(members []splice.Member) (all []countdown, err error) {
+	for _, m := range members {
 		name := letters(m.Name)
 		if !strings.HasSuffix(name, expiresIn) || blank(m.Value) {
 			continue
@@ -81,15 +95,19 @@ func (c countdown) left(text []byte, age, life int64) []byte {
 
 // bodyAt returns the answer's body as it is given again at now, with every
 // countdown lowered by the answer's age.
-func (h *Held) bodyAt(now time.Time) []byte {
+func (h *Held) bodyAt(now time.Time) ([]byte, error) {
+	countdowns, err := h.countdowns()
+	if err != nil {
+		return nil, err
+	}
 	age := int64(math.Ceil(max(0, now.Sub(h.Signed)).Seconds()))
 	life := int64(h.Expires.Sub(now) / time.Second)
 	body := make([]byte, 0, len(h.Body))
 	done := 0
-	for _, c := range h.countdowns {
+	for _, c := range countdowns {
 		body = append(body, h.Body[done:c.start]...)
 		body = c.left(body, age, life)
 		done = c.end
 	}
-	return append(body, h.Body[done:]...)
+	return append(body, h.Body[done:]...), nil
 }

@@ -117,3 +117,67 @@ func TestLeftRoundsDown(t *testing.T) {
 		}
 	}
 }
+
+// TestCountdownsWithShorterLife: how long the answer may be given again is what the
+// answer says that the client got, also where the gateway lowered its expires_in.
+func TestCountdownsWithShorterLife(t *testing.T) {
+	const age = 100
+	for members, want := range map[string]string{
+		`"expires_in":86399`:                 `"expires_in":3500`,
+		`"expires_in":"86399"`:               `"expires_in":"3500"`,
+		`"expires_in":600`:                   `"expires_in":500`,
+		`"expires_in":"soon"`:                `"expires_in":"3500"`,
+		`"expires_in":-1`:                    `"expires_in":-1`,
+		`"expiresIn":600`:                    `"expiresIn":500`,
+		`"expires_in":86399,"expiresIn":600`: `"expires_in":500,"expiresIn":500`,
+		`"scope":"read"`:                     `"scope":"read"`,
+	} {
+		f := newFixture(t)
+		f.set("signing", "max_ttl", 3600)
+		f.set("reuse", "enabled", true)
+		f.body = []byte(`{"access_token":"` + f.sign() + `","token_type":"bearer",` + members + `}`)
+		e := f.enricher()
+		h, err := e.Enrich(context.Background(), f.complete()).Held()
+		if strings.Contains(members, "-1") {
+			if err == nil {
+				t.Errorf("%s: the answer is held, want an error", members)
+			}
+			continue
+		}
+		must(t, err)
+		var restored Held // reads the answer itself
+		form, err := h.MarshalJSON()
+		must(t, err)
+		must(t, restored.UnmarshalJSON(form))
+		if !h.Expires.Equal(restored.Expires) {
+			t.Errorf("%s: expires at %v, want %v", members, h.Expires, restored.Expires)
+		}
+		r, err := e.Again(context.Background(), h, "", testNow.Add(age*time.Second))
+		must(t, err)
+		if !strings.HasSuffix(string(r.Body), want+"}") {
+			t.Errorf("%s: got %s, want the end %s", members, r.Body, want)
+		}
+	}
+}
+
+// TestCountdownsAtOnce: several requests may be the first to repeat one.
+func TestCountdownsAtOnce(t *testing.T) {
+	e, h := newFixture(t).held()
+	at := testNow.Add(time.Minute)
+	bodies := make(chan string, 8)
+	for range cap(bodies) {
+		go func() {
+			r, err := e.Again(context.Background(), h, "", at)
+			if err != nil {
+				r.Body = []byte(err.Error())
+			}
+			bodies <- string(r.Body)
+		}()
+	}
+	want := <-bodies
+	for range cap(bodies) - 1 {
+		if got := <-bodies; got != want || !strings.Contains(got, "86339") {
+			t.Errorf("got %s, want %s with 86339", got, want)
+		}
+	}
+}

@@ -136,7 +136,7 @@ func (e *Enricher) decide(ctx context.Context, x *Exchange, r *Result) error {
 		return err
 	}
 	if e.cfg.Reuse.Enabled {
-		r.held, r.unfit = e.hold(x.Request, response, signed, r)
+		r.held, r.unfit = e.hold(x, request, response, signed, r)
 	}
 	return nil
 }

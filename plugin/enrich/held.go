@@ -21,8 +21,8 @@ type Held struct {
 	Payload  []byte          // the provider's verified claims
 	Added    []splice.Member // the claims that the gateway added
 
-	claims     jws.Claims  // Payload
-	countdowns []countdown // in Body
+	claims     jws.Claims                  // Payload
+	countdowns func() ([]countdown, error) // in Body; the first repeat reads it
 }
 
 // maxHeldSize is the size of an answer that may be held. Tokens are far smaller.
@@ -40,27 +40,15 @@ func (h *Held) Size() int {
 // memberSize is what a member of an object takes beside its text.
 const memberSize = 56
 
-// complete reads the body and the payload, and returns why the answer can't be held.
-func (h *Held) complete() error {
+// complete returns why the answer can't be held. counts are its countdowns.
+func (h *Held) complete(counts []countdown, err error) error {
 	if len(h.Body)+len(h.Payload)+sizeOf(h.Added) > maxHeldSize {
 		return fmt.Errorf("the answer has more than %d bytes", maxHeldSize)
 	}
-	claims, err := splice.Parse(h.Payload)
-	if err != nil {
-		return fmt.Errorf("the provider's claims: %w", err)
-	}
-	h.claims = jws.Claims{Object: claims}
-	body, err := splice.Parse(h.Body)
-	if err != nil {
-		return fmt.Errorf("the answer: %w", err)
-	}
-	if h.countdowns, err = countdownsOf(body); err != nil {
-		return err
-	}
-	for _, c := range h.countdowns {
+	for _, c := range counts {
 		h.Expires = c.earlier(h.Signed, h.Expires)
 	}
-	return nil
+	return err
 }
 
 // cloned returns claims without the larger texts of which their values are parts.

@@ -2,11 +2,13 @@ package enrich
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"m2m-token-enricher/plugin/jws"
 	"m2m-token-enricher/plugin/splice"
 	"m2m-token-enricher/schema"
 )
@@ -60,7 +62,12 @@ func (h *Held) UnmarshalJSON(text []byte) error {
 		}
 		restored.Added = append(restored.Added, splice.Member{Name: m.Name, Value: m.Value})
 	}
-	if err := restored.complete(); err != nil {
+	claims, err := splice.Parse(form.Payload)
+	if err != nil {
+		return fmt.Errorf("the provider's claims: %w", err)
+	}
+	restored.claims, restored.countdowns = jws.Claims{Object: claims}, countdownsIn(form.Body)
+	if err := restored.complete(restored.countdowns()); err != nil {
 		return err
 	}
 	*h = restored

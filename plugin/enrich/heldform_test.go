@@ -92,7 +92,7 @@ func FuzzHeldForm(f *testing.F) {
 		if r, err := e.Again(context.Background(), &one, "", now); err == nil && !json.Valid(r.Body) {
 			t.Fatalf("the answer isn't JSON: %s", r.Body)
 		}
-		if body := one.bodyAt(now); !json.Valid(body) {
+		if body, err := one.bodyAt(now); err != nil || !json.Valid(body) {
 			t.Fatalf("the answer isn't JSON: %s", body)
 		}
 	})

@@ -14,6 +14,7 @@ const m2mGrant = "client_credentials"
 type tokenRequest struct {
 	clients    []client
 	clientsErr error // why a client that it names can't be read
+	body       parameters
 }
 
 // readRequest ends the exchange unless the request is clearly a
@@ -155,6 +156,7 @@ func (p parameters) grant() (string, error) {
 // has the client's credentials, nothing else counts: the token must be for that
 // client, whichever the provider took.
 func newTokenRequest(authorization string, query, body parameters) (r tokenRequest) {
+	r.body = body
 	if body.hasCredentials() {
 		authorization, query = "", nil
 	}

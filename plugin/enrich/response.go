@@ -172,7 +172,23 @@ func (r tokenResponse) with(token string, expiresIn int64, dropped []string) ([]
 	if err != nil {
 		return nil, fmt.Errorf("drop other tokens: %w", err)
 	}
-	return changed.Cut(dropped...), nil
+	return bytes.Clone(changed.Cut(dropped...)), nil // a copy has no room for what was cut
+}
+
+// shortened returns the members of the body as the client gets them if expiresIn
+// shortens expires_in.
+func (r tokenResponse) shortened(expiresIn int64) []splice.Member {
+	members := r.body.Members()
+	if expiresIn == 0 {
+		return members
+	}
+	members = slices.Clone(members)
+	for i := range members {
+		if m := &members[i]; m.Name == "expires_in" {
+			m.Value = shorten(m.Value, expiresIn)
+		}
+	}
+	return members
 }
 
 // shorten returns the lesser of the two numbers of seconds, as a string if

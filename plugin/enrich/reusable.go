@@ -12,12 +12,9 @@ import (
 
 // reusable returns an error if the answer is for one request alone. claims are those
 // of its token, and dropped the members that it lacks.
-func (r tokenResponse) reusable(request Request, claims jws.Claims, dropped []string) error {
+func (r tokenResponse) reusable(claims jws.Claims, dropped []string) error {
 	if r.status != http.StatusOK {
 		return fmt.Errorf("the provider answered status %d, not %d", r.status, http.StatusOK)
-	}
-	if err := ownSecret(request); err != nil {
-		return err
 	}
 	if bound := claims.Get("cnf"); !absent(bound) || claims.Alike("cnf") != "" {
 		return errors.New("the token is bound to its client by the claim cnf")
@@ -31,23 +28,19 @@ func (r tokenResponse) reusable(request Request, claims jws.Claims, dropped []st
 	return nil
 }
 
-// ownSecret returns an error unless the request itself has a secret by which the
+// ownSecret returns an error unless the request, which is r, has a secret by which the
 // provider knows the client. A client certificate, or credentials that something
 // behind the gateway adds, aren't in the request, so another client could repeat it.
 // A client assertion is for one request (RFC 7523, section 3).
-func ownSecret(r Request) error {
-	body, err := readBody(r.Body)
-	if err != nil {
-		return err
-	}
-	if QueryAsserts(r.Query) || slices.ContainsFunc(body, parameter.asserts) {
+func (t tokenRequest) ownSecret(r Request) error {
+	if QueryAsserts(r.Query) || slices.ContainsFunc(t.body, parameter.asserts) {
 		return errors.New("the request has a client assertion, which is for one request")
 	}
 	_, password, err := basicCredentials(r.Authorization)
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(password) == "" && !slices.ContainsFunc(body, parameter.isSecret) {
+	if strings.TrimSpace(password) == "" && !slices.ContainsFunc(t.body, parameter.isSecret) {
 		return errors.New("the request has no client secret of its own, in the body or in HTTP Basic credentials")
 	}
 	return nil

@@ -1,13 +1,11 @@
 package enrich
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"m2m-token-enricher/plugin/jws"
@@ -108,21 +106,26 @@ func (s signed) expires(claims jws.Claims) (time.Time, error) {
 
 // hold returns the answer in r as it may be given again. The error says why it may
 // not.
-func (e *Enricher) hold(request Request, response tokenResponse, signed signed, r *Result) (*Held, error) {
+func (e *Enricher) hold(x *Exchange, request tokenRequest, response tokenResponse, signed signed, r *Result) (*Held, error) {
 	claims := r.issued.claims
-	if err := response.reusable(request, claims, r.Dropped); err != nil {
+	if err := request.ownSecret(x.Request); err != nil {
+		return nil, err
+	}
+	if err := response.reusable(claims, r.Dropped); err != nil {
 		return nil, err
 	}
 	expires, err := signed.expires(claims)
 	if err != nil {
 		return nil, err
 	}
-	h := &Held{ // of clones, so that it keeps nothing larger
-		ClientID: strings.Clone(r.ClientID), KeyID: signed.keyID,
+	h := &Held{ // which keeps nothing larger: the claims and the body have memory of their own
+		ClientID: r.ClientID, KeyID: signed.keyID,
 		Signed: signed.at.Round(0), Expires: expires, // Round(0): by the clock on the wall, as Expires
-		Body: bytes.Clone(r.Body), Payload: bytes.Clone(claims.Bytes()), Added: cloned(r.issued.added),
+		Body: r.Body, Payload: claims.Bytes(), Added: cloned(r.issued.added),
+		claims: claims,
 	}
-	if err := h.complete(); err != nil {
+	h.countdowns = countdownsIn(h.Body)
+	if err := h.complete(countdownsOf(response.shortened(signed.expiresIn))); err != nil {
 		return nil, err
 	}
 	if least := e.cfg.Reuse.MinRemaining; h.Expires.Sub(h.Signed) <= time.Duration(least)*time.Second {

@@ -79,7 +79,7 @@ func decode(token string) (*compact, error) {
 	if !ok || strings.Contains(signature, ".") {
 		return nil, fmt.Errorf("%w: not three segments", ErrOpaque)
 	}
-	buffer := make([]byte, base64url.DecodedLen(len(token)))
+	buffer := make([]byte, base64url.DecodedLen(len(head)+len(signature)))
 	text, buffer, err := decodeSegment(head, buffer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: header is not base64url", ErrOpaque)
@@ -92,7 +92,8 @@ func decode(token string) (*compact, error) {
 		}
 		return nil, fmt.Errorf("%w: header is not a JSON object", ErrOpaque)
 	}
-	if c.payload, buffer, err = decodeSegment(payload, buffer); err != nil {
+	own := make([]byte, base64url.DecodedLen(len(payload))) // claims may be kept for longer than the rest
+	if c.payload, _, err = decodeSegment(payload, own); err != nil {
 		return nil, fmt.Errorf("%w: payload is not base64url", ErrUntrusted)
 	}
 	if c.signature, _, err = decodeSegment(signature, buffer); err != nil {

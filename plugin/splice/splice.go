@@ -182,6 +182,9 @@ func (o *Object) Alike(name string) string {
 func (o *Object) With(changes ...Member) []byte {
 	size := len(o.text)
 	for _, c := range changes {
+		if m := find(o.members, c.Name); m != nil {
+			size -= len(m.Value)
+		}
 		size += len(c.Name) + len(c.Value) + len(`"":,`)
 	}
 	out := make([]byte, 0, size)
