@@ -20,7 +20,8 @@ type Records struct {
 	now        func() time.Time
 	jitter     func() float64 // in [0, 1)
 	tier       *tier
-	marks      *tier // of purges: one entry
+	marks      *tier // of purges: one entry, whose key is marksKey
+	marksKey   string
 	nodes      *nodes
 	sharing    *sharing
 	tracker    *tracker // nil without cache.invalidation
@@ -79,8 +80,8 @@ func newRecords(cfg *schema.Config, store source, now func() time.Time) *Records
 	close(copied) // nothing to copy
 	r := &Records{
 		cfg: cfg, properties: schema.NamesOf(cfg), store: store, now: now, jitter: rand.Float64,
-		tier:   newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
-		marks:  newTier(1, maxMarks),
+		tier:  newTier(cfg.Cache.MaxEntries, cfg.Cache.MaxBytes),
+		marks: newTier(1, maxMarks), marksKey: schema.PurgeMarksKey(cfg.Prefix),
 		nodes:  newNodes(cfg.Redis.PoolSize),
 		copied: copied, ctx: ctx, cancel: cancel,
 	}

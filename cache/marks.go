@@ -12,6 +12,9 @@ import (
 // be seen within a second.
 const marksTTL = 500 * time.Millisecond
 
+// marksTime is for how long a caller waits for the purge marks at most.
+const marksTime = 100 * time.Millisecond
+
 // maxMarkSize is how many bytes a mark and its name have at most.
 const maxMarkSize = 1024
 
@@ -19,15 +22,16 @@ const maxMarkSize = 1024
 // be modified. None is an empty map. While Redis doesn't answer, the last marks
 // stand in as long as a record may. After that, and if what Redis has is no valid
 // set of marks, the error says so. Redis is asked at most every half a second or so,
-// and only if somebody calls.
+// and only if somebody calls. It waits no longer than ctx and marksTime.
 func (r *Records) PurgeMarks(ctx context.Context) (map[string]string, error) {
-	key := schema.PurgeMarksKey(r.cfg.Prefix)
-	last, cached, fresh := r.marks.get(key, r.now())
-	if fresh {
+	key, now := r.marksKey, r.now()
+	last, cached, fresh := r.marks.get(key, now)
+	if fresh { // as nearly always, which costs no context
 		return last.record, last.err
 	}
-	if cached && last.usable(r.maxAge(), r.now()) {
-		var cancel context.CancelFunc
+	ctx, cancel := context.WithTimeout(ctx, marksTime)
+	defer cancel()
+	if cached && last.usable(r.maxAge(), now) {
 		ctx, cancel = r.briefly(ctx, key)
 		defer cancel()
 	}

@@ -198,7 +198,7 @@ func TestHangingMarks(t *testing.T) {
 		hang := func(ctx context.Context) (schema.Record, error) { <-ctx.Done(); return nil, errSilent }
 		s.now.Store(&hang)
 		pass(marksTTL)
-		for i, want := range []time.Duration{time.Second, 0, 0, 0, 0, 0} {
+		for i, want := range []time.Duration{marksTime / 2, 0, 0, 0, 0, 0} {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			begin := time.Now()
 			got, err := r.PurgeMarks(ctx)
@@ -216,6 +216,18 @@ func TestHangingMarks(t *testing.T) {
 		synctest.Wait()
 		if got, err := r.PurgeMarks(t.Context()); err != nil || got["all"] != "2" {
 			t.Errorf("got %v, %v, want %v", got, err, two)
+		}
+	})
+}
+
+// TestSlowMarks: marks that don't come cost a bounded time, also if none are known.
+func TestSlowMarks(t *testing.T) {
+	overMarks(t, func(t *testing.T, r *Records, s *scriptedMarks) {
+		hang := func(ctx context.Context) (schema.Record, error) { <-ctx.Done(); return nil, errSilent }
+		s.now.Store(&hang)
+		begin := time.Now()
+		if _, err := r.PurgeMarks(t.Context()); err == nil || time.Since(begin) != marksTime {
+			t.Errorf("got %v after %v, want an error after %v", err, time.Since(begin), marksTime)
 		}
 	})
 }

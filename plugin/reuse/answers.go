@@ -26,7 +26,7 @@ type Options struct {
 	Again func(ctx context.Context, h *enrich.Held, ip string) (enrich.Result, error)
 
 	// Marks returns the purge marks by what was purged, as [schema.PurgedClient] names it.
-	// The map must not be modified afterwards.
+	// The map must not be modified afterwards. It bounds its wait itself.
 	Marks func(context.Context) (map[string]string, error)
 
 	Shared Shared                      // nil if answers aren't shared
@@ -125,14 +125,9 @@ func (a *Answers) forget(forgotten []*pending, now time.Time) {
 	}
 }
 
-// redisTime is how long a request waits for Redis at most, each time that it asks.
-const redisTime = 100 * time.Millisecond
-
 // currentMarks returns the purge marks. A purge drops answers at once and for good, even
 // if its mark is lost later.
 func (a *Answers) currentMarks(ctx context.Context) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTime)
-	defer cancel()
 	marks, err := a.o.Marks(ctx)
 	if err != nil {
 		return nil, err

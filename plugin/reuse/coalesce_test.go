@@ -79,7 +79,7 @@ func panicsThrice(g *gateway) {
 func TestHeldMeanwhile(t *testing.T) {
 	in(t, nil, func(t *testing.T, g *gateway) {
 		q := request()
-		v, err := g.visit(t.Context(), &q, "")
+		v, err := g.visit(t.Context(), q, "")
 		if err != nil {
 			t.Fatal(err)
 		}

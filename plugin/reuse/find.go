@@ -10,7 +10,7 @@ import (
 // visit is one request in the access phase. Not for concurrent use.
 type visit struct {
 	*Answers
-	q     *Request
+	q     Request
 	ip    string
 	key   key
 	ends  time.Time         // of its wait
@@ -27,7 +27,7 @@ func (a *Answers) Find(ctx context.Context, q Request, ip string) (enrich.Result
 	if !q.eligible() {
 		return enrich.Result{}, false
 	}
-	v, err := a.visit(ctx, &q, ip)
+	v, err := a.visit(ctx, q, ip)
 	if err != nil { // without purge marks, nothing is given again or held
 		return enrich.Result{}, false
 	}
@@ -45,13 +45,14 @@ func (a *Answers) Find(ctx context.Context, q Request, ip string) (enrich.Result
 // at once.
 const firstToLeave, lastToLeave = 0.5, 0.95
 
-func (a *Answers) visit(ctx context.Context, q *Request, ip string) (*visit, error) {
+func (a *Answers) visit(ctx context.Context, q Request, ip string) (*visit, error) {
 	now, limit := a.o.Now(), a.timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, deadline.Sub(now))
 	}
 	part := firstToLeave + (lastToLeave-firstToLeave)*a.o.Random()
-	v := &visit{Answers: a, q: q, ip: ip, key: a.keys.request(&a.o.Identity, q), ends: now.Add(time.Duration(part * float64(limit)))}
+	v := &visit{Answers: a, q: q, ip: ip, ends: now.Add(time.Duration(part * float64(limit)))}
+	v.key = a.keys.request(&a.o.Identity, &v.q)
 	return v, v.refresh(ctx)
 }
 

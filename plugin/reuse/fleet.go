@@ -21,7 +21,7 @@ func (v *visit) fleetSlot() *slot {
 	if v.fleet == nil || v.slot != nil {
 		return v.slot
 	}
-	if s, err := newSlot(v.fleet.request(&v.o.Identity, v.q)); err == nil {
+	if s, err := newSlot(v.fleet.request(&v.o.Identity, &v.q)); err == nil {
 		v.slot = &s
 	}
 	return v.slot
@@ -76,6 +76,9 @@ func (v *visit) tell() {
 	v.flights.end(v.key, look)
 	v.leads = false
 }
+
+// redisTime is how long a request waits for a shared answer at most.
+const redisTime = 100 * time.Millisecond
 
 // shared returns what the fleet holds, nil if it is nothing that is of use.
 func (v *visit) shared(ctx context.Context) *entry {

@@ -333,7 +333,7 @@ func TestCopyOfRedis(t *testing.T) {
 			}
 			q := request()
 			q.Authorization = "Basic YXBwOmd1ZXNz"
-			v := &visit{Answers: one.Answers, q: &q}
+			v := &visit{Answers: one.Answers, q: q}
 			guessed := v.fleetSlot()
 			guessed.name = name
 			if text, err := guessed.open(value); err == nil {

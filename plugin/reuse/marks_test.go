@@ -1,10 +1,8 @@
 package reuse
 
 import (
-	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"m2m-token-enricher/plugin/enrich"
@@ -105,19 +103,5 @@ func TestMarksLostMeanwhile(t *testing.T) {
 		g.all(2, request())
 		set(g, &g.marksErr, nil)
 		g.expect("with marks", request(), enrich.Reused, 2)
-	})
-}
-
-// TestSlowMarks: purge marks that don't come cost a request a bounded time.
-func TestSlowMarks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := open(t, nil, nil)
-		g.o.Marks = func(ctx context.Context) (map[string]string, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		if r := g.expect("slow marks", request(), enrich.Enriched, 1); r.waited != redisTime {
-			t.Errorf("got a wait of %v, want %v", r.waited, redisTime)
-		}
 	})
 }
