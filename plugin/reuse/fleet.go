@@ -57,7 +57,8 @@ func (v *visit) adopt(e *entry) bool {
 }
 
 // drop drops e if it is what is held, and if the provider refused the request at another
-// gateway after e was asked for.
+// gateway after e was asked for. A refusal from the future counts as one of now, so that later
+// answers are held.
 func (v *visit) drop(e, refusal *entry) {
 	now := v.o.Now()
 	v.mu.Lock()
@@ -65,7 +66,9 @@ func (v *visit) drop(e, refusal *entry) {
 	if e == nil || e.held == nil || v.closed || v.store.peek(e.key) != e || !refusal.refuses(e) {
 		return
 	}
-	refusal.until = e.until
+	if refusal.until = e.until; refusal.asked.After(now) {
+		refusal.asked = now
+	}
 	v.store.put(refusal, now)
 }
 

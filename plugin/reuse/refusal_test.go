@@ -93,3 +93,26 @@ func TestRefusedElsewhere(t *testing.T) {
 		other.expect("the provider is silent", request(), enrich.UpstreamError, 2)
 	})
 }
+
+// TestRefusalFromTheFuture: a refusal at a gateway whose clock is ahead counts, but not
+// against later answers.
+func TestRefusalFromTheFuture(t *testing.T) {
+	for _, ahead := range []time.Duration{59 * time.Second, time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			inFleet(t, ifProviderFails, func(t *testing.T, r *redis, one, other *gateway) {
+				one.life = 3 * time.Hour
+				one.expect("one gateway", request(), enrich.Enriched, 1)
+				other.expect("another gateway", request(), enrich.Reused, 0)
+				time.Sleep(10 * time.Minute)
+				one.o.Now = func() time.Time { return time.Now().Add(ahead) }
+				one.provider = func(*Request) reply { return reply{status: 401} }
+				one.expect("the provider refuses", request(), enrich.UpstreamError, 2)
+				other.provider = func(*Request) reply { return reply{status: 503} }
+				other.expect("the provider fails", request(), enrich.UpstreamError, 1)
+				set(other, &other.provider, nil)
+				other.expect("the provider accepts it", request(), enrich.Enriched, 2)
+				other.expect("its repeat", request(), enrich.Reused, 2)
+			})
+		})
+	}
+}
