@@ -116,3 +116,21 @@ func TestRefusalFromTheFuture(t *testing.T) {
 		})
 	}
 }
+
+// TestOlderRefusal: a refusal that another gateway got before an answer was asked for
+// doesn't count against this answer.
+func TestOlderRefusal(t *testing.T) {
+	inFleet(t, ifProviderFails, func(t *testing.T, r *redis, one, other *gateway) {
+		one.expect("one gateway", request(), enrich.Enriched, 1)
+		time.Sleep(10 * time.Minute)
+		one.provider = func(*Request) reply { return reply{status: 401} }
+		one.expect("the provider refuses", request(), enrich.UpstreamError, 2)
+		refusals := maps.Clone(r.values)
+		time.Sleep(time.Minute)
+		other.expect("the provider accepts it", request(), enrich.Enriched, 1)
+		r.spoil = func(name string, _ []byte) ([]byte, error) { return refusals[name], nil } // the answer wasn't shared
+		time.Sleep(10 * time.Minute)
+		set(other, &other.provider, func(*Request) reply { return reply{status: 503} })
+		other.expect("in an outage", request(), enrich.ReusedInOutage, 2)
+	})
+}
