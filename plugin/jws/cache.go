@@ -56,6 +56,23 @@ func (c *cache[T]) current(ctx context.Context) (T, error) {
 	return value, failure
 }
 
+// cached returns the value, zero if there is none. It never waits: a fetch that is due
+// runs in the background.
+func (c *cache[T]) cached() T {
+	value, state, _ := c.state()
+	if state == stale || state == missing && c.due() {
+		c.flight.DoChan("fetch", c.fetch(c.ctx))
+	}
+	return value
+}
+
+// due reports whether the last fetch was long enough ago for one that nobody waits for.
+func (c *cache[T]) due() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now().Sub(c.tried) >= renewInterval
+}
+
 // renew returns the value after fetching it, unless a request asked for that a
 // short while ago.
 func (c *cache[T]) renew(ctx context.Context) (T, error) {

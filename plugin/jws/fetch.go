@@ -1,7 +1,6 @@
 package jws
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +29,7 @@ type Metadata struct {
 }
 
 func (p *Provider) getKeys(ctx context.Context) (ProviderSet, error) {
+	p.knownTokenEndpoint() // it has to be known before it is silent
 	uri := p.jwksURI
 	if uri == "" {
 		metadata, err := p.getMetadata(ctx)
@@ -86,20 +86,6 @@ func parseMetadata(text []byte, issuer string) (Metadata, error) {
 		return Metadata{}, fmt.Errorf("jwks_uri %q: %w", document.JWKSURI, err)
 	}
 	return document, nil
-}
-
-// touch fetches what the provider publishes first, and looks at the status alone.
-func (p *Provider) touch(ctx context.Context) error {
-	uri := cmp.Or(p.jwksURI, p.discoveryURI())
-	resp, err := p.get(ctx, uri)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= http.StatusInternalServerError {
-		return fmt.Errorf("get %s: status %d", uri, resp.StatusCode)
-	}
-	return nil
 }
 
 func (p *Provider) discoveryURI() string {

@@ -15,6 +15,7 @@ type Provider struct {
 	cancel          context.CancelFunc
 	keys            cache[ProviderSet]
 	metadata        cache[Metadata]
+	tokenEndpoint   cache[string] // one that answers; without get, nobody asks for it
 }
 
 // NewProvider returns a source of issuer's keys. They come from jwksURI or, if
@@ -36,6 +37,7 @@ func NewProvider(issuer, jwksURI string, transport http.RoundTripper, now func()
 	}
 	p.keys.get, p.keys.now, p.keys.ctx = p.getKeys, now, ctx
 	p.metadata.get, p.metadata.now, p.metadata.ctx = p.getMetadata, now, ctx
+	p.tokenEndpoint.now, p.tokenEndpoint.ctx = now, ctx
 	return p
 }
 
@@ -57,18 +59,6 @@ func (p *Provider) Keys(ctx context.Context) (ProviderKeys, error) {
 func (p *Provider) Renewed(ctx context.Context) (ProviderKeys, error) {
 	set, err := p.keys.renew(ctx)
 	return set.Keys, err
-}
-
-// Alive asks the provider for its JWK set or, without a configured one, for its
-// discovery document. It returns an error if nothing or 5xx comes back: any other
-// answer is a sign of life, even one without keys. It changes nothing that is cached,
-// and waits no longer than ctx.
-func (p *Provider) Alive(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	defer context.AfterFunc(p.keys.ctx, cancel)()
-	_, err := recovered(func() (_ struct{}, err error) { return struct{}{}, p.touch(ctx) })
-	return err
 }
 
 // Skipped returns the keys of the cached set that verify no token. It doesn't wait
