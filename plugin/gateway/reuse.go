@@ -22,6 +22,9 @@ func (g *Gateway) openReuse(scoped bool) *reuse.Answers {
 	if !cfg.Reuse.Enabled || cfg.Mode != schema.ModeEnforce || cfg.EnforceShare == 0 || !scoped {
 		return nil
 	}
+	if cfg.Reuse.IfProviderFails && readsMetadata(cfg) {
+		g.Provider.ProbeTokenEndpoint()
+	}
 	o := reuse.Options{
 		Config: cfg, Identity: g.reuseIdentity(),
 		Again: g.again, Marks: g.Records.PurgeMarks, Alive: g.Provider.Alive,
@@ -32,6 +35,11 @@ func (g *Gateway) openReuse(scoped bool) *reuse.Answers {
 	}
 	return reuse.New(o)
 }
+
+// readsMetadata reports whether the gateway relies on the provider's discovery document
+// anyway. Otherwise the operator may have set jwks_uri because the URLs in that document
+// are for others, such as those outside a cluster.
+func readsMetadata(cfg *schema.Config) bool { return cfg.JWKSURI == "" || cfg.Signing.Issuer != "" }
 
 // reuseIdentity stands for all that decides an answer beside the request: the
 // configuration with its secrets, and the code of the workflow. It is the same on all

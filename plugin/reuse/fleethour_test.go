@@ -72,17 +72,21 @@ func TestFleetOutage(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode, pause string
 		keysUp      bool
+		known       bool // the token endpoint
 		unserved    bool // some requests get none, because nothing says that the provider is away
 	}{
 		"503":                                {mode: "failing", keysUp: true},
 		"429":                                {mode: "limited", keysUp: true},
 		"429 with Retry-After":               {mode: "limited", keysUp: true, pause: "60"},
 		"silence, key set away":              {mode: "silent"},
+		"silence, token endpoint known":      {mode: "silent", keysUp: true, known: true},
+		"503, token endpoint known":          {mode: "failing", keysUp: true, known: true},
 		"silence of the token endpoint only": {mode: "silent", keysUp: true, unserved: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := hour(t, true)
+				w.endpointKnown = test.known
 				w.ask(5, time.Second, 10*time.Second)
 				before := w.counts.calls
 				w.provider.become(test.mode, test.keysUp, test.pause)

@@ -26,6 +26,7 @@ type settings struct {
 	nodes                            int
 	shared, outages, coalesce, small bool
 	calm                             bool // nothing fails
+	endpointKnown                    bool // the provider's token endpoint is asked for a sign of life, not its key set
 
 	maxAge, least, life time.Duration // max_age, min_remaining, and the life of usual tokens
 	share               float64       // share_of_life
@@ -77,7 +78,7 @@ func TestFleetModel(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, rand.New(rand.NewPCG(seed, round)), settings{
 				nodes: 4, maxAge: 30 * time.Second, least: 10 * time.Second, life: 2 * time.Minute, share: 0.6,
-				shared: round%2 == 0, outages: round/2%2 == 0, coalesce: round%8 != 1, small: round%8 == 6, calm: round%8 == 7,
+				shared: round%2 == 0, outages: round/2%2 == 0, coalesce: round%8 != 1, small: round%8 == 6, calm: round%8 == 7, endpointKnown: round%4 == 1,
 			})
 			w.run()
 			total.add(w.counts)

@@ -169,12 +169,15 @@ func (p *provider) Verify(_ context.Context, token string) (*jws.Token, error) {
 	return parsed(payload)
 }
 
-// alive is a GET of the provider's key set.
+// alive is a GET of the token endpoint if that is known, otherwise of the key set.
 func (p *provider) alive(ctx context.Context) error {
 	p.mu.Lock()
-	up := p.keysUp
+	mode, up := p.mode.now(), p.keysUp
 	p.mu.Unlock()
-	if up {
+	switch {
+	case p.w.endpointKnown && (mode == "failing" || mode == "limited"):
+		return errors.New("the token endpoint fails")
+	case p.w.endpointKnown && mode != "silent", !p.w.endpointKnown && up:
 		return nil
 	}
 	<-ctx.Done()

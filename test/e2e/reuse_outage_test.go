@@ -130,3 +130,57 @@ func TestReuseProviderStopped(t *testing.T) {
 		t.Error("a suspended organization gets a token")
 	}
 }
+
+// TestReuseTokenEndpointHangs: a client that was served before gets its answer while the
+// provider's token endpoint hangs and its keys still answer.
+func TestReuseTokenEndpointHangs(t *testing.T) {
+	t.Parallel() // it mostly waits
+	w := build(t, nil)
+	w.provider.Close()
+	var err error
+	if w.provider, err = idptest.Start(""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.provider.Close)
+	w.provider.Add(client, secret)
+	w.edit = func(c map[string]any) {
+		reusing("max_age", 1, "if_provider_fails", true)(c)
+		delete(c, "jwks_uri")
+		c["issuer"], c["prefix"], c["management_audiences"] = w.provider.Issuer(), prefix, []any{}
+	}
+	w.start()
+	w.ask(form("scope", "a"))
+	w.eventually(func() error { // the plugin finds the token endpoint
+		if w.calls() < 2 {
+			return fmt.Errorf("%w: no probe at the token endpoint", errNotYet)
+		}
+		return nil
+	})
+	first := w.outlive("a")
+	if first.claims()["org_code"] != org {
+		t.Fatalf("got status %d, want an enriched token", first.StatusCode)
+	}
+	w.provider.Misbehave(idptest.Fault{Answer: idptest.Hang})
+	since := time.Now()
+	w.eventually(func() error { // at first the last sign of life counts, and Kong waits
+		if time.Since(since) < 1500*time.Millisecond {
+			return errNotYet
+		}
+		return nil
+	})
+	for range 20 {
+		if a := w.ask(form("scope", "a")); a.token() != first.token() {
+			t.Fatalf("got status %d, want the previous token", a.StatusCode)
+		}
+	}
+	if !strings.Contains(w.gateway.Log(), "outcome=reused_in_outage") {
+		t.Error("the log doesn't report reused_in_outage")
+	}
+	w.provider.Misbehave(idptest.Fault{})
+	w.eventually(func() error {
+		if a := w.ask(form("scope", "a")); a.token() == "" || a.token() == first.token() {
+			return fmt.Errorf("%w: status %d and the previous token", errNotYet, a.StatusCode)
+		}
+		return nil
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -58,6 +59,12 @@ type Fault struct {
 	Body func(map[string]any)
 	// JWKS replaces the answer of the JWK set's endpoint.
 	JWKS http.HandlerFunc
+}
+
+// Hang is an answer of the token endpoint that never comes. It ends with the connection.
+func Hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // the end of a connection is noticed only then
+	<-r.Context().Done()
 }
 
 // Start starts a provider with one RSA key. issuer is the iss of its tokens, by
