@@ -10,7 +10,7 @@ import (
 	"m2m-token-enricher/test/measure"
 )
 
-// The routes of the reuse part. All requests of the first two differ.
+// The routes of the reuse part. All first requests differ.
 const (
 	firstOff   = "first request, reuse off"
 	firstOn    = "first request, reuse on"
@@ -18,6 +18,8 @@ const (
 	againOn    = "the same request again, reuse on"
 	distantOff = "the same, provider of 80 ms, reuse off"
 	distantOn  = "the same, provider of 80 ms, reuse on"
+	farOff     = "first request, provider of 80 ms, reuse off"
+	farOn      = "first request, provider of 80 ms, reuse on"
 )
 
 const (
@@ -95,6 +97,7 @@ func (s *stand) reuseRoutes(ctx context.Context) (u *reusing, err error) {
 		{firstOff, false, u.near, different(ids)}, {firstOn, true, u.near, different(ids)},
 		{againOff, false, u.near, always(measure.TokenRequest(ids[0]))}, {againOn, true, u.near, always(measure.TokenRequest(ids[0]))},
 		{distantOff, false, u.far, always(measure.TokenRequest(ids[0]))}, {distantOn, true, u.far, always(measure.TokenRequest(ids[0]))},
+		{farOff, false, u.far, different(ids[:1])}, {farOn, true, u.far, different(ids[:1])},
 	} {
 		config := map[string]any{"reuse": map[string]any{"enabled": one.reuse}}
 		g, err := s.gateway(ctx, setting{binary: s.bench.binary, key: "ec", provider: one.provider, records: records, config: config})
