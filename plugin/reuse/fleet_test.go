@@ -85,34 +85,6 @@ func TestFleet(t *testing.T) {
 	})
 }
 
-// TestCallsOfAFleet: however many gateways share, a client that asks all the time costs
-// little more than a call each max_age.
-func TestCallsOfAFleet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const clients, gateways, seconds = 4, 10, 3600
-		r := newRedis()
-		var fleet []*gateway
-		for range gateways {
-			fleet = append(fleet, open(t, nil, r))
-		}
-		for second := range seconds {
-			for n := range clients {
-				q := request()
-				q.Authorization = fmt.Sprint("Basic ", n)
-				fleet[(second*7+n)%gateways].ask(q)
-			}
-			time.Sleep(time.Second)
-		}
-		calls := int64(0)
-		for _, g := range fleet {
-			calls += g.calls.Load()
-		}
-		if most := int64(clients * seconds / 300 * 105 / 100); calls > most {
-			t.Errorf("got %d calls of %d clients in an hour, want at most %d", calls, clients, most)
-		}
-	})
-}
-
 // TestClientFillsRedis: a client that asks in ever new ways has few answers in Redis, which
 // has the records, too. They are replaced as they expire.
 func TestClientFillsRedis(t *testing.T) {
