@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -53,7 +54,9 @@ func (r *redis) attack() {
 		case 0:
 			delete(r.values, name)
 		case 1:
-			now.value[random%len(now.value)] ^= 1
+			changed := slices.Clone(now.value) // a reader may have the old one
+			changed[random%len(changed)] ^= 1
+			r.values[name] = stored{name, changed, now.until}
 		case 2:
 			old := r.past[random%len(r.past)]
 			r.values[name] = stored{name, old.value, time.Now().Add(time.Hour)}
