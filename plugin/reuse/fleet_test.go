@@ -315,7 +315,7 @@ func TestCopyOfRedis(t *testing.T) {
 	})
 }
 
-// TestSharedForm: what is sealed is what is read, but for the monotonic clock.
+// TestSharedForm: what is sealed is what is read, except the monotonic clock.
 func TestSharedForm(t *testing.T) {
 	h := held(t, "app", `{"a":1}`, time.Hour)
 	text, err := json.Marshal(sharedForm{"1", "2", 3, h})
