@@ -74,7 +74,7 @@ var hostile = map[string]struct{ body, want string }{
 	"lists in lists to a text":       {`let l = []; for (let i = 0; i < 5e3; i++) l = [l]; "" + l`, "RangeError"},
 	"lists in lists made flat":       {`let l = []; for (let i = 0; i < 5e3; i++) l = [l]; l.flat(Infinity)`, "RangeError"},
 	"lists in lists as a claim":      {`let l = []; for (let i = 0; i < 2e4; i++) l = [l]; kinde.m2mToken.setCustomClaim("x", l)`, "nested"},
-	"a list that doubles, to JSON":   {`let l = []; for (let i = 0; i < 40; i++) l = [l, l]; JSON.stringify(l)`, "RangeError"},
+	"a list that doubles, to JSON":   {`let l = []; for (let i = 0; i < 40; i++) l = [l, l]; JSON.stringify(l)`, "RangeError|computed for"},
 	"a list that doubles, a text":    {`let l = []; for (let i = 0; i < 40; i++) l = [l, l]; "" + l`, "workflow.js"},
 	"a list that doubles, flat":      {`let l = [1]; for (let i = 0; i < 40; i++) l = [l, l]; l.flat(50)`, "RangeError"},
 	"an empty list that doubles":     {`let l = []; for (let i = 0; i < 60; i++) l = [l, l]; l.flat(99)`, "it computed for"},
